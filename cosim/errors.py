@@ -1,0 +1,142 @@
+"""The exception tree. A user's mistake ends in one readable message, never in a traceback.
+
+::
+
+    VoltstepError
+      UserError                 what the user gave is wrong (exit code 2)
+        ScenarioError           one or more problems in a scenario file
+      RunError                  the run failed (exit code 1)
+        SignalError             an array on the wire has a wrong shape, a NaN or is out of range
+        AuditError              a conservation law was broken
+        EngineError             an engine failed, or failed silently and was caught
+          TrafficError          SUMO
+          BatteryError          PyBaMM cells
+          PowerFlowError        OpenDSS
+          MarketError           HiGHS
+        IncompleteRunError      the world returned before the last tick
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class VoltstepError(Exception):
+    """Base of every error that Voltstep raises on purpose."""
+
+
+class UserError(VoltstepError):
+    """What the user gave is wrong; the message says what is allowed."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a user's input."""
+
+    field: str
+    """Dotted path of the field, for example ``fleet.vehicles``."""
+    value: str
+    """The value found, as text; empty if the field is missing."""
+    allowed: str
+    """What would be allowed there."""
+    nearest: str = ""
+    """The nearest valid option, if one is near."""
+
+    def __str__(self) -> str:
+        found = f" is {self.value}" if self.value else ""
+        hint = f" Did you mean {self.nearest}?" if self.nearest else ""
+        return f"{self.field}{found}: {self.allowed}.{hint}"
+
+
+class ScenarioError(UserError):
+    """Every problem of one scenario file at once."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"{source}: {count} problem{'s' if count != 1 else ''}"
+        super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
+
+
+class RunError(VoltstepError):
+    """The run failed; what was recorded so far is kept."""
+
+
+class SignalError(RunError):
+    """An array on the wire is not what the wire table says."""
+
+    def __init__(self, signal: str, tick: int, where: str, reason: str) -> None:
+        self.signal, self.tick, self.where, self.reason = signal, tick, where, reason
+        place = f" at {where}" if where else ""
+        super().__init__(f"signal {signal}{place}, tick {tick}: {reason}")
+
+
+class AuditError(RunError):
+    """A conservation law was broken."""
+
+    def __init__(
+        self, law: str, tick: int, where: str, found: float, expected: float, unit: str
+    ) -> None:
+        self.law, self.tick, self.where = law, tick, where
+        self.found, self.expected, self.unit = found, expected, unit
+        super().__init__(
+            f"audit: {law} broken by {where} at tick {tick}: "
+            f"{found:.9g} {unit} against {expected:.9g} {unit}"
+        )
+
+
+class EngineError(RunError):
+    """An engine failed, or failed silently and was caught.
+
+    Parameters
+    ----------
+    reason
+        What happened, in the engine's own words where it has any.
+    where
+        The element concerned: a vehicle, a bus, an edge.
+    tick
+        Settlement interval, -1 outside a run.
+    """
+
+    engine = "engine"
+
+    def __init__(self, reason: str, *, where: str = "", tick: int = -1) -> None:
+        self.reason, self.where, self.tick = reason, where, tick
+        place = f" ({where})" if where else ""
+        when = f" at tick {tick}" if tick >= 0 else ""
+        super().__init__(f"{self.engine}{place}{when}: {reason}")
+
+
+class TrafficError(EngineError):
+    """SUMO refused a command or lost a vehicle."""
+
+    engine = "SUMO"
+
+
+class BatteryError(EngineError):
+    """A cell left the range in which its model is valid, or a model could not be built."""
+
+    engine = "PyBaMM"
+
+
+class PowerFlowError(EngineError):
+    """OpenDSS did not converge, gave NaN or refused a circuit."""
+
+    engine = "OpenDSS"
+
+
+class MarketError(EngineError):
+    """The market could not be cleared."""
+
+    engine = "HiGHS"
+
+
+class IncompleteRunError(RunError):
+    """The world returned before the last tick was recorded."""
+
+    def __init__(self, last_tick: int, ticks: int, detail: str = "") -> None:
+        self.last_tick, self.ticks = last_tick, ticks
+        reason = f": {detail}" if detail else ""
+        super().__init__(f"the run ended after tick {last_tick} of {ticks}{reason}")
