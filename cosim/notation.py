@@ -1,0 +1,82 @@
+"""Plain notation for durations and moments in scenario files."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+_PART = re.compile(r"(\d+)\s*(d|h|min|s)")
+
+
+def parse_duration(value: Any) -> int:
+    """Return the seconds in `value`, such as ``24h``, ``90min``, ``1h30min`` or ``2d``.
+
+    Raises
+    ------
+    ValueError
+        If it is not such a text. A bare number is refused: its unit would be a guess.
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        parts = _PART.findall(text)
+        if parts and not _PART.sub("", text).strip():
+            return sum(int(count) * _UNIT_S[unit] for count, unit in parts)
+    raise ValueError("must be a duration with its unit, such as 24h, 90min, 1h30min or 2d")
+
+
+def format_duration(seconds: int) -> str:
+    """Return `seconds` in the notation that `parse_duration` reads."""
+    rest, text = int(seconds), ""
+    for unit in ("d", "h", "min", "s"):
+        # One day reads better as 24h; whole days beyond that as days.
+        if unit == "d" and (rest % 86_400 or rest == 86_400):
+            continue
+        count, rest = divmod(rest, _UNIT_S[unit])
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def parse_moment(value: Any) -> str:
+    """Return `value`, a date or a date and time, as ISO text without zone.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day)
+    else:
+        try:
+            moment = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            raise ValueError("must be a date such as 2022-07-14 or 2022-07-14 06:00") from None
+    if moment.tzinfo is not None:
+        raise ValueError("must be local time, without a zone")
+    if moment.second or moment.microsecond or moment.minute % 5:
+        raise ValueError("must lie on a whole 5 minutes")
+    return moment.isoformat(sep=" ", timespec="minutes")
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\s*(\d+\s*(d|h|min|s)\s*)+$", "examples": ["24h", "90min"]}
+    ),
+]
+"""Seconds, written with units."""
+
+Moment = Annotated[
+    str,
+    BeforeValidator(parse_moment),
+    WithJsonSchema({"type": "string", "examples": ["2022-07-14", "2022-07-14 06:00"]}),
+]
+"""Local date and time as ISO text."""

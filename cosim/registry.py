@@ -1,0 +1,115 @@
+"""Kinds that fill the roles: role and kind to ``package.module:Class``.
+
+Third parties add theirs by an entry point in the group ``voltstep.<role>`` whose name is the
+kind, for example ``[project.entry-points."voltstep.traffic"] my_sim = "my_package:MyTraffic"``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+import networks.feeders
+import networks.loads
+import networks.prices
+import networks.roads
+from cosim.errors import Problem, UserError, VoltstepError
+from cosim.scenario import Scenario
+from cosim.signals import Role
+
+BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
+    {
+        "fleet": {"fleet": "adapters.fleet.simulator:Fleet"},
+        "traffic": {"meso": "adapters.sumo.simulator:Traffic"},
+        "battery": {"spm": "adapters.pybamm.simulator:Battery"},
+        "grid": {"opendss": "adapters.opendss.simulator:Grid"},
+        "market": {"five_bus": "adapters.market.simulator:Market"},
+        "agents": {"rule_based": "adapters.agents.simulator:Agents"},
+    }
+)
+"""What ships: role, kind, class."""
+
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {
+        "battery": "adapters.pybamm",
+        "traffic": "adapters.sumo",
+        "grid": "adapters.opendss",
+        "market": "adapters.market",
+        "agents": "adapters.agents",
+    }
+)
+"""Packages with a self-test (``doctor.check``) and a benchmark (``bench.bench``)."""
+
+
+@cache
+def kinds(role: Role) -> Mapping[str, str]:
+    """Return the kinds of `role`, shipped and installed, with their classes."""
+    found = dict(BUILT_IN[role])
+    for point in sorted(entry_points(group=f"voltstep.{role}"), key=lambda p: p.name):
+        found.setdefault(point.name, point.value)
+    return MappingProxyType(found)
+
+
+def kind_of(role: Role, scenario: Scenario) -> str:
+    """Return the kind that fills `role` in `scenario`."""
+    chosen: dict[Role, str] = {
+        "fleet": "fleet",
+        "traffic": scenario.traffic.kind,
+        "battery": scenario.battery.kind,
+        "grid": scenario.grid.kind,
+        "market": scenario.market.kind,
+        "agents": scenario.team,
+    }
+    return chosen[role]
+
+
+def simulator_class(role: Role, kind: str) -> Callable[[], Any]:
+    """Import and return the class that fills `role` as `kind`."""
+    return _resolve(kinds(role)[kind])
+
+
+def engine_function(engine: str, module: str, function: str) -> Callable[[], Sequence[Any]]:
+    """Return a function of an engine's package, such as its self-test."""
+    return _resolve(f"{ENGINES[engine]}.{module}:{function}")
+
+
+def choices() -> dict[str, tuple[str, ...]]:
+    """Return the options of the scenario fields that name something installed or shipped."""
+    return {
+        "traffic.kind": tuple(kinds("traffic")),
+        "battery.kind": tuple(kinds("battery")),
+        "grid.kind": tuple(kinds("grid")),
+        "market.kind": tuple(kinds("market")),
+        "team": tuple(kinds("agents")),
+        "traffic.roads": tuple(networks.roads.names()),
+        "grid.feeder": tuple(networks.feeders.names()),
+        "grid.load_shape": tuple(networks.loads.names()),
+        "market.prices": tuple(networks.prices.zones()),
+    }
+
+
+def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
+    """Return the checks that need data: each gives the problems that it finds."""
+    return (_prices_cover_the_run,)
+
+
+def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
+    try:
+        networks.prices.day_ahead_usd_per_mwh(
+            scenario.market.prices, scenario.start_time, scenario.ticks
+        )
+    except UserError as error:
+        return [Problem("start", scenario.start, f"prices do not cover the run: {error}")]
+    return []
+
+
+def _resolve(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise VoltstepError(f"{target} cannot be loaded: {error}") from error

@@ -1,0 +1,151 @@
+"""Base class of every mosaik face: META and inputs from the wire table, checks at both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any, ClassVar
+
+import mosaik_api_v3
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.assets import Assets
+from cosim.errors import SignalError
+from cosim.scenario import Scenario
+from cosim.signals import MODELS, SIGNALS, Ids, Role, checked, produced_by, read_by, shape_of
+
+EID = "all"
+"""Id of the one entity that each simulator creates."""
+
+
+def meta_for(role: Role) -> dict[str, Any]:
+    """Return the mosaik META of `role`, a fresh dictionary at each call."""
+    attrs = [*(s.name for s in produced_by(role)), *(s.name for s in read_by(role))]
+    return {
+        "api_version": "3.0",
+        "type": "time-based",
+        "models": {MODELS[role]: {"public": True, "params": [], "attrs": attrs}},
+        "extra_methods": ["bind"],
+    }
+
+
+class Simulator(mosaik_api_v3.Simulator):
+    """A role of the lockstep.
+
+    A subclass names its `role` and fills in `prepare`, `advance` and, where they apply,
+    `dimensions`, `initial` and `close`. It never sees mosaik.
+
+    One step of mosaik is one settlement interval: ``step(k)`` hands `advance` the signals that
+    the wire table says the role reads, as arrays, and takes back the signals that it produces.
+    """
+
+    role: ClassVar[Role]
+    """Role in the wire table."""
+
+    def __init__(self) -> None:
+        super().__init__(meta_for(self.role))
+        self._ids: Ids = {}
+        self._outputs: dict[str, Any] = {}
+        self._wall = f"{self.role}_wall_s"
+        self._events = f"{self.role}_events"
+
+    # --- what a subclass fills in
+
+    def prepare(self, scenario: Scenario, assets: Assets) -> None:
+        """Build the engine for `scenario`. Called once, before anything else."""
+        raise NotImplementedError
+
+    def dimensions(self) -> dict[str, list[str]]:
+        """Ids of the dimensions that this role defines, in the order of its arrays."""
+        return {}
+
+    def initial(self) -> dict[str, Any]:
+        """Values before the first tick of the outputs that others read one tick later."""
+        return {}
+
+    def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Step one settlement interval.
+
+        Parameters
+        ----------
+        tick
+            Settlement interval, from 0.
+        given
+            Every signal that the role reads, by name: arrays that must not be changed.
+
+        Returns
+        -------
+        dict
+            Every signal that the role produces (but its wall time), as fresh arrays. Events may
+            be left out where there are none.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the engine. Called once, also after a failure."""
+
+    # --- what mosaik calls
+
+    def init(self, sid: str, time_resolution: float = 1.0, **sim_params: Any) -> Any:
+        """Build the engine from the scenario, given as a plain dictionary."""
+        del sid, time_resolution
+        scenario = Scenario.model_validate(sim_params["scenario"])
+        self.prepare(scenario, Assets.of(scenario))
+        return self.meta
+
+    def create(self, num: int, model: str, **model_params: Any) -> list[Any]:
+        """Create the role's one entity; its extra info carries ids and initial values."""
+        if num != 1:
+            raise ValueError(f"the {self.role} role has one entity, not {num}")
+        info = {
+            "dimensions": self.dimensions(),
+            "initial": {name: np.asarray(v).tolist() for name, v in self.initial().items()},
+        }
+        return [{"eid": EID, "type": model, "extra_info": info}]
+
+    def bind(self, ids: dict[str, list[str]]) -> None:
+        """Receive the ids of every dimension, once all simulators exist."""
+        self._ids = {dim: tuple(names) for dim, names in ids.items()}
+
+    def step(self, time: int, inputs: Any, max_advance: int) -> int:
+        """Advance one tick; see `advance`."""
+        tick = int(time)
+        given = self._gather(tick, inputs.get(EID, {}))
+        start = perf_counter()
+        produced = self.advance(tick, given)
+        wall = perf_counter() - start
+        produced.setdefault(self._wall, wall)
+        produced.setdefault(self._events, [])
+        self._outputs = {}
+        for signal in produced_by(self.role):
+            if signal.name not in produced:
+                raise SignalError(signal.name, tick, "", f"the {self.role} did not produce it")
+            self._outputs[signal.name] = checked(signal, produced[signal.name], self._ids, tick)
+        for name in produced:
+            if name not in self._outputs:
+                raise SignalError(name, tick, "", f"the {self.role} has no such output")
+        return tick + 1
+
+    def get_data(self, outputs: Any) -> Any:
+        """Hand out the arrays of the last step."""
+        return {eid: {name: self._outputs[name] for name in attrs} for eid, attrs in outputs.items()}
+
+    def finalize(self) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _gather(self, tick: int, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        for signal in read_by(self.role):
+            sources = attributes.get(signal.name)
+            if not sources:
+                raise SignalError(signal.name, tick, "", f"did not reach the {self.role}")
+            given[signal.name] = checked(signal, next(iter(sources.values())), self._ids, tick)
+        return given
+
+
+def blank(name: str, ids: Ids, value: float = 0) -> NDArray[Any]:
+    """Return an array of the shape and type of signal `name`, filled with `value`."""
+    signal = SIGNALS[name]
+    return np.full(shape_of(signal, ids), value, dtype=signal.dtype)
