@@ -1,0 +1,1 @@
+"""Teams that decide who drives, charges and feeds back."""

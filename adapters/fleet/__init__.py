@@ -1,0 +1,1 @@
+"""Fleet operations: requests, assignment, charging sessions and service level."""

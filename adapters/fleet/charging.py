@@ -1,0 +1,107 @@
+"""Charging at stations: who holds a port, and how much power may be asked for there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.assets import Assets
+from cosim.signals import TICKS_PER_HOUR
+from cosim.team import Flags, Floats, Ints
+
+
+@dataclass(frozen=True)
+class PortLimits:
+    """What a plugged-in vehicle may ask for; arrays have shape (vehicle,)."""
+
+    limit_kw: Floats
+    """Most it may draw, grid side."""
+    floor_kw: Floats
+    """Most it may feed back, grid side, negative or 0."""
+    efficiency: Floats
+    """DC over AC energy while charging; 1 where nothing is plugged in."""
+
+
+class Chargers:
+    """Ports, plug limits and set points of the stations."""
+
+    def __init__(self, assets: Assets) -> None:
+        stations, vehicles = assets.stations, assets.vehicles
+        self.ports = stations.ports
+        self.edge = stations.edge
+        self._port_kw = stations.per_station("port_kw")
+        self._efficiency = stations.per_station("efficiency")
+        self._three_phase = stations.per_station("three_phase") > 0
+        self._bidirectional = stations.per_station("bidirectional") > 0
+        self._ac_kw = vehicles.per_vehicle("ac_charge_kw")
+        self._dc_kw = vehicles.per_vehicle("dc_charge_kw")
+        self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
+        self._battery_kwh = vehicles.per_vehicle("battery_kwh")
+
+    def limits(self, station: Ints) -> PortLimits:
+        """Return the limits of every vehicle, given the station whose port it holds (-1: none).
+
+        A DC port (DC fast, or bidirectional) is bounded by the vehicle's DC limit behind the
+        charger's losses, an AC port by the vehicle's on-board charger.
+        """
+        plugged = station >= 0
+        at = np.where(plugged, station, 0)
+        efficiency = np.where(plugged, self._efficiency[at], 1.0)
+        direct = self._three_phase[at] | self._bidirectional[at]
+        vehicle_kw = np.where(direct, self._dc_kw / efficiency, self._ac_kw)
+        limit_kw = np.where(plugged, np.minimum(self._port_kw[at], vehicle_kw), 0.0)
+        feed_kw = np.minimum(self._port_kw[at], self._v2g_kw * efficiency)
+        floor_kw = np.where(plugged & self._bidirectional[at], -feed_kw, 0.0)
+        return PortLimits(limit_kw, floor_kw, efficiency)
+
+    def ask(
+        self,
+        at_port: PortLimits,
+        set_point_kw: Floats,
+        target_soc: Floats,
+        soc: Floats,
+        charge_limit_kw: Floats,
+        discharge_limit_kw: Floats,
+    ) -> Floats:
+        """Return the power to ask for, grid side [kW], shape (vehicle,).
+
+        The set point, held within the port's limits, what the battery can sustain through the
+        tick, and the energy that is missing to the target.
+        """
+        efficiency = at_port.efficiency
+        missing_kwh = np.maximum(target_soc - soc, 0.0) * self._battery_kwh
+        most_kw = np.minimum(charge_limit_kw, missing_kwh * TICKS_PER_HOUR) / efficiency
+        least_kw = -discharge_limit_kw * efficiency
+        asked = np.clip(set_point_kw, at_port.floor_kw, at_port.limit_kw)
+        return np.clip(asked, np.minimum(least_kw, 0.0), np.maximum(most_kw, 0.0))
+
+    def free(self, holds: Ints, promised: Ints) -> Ints:
+        """Return the ports of each station that are neither held nor promised."""
+        count = len(self.ports)
+        used = np.bincount(holds[holds >= 0], minlength=count)
+        coming = np.bincount(promised[promised >= 0], minlength=count)
+        return np.maximum(self.ports - used - coming, 0).astype(np.int32)
+
+    def admit(self, waiting: Flags, station: Ints, since_s: Floats, holds: Ints) -> Ints:
+        """Return the waiting vehicles that get a port now, first come first served.
+
+        Parameters
+        ----------
+        waiting
+            Vehicles in a queue, shape (vehicle,).
+        station
+            Station of each vehicle.
+        since_s
+            When each began to wait [s]; equal times go by vehicle.
+        holds
+            Station whose port each vehicle holds, -1 for none.
+        """
+        queue = np.flatnonzero(waiting)
+        if not queue.size:
+            return queue.astype(np.int32)
+        order = queue[np.lexsort((queue, since_s[queue], station[queue]))]
+        at = station[order]
+        first = np.searchsorted(at, at, side="left")
+        rank = np.arange(len(order)) - first
+        return order[rank < self.free(holds, np.empty(0, dtype=np.int32))[at]].astype(np.int32)

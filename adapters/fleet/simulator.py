@@ -1,0 +1,39 @@
+"""The mosaik face of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar
+
+from adapters.fleet.operations import Feedback, Operations, Orders
+from cosim.assets import Assets
+from cosim.scenario import Scenario
+from cosim.signals import Role
+from cosim.simulator import Simulator
+
+
+class Fleet(Simulator):
+    """Runs the fleet's operations; defines the vehicle, station, request and edge dimensions."""
+
+    role: ClassVar[Role] = "fleet"
+
+    def prepare(self, scenario: Scenario, assets: Assets) -> None:
+        """Draw the requests and put every vehicle at its home."""
+        self._assets = assets
+        self._operations = Operations(scenario, assets)
+
+    def dimensions(self) -> dict[str, list[str]]:
+        """Return the ids of vehicles, stations, requests and edges."""
+        return {
+            "vehicle": list(self._assets.vehicles.ids),
+            "station": list(self._assets.stations.ids),
+            "request": self._operations.requests.ids,
+            "edge": list(self._assets.roads.edge_ids),
+        }
+
+    def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Step the operations by one tick."""
+        back = Feedback(**{f.name: given[f.name] for f in fields(Feedback)})
+        orders = Orders(**{f.name: given[f.name] for f in fields(Orders)})
+        return self._operations.advance(tick, back, orders)

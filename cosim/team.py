@@ -1,0 +1,144 @@
+"""The contract of teams: observations in, decisions out, each agent at its own cadence.
+
+A team is a tuple of agents. Every tick the agents that are due act in their order; each writes
+its own part of the plan and sees what those before it wrote. What nobody touches keeps its
+meaning: orders (``request_vehicle``, ``vehicle_goto_station``) start empty at every tick, set
+points (``vehicle_charge_kw``, ``vehicle_target_soc``) stand until they are changed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.signals import TICK_S
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+class Status(IntEnum):
+    """What a vehicle does, as in the signal ``vehicle_status``."""
+
+    IDLE = 0
+    SERVING = 1
+    TO_STATION = 2
+    QUEUED = 3
+    PLUGGED = 4
+    TOWED = 5
+
+
+class RequestStatus(IntEnum):
+    """Where a request stands, as in the signal ``request_status``."""
+
+    UNKNOWN = 0
+    OPEN = 1
+    ASSIGNED = 2
+    PICKED_UP = 3
+    SERVED = 4
+    EXPIRED = 5
+    FAILED = 6
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a team sees at the end of a tick. Array fields are the signals of the same name."""
+
+    tick: int
+    vehicle_status: NDArray[np.int8]
+    """At the start of the tick; see `idle` for its end."""
+    vehicle_station: Ints
+    request_status: NDArray[np.int8]
+    request_origin_edge: Ints
+    request_destination_edge: Ints
+    request_deadline_s: Floats
+    station_free_ports: Ints
+    station_queue: Ints
+    vehicle_edge: Ints
+    vehicle_driving: Flags
+    legs_completed: Ints
+    vehicle_soc: Floats
+    vehicle_soh: Floats
+    vehicle_temperature_c: Floats
+    vehicle_charge_limit_kw: Floats
+    vehicle_discharge_limit_kw: Floats
+    station_power_kw: Floats
+    bus_voltage_pu: Floats
+    transformer_loading_pct: Floats
+    feeder_power_kw: Floats
+    lmp_usd_per_mwh: Floats
+    vehicle_cost_usd: Floats
+
+    @classmethod
+    def of(cls, tick: int, given: Mapping[str, Any]) -> Self:
+        """Return the observation of a tick from the signals of the wire."""
+        return cls(tick=tick, **{f.name: given[f.name] for f in fields(cls) if f.name != "tick"})
+
+    @property
+    def time_s(self) -> float:
+        """Simulation time at the end of the tick [s]."""
+        return float((self.tick + 1) * TICK_S)
+
+    @property
+    def idle(self) -> Flags:
+        """Vehicles that stand free at the end of the tick."""
+        served = (self.vehicle_status == Status.SERVING) & ~self.vehicle_driving
+        return (self.vehicle_status == Status.IDLE) | served
+
+
+@dataclass
+class Plan:
+    """Decisions for the next tick; fields are the signals of the same name."""
+
+    request_vehicle: Ints
+    vehicle_goto_station: Ints
+    vehicle_charge_kw: Floats
+    vehicle_target_soc: Floats
+
+    @property
+    def taken(self) -> Flags:
+        """Vehicles that an order of this plan already sends somewhere."""
+        taken = self.vehicle_goto_station >= 0
+        assigned = self.request_vehicle[self.request_vehicle >= 0]
+        taken[assigned] = True
+        return taken
+
+
+class Agent(ABC):
+    """One seat of a team."""
+
+    name: ClassVar[str]
+    """Name of the seat, for example ``charging_scheduler``."""
+    every_ticks: ClassVar[int] = 1
+    """Cadence in ticks; an agent that acts on events looks at every tick."""
+
+    def due(self, seen: Observation) -> Ints:
+        """Return what a decision is due for: indices into the agent's own dimension."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Write this agent's decisions for `due` into `plan`."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """Agents in the order in which they act."""
+
+    agents: tuple[Agent, ...]
+
+    def decide(self, seen: Observation, plan: Plan) -> None:
+        """Let every agent whose decision is due write its part of `plan`."""
+        for agent in self.agents:
+            if seen.tick % agent.every_ticks:
+                continue
+            due = agent.due(seen)
+            if due.size:
+                agent.act(seen, due, plan)
