@@ -64,6 +64,10 @@ class Simulator(mosaik_api_v3.Simulator):
         """Values before the first tick of the outputs that others read one tick later."""
         return {}
 
+    def facts(self) -> dict[str, tuple[str, list[Any]]]:
+        """Static properties of ids, recorded beside the arrays: name, (dimension, values)."""
+        return {}
+
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Step one settlement interval.
 
@@ -101,6 +105,7 @@ class Simulator(mosaik_api_v3.Simulator):
         info = {
             "dimensions": self.dimensions(),
             "initial": {name: np.asarray(v).tolist() for name, v in self.initial().items()},
+            "facts": {name: [dim, list(values)] for name, (dim, values) in self.facts().items()},
         }
         return [{"eid": EID, "type": model, "extra_info": info}]
 
@@ -115,8 +120,9 @@ class Simulator(mosaik_api_v3.Simulator):
         start = perf_counter()
         produced = self.advance(tick, given)
         wall = perf_counter() - start
-        produced.setdefault(self._wall, wall)
-        produced.setdefault(self._events, [])
+        if self._wall in SIGNALS:
+            produced.setdefault(self._wall, wall)
+            produced.setdefault(self._events, [])
         self._outputs = {}
         for signal in produced_by(self.role):
             if signal.name not in produced:

@@ -1,0 +1,146 @@
+"""The run store: ``timeseries.zarr`` through xarray, and ``events.parquet``.
+
+Arrays grow by blocks of ticks, so a run that was cut has only the ticks that were recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from cosim.events import EventLog
+from cosim.signals import SIGNALS, TICK_S, Ids, Signal
+
+SCHEMA_VERSION = 1
+"""Version of the layout of a run folder."""
+BLOCK_TICKS = 72
+"""Ticks between two writes to the store: a quarter of a day."""
+
+_CELL_METHODS = {"sum": "tick: sum", "mean": "tick: mean", "end": "tick: point", "start": "tick: point"}
+RECORDED = tuple(s for s in SIGNALS.values() if s.recorded)
+"""Signals that the store keeps for every tick."""
+
+
+class Recorder:
+    """Writes every tick of a run.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    start
+        Local date and time of the first tick.
+    ids
+        Ids of every dimension.
+    facts
+        Static properties of ids: name, (dimension, values).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        start: datetime,
+        ids: Ids,
+        facts: Mapping[str, tuple[str, list[Any]]] | None = None,
+    ) -> None:
+        self.store = folder / "timeseries.zarr"
+        self.events = EventLog(folder / "events.parquet", ids)
+        self.facts: Mapping[str, tuple[str, list[Any]]] = facts or {}
+        self._start = np.datetime64(start.replace(tzinfo=None), "ns")
+        self._ids = ids
+        self._block: dict[str, list[Any]] = {s.name: [] for s in RECORDED}
+        self._written = 0
+        self.last_tick = -1
+
+    def take(self, tick: int, signals: Mapping[str, Any]) -> None:
+        """Record one tick."""
+        for signal in RECORDED:
+            self._block[signal.name].append(signals[signal.name])
+        self.events.take(tick, signals)
+        self.last_tick = tick
+        if tick + 1 - self._written >= BLOCK_TICKS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been taken in since the last write."""
+        self.events.write()
+        count = self.last_tick + 1 - self._written
+        if count <= 0:
+            return
+        ticks = np.arange(self._written, self.last_tick + 1)
+        variables = {
+            s.name: ((("tick", *s.dims)), np.stack(self._block[s.name]), attributes(s))
+            for s in RECORDED
+        }
+        times = self._start + ticks * np.timedelta64(TICK_S, "s")
+        dataset = xr.Dataset(
+            variables,
+            coords={
+                "tick": ("tick", ticks, {"long_name": "settlement interval"}),
+                "time": ("tick", times, {"long_name": "local time at which the tick begins"}),
+            },
+            attrs={"voltstep_schema_version": SCHEMA_VERSION},
+        )
+        if self._written:
+            dataset.to_zarr(self.store, append_dim="tick", consolidated=True)
+        else:
+            time_encoding = {"units": f"seconds since {self._start}", "dtype": "int64"}
+            dataset.assign_coords(self._static()).to_zarr(
+                self.store, zarr_format=2, consolidated=True, encoding={"time": time_encoding}
+            )
+        self._written = self.last_tick + 1
+        for values in self._block.values():
+            values.clear()
+
+    def _static(self) -> dict[str, Any]:
+        coords: dict[str, Any] = {dim: (dim, _labels(names)) for dim, names in self._ids.items()}
+        for name, (dim, values) in self.facts.items():
+            coords[name] = (dim, np.asarray(values))
+        return coords
+
+
+def attributes(signal: Signal) -> dict[str, Any]:
+    """Return the attributes of a signal's array in the store."""
+    found: dict[str, Any] = {
+        "units": signal.unit,
+        "long_name": signal.meaning,
+        "cell_methods": _CELL_METHODS[signal.over_tick],
+    }
+    if signal.index_of:
+        found["index_of"] = signal.index_of
+    if signal.volatile:
+        found["volatile"] = 1
+    return found
+
+
+def digest(store: Path, events: EventLog, figures: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over every array, event and key figure that is not a wall time.
+
+    Arrays go in by name, type, shape and bytes, so any difference in a bit shows.
+    """
+    total = hashlib.sha256()
+    with xr.open_zarr(store, chunks=None) as dataset:
+        for name in sorted(str(key) for key in dataset.variables):
+            if dataset[name].attrs.get("volatile"):
+                continue
+            values: NDArray[Any] = dataset[name].to_numpy()
+            total.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            total.update(np.ascontiguousarray(values).tobytes())
+    for row in events.rows:
+        total.update(repr(sorted(row.items())).encode())
+    total.update(repr(sorted(figures.items())).encode())
+    return total.hexdigest()
+
+
+def _labels(names: tuple[str, ...]) -> NDArray[Any]:
+    """Return ids as numbers where all of them are numbers."""
+    if names and all(name.isdecimal() for name in names):
+        return np.array([int(name) for name in names], dtype=np.int32)
+    return np.array(names, dtype=str) if names else np.empty(0, dtype=np.int32)

@@ -1,0 +1,125 @@
+"""A scenario becomes a mosaik world: simulators started, entities created and connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import mosaik
+import numpy as np
+from mosaik.starters import PythonStarter
+
+from cosim import registry
+from cosim.monitor import Monitor, MonitorParts
+from cosim.scenario import Scenario
+from cosim.signals import MODELS, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
+
+Facts = Mapping[str, tuple[str, list[Any]]]
+"""Static properties of ids: name, (dimension, values)."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The classes that fill the roles."""
+
+    classes: Mapping[Role, Any]
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Self:
+        """Return the classes that the kinds of `scenario` name."""
+        roles = [role for role in ROLES if role != "monitor"]
+        return cls(
+            {
+                role: registry.simulator_class(role, registry.kind_of(role, scenario))
+                for role in roles
+            }
+        )
+
+
+class World:
+    """A mosaik world for one scenario; a context manager that closes every engine.
+
+    Steps are settlement intervals: mosaik's time is the tick, its resolution 300 s.
+    """
+
+    def __init__(self, scenario: Scenario, parts: MonitorParts, cast: Cast | None = None) -> None:
+        self._scenario = scenario
+        self._world = mosaik.World(
+            {}, time_resolution=TICK_S, skip_greetings=True, configure_logging=False
+        )
+        try:
+            self._build(parts, cast or Cast.of(scenario))
+        except BaseException:
+            self._world.shutdown()
+            raise
+
+    def _build(self, parts: MonitorParts, cast: Cast) -> None:
+        plain = self._scenario.plain()
+        factories: dict[Role, Any] = {}
+        entities: dict[Role, Any] = {}
+        for role in ROLES:
+            starter = (
+                PythonStarter(Monitor, args=(parts,))
+                if role == "monitor"
+                else PythonStarter(cast.classes[role])
+            )
+            factories[role] = self._world.start(starter, sim_id=role, scenario=plain)
+            entities[role] = getattr(factories[role], MODELS[role])()
+        infos = {role: entity.extra_info for role, entity in entities.items()}
+        self.ids: Ids = _joined({role: info["dimensions"] for role, info in infos.items()})
+        self.facts: Facts = {
+            name: (dim, values)
+            for info in infos.values()
+            for name, (dim, values) in info["facts"].items()
+        }
+        for role in ROLES:
+            factories[role].bind({dim: list(names) for dim, names in self.ids.items()})
+        given = {name: value for info in infos.values() for name, value in info["initial"].items()}
+        for producer, reader, shifted, signals in edges():
+            initial = {s.name: _initial(s, given, self.ids) for s in signals} if shifted else {}
+            self._world.connect(
+                entities[producer],
+                entities[reader],
+                *(s.name for s in signals),
+                time_shifted=shifted,
+                initial_data=initial,
+            )
+
+    def run(self) -> None:
+        """Step every tick of the scenario.
+
+        mosaik swallows an interrupt and the failure of a remote simulator, so whoever calls must
+        check that the last tick was recorded.
+        """
+        self._world.run(until=self._scenario.ticks, print_progress=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._world.shutdown()
+
+
+def _joined(by_role: Mapping[Role, Mapping[str, list[str]]]) -> Ids:
+    ids: dict[str, tuple[str, ...]] = {}
+    for role, dimensions in by_role.items():
+        for dim, names in dimensions.items():
+            if dim in ids:
+                raise ValueError(f"the {role} defines the dimension {dim} a second time")
+            ids[dim] = tuple(names)
+    return ids
+
+
+def _initial(signal: Signal, given: Mapping[str, Any], ids: Ids) -> Any:
+    """Return what a reader of a shifted signal sees at the first tick."""
+    if signal.name in given:
+        return np.asarray(given[signal.name], dtype=signal.dtype)
+    empty = -1 if SIGNALS[signal.name].low == -1 else 0
+    return np.full(shape_of(signal, ids), empty, dtype=signal.dtype)
