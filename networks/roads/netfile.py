@@ -1,0 +1,127 @@
+"""Reading SUMO net files."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cosim.errors import TrafficError
+from networks.roads.network import FloatArray, IntArray, RoadNetwork
+
+
+def read_net(
+    net_file: Path,
+    *,
+    name: str = "",
+    node_lonlat: Mapping[str, tuple[float, float]] | None = None,
+    zone_ids: tuple[str, ...] = (),
+    zone_edge_ids: tuple[str, ...] = (),
+    trip_table: FloatArray | None = None,
+    source: str = "",
+    source_sha256: str = "",
+) -> RoadNetwork:
+    """Read a SUMO net file that passenger vehicles may drive on.
+
+    Parameters
+    ----------
+    net_file
+        Uncompressed ``.net.xml``.
+    node_lonlat
+        Longitude and latitude [deg] of each node; edge ends are NaN where it is silent.
+    zone_edge_ids
+        For each zone the edge at whose end its trips start and end.
+
+    Raises
+    ------
+    TrafficError
+        If the file is not a SUMO net, or a zone's edge is not in it.
+    """
+    try:
+        root = ET.parse(net_file).getroot()
+    except (OSError, ET.ParseError) as error:
+        raise TrafficError(f"cannot read the road network: {error}", where=str(net_file)) from error
+
+    via = _internal_lanes(root)
+    edges = [e for e in root.iter("edge") if e.get("function") is None]
+    if root.tag != "net" or not edges:
+        raise TrafficError("the file holds no road network", where=str(net_file))
+    edge_ids = tuple(str(e.get("id")) for e in edges)
+    index = {edge_id: i for i, edge_id in enumerate(edge_ids)}
+    lanes = [e.findall("lane") for e in edges]
+    node_ids = tuple(sorted({str(e.get(side)) for e in edges for side in ("from", "to")}))
+    node = {node_id: i for i, node_id in enumerate(node_ids)}
+    to_node = np.array([node[str(e.get("to"))] for e in edges], np.int32)
+
+    turns: dict[tuple[int, int], tuple[float, float]] = {}
+    for link in root.iter("connection"):
+        pair = (str(link.get("from")), str(link.get("to")))
+        if pair[0] in index and pair[1] in index:
+            # SUMO routes over the first of several parallel connections.
+            turns.setdefault(
+                (index[pair[0]], index[pair[1]]), _through(str(link.get("via", "")), via)
+            )
+    pairs = sorted(turns)
+
+    lonlat = node_lonlat or {}
+    ends = np.array([lonlat.get(n, (np.nan, np.nan)) for n in node_ids])[to_node]
+    unknown = [e for e in zone_edge_ids if e not in index]
+    if unknown:
+        raise TrafficError(f"zone edge {unknown[0]!r} is not in the net", where=str(net_file))
+    return RoadNetwork(
+        name=name or net_file.name,
+        net_file=net_file,
+        edge_ids=edge_ids,
+        length_m=np.array([float(ls[0].get("length", "nan")) for ls in lanes]),
+        speed_mps=np.array([float(ls[0].get("speed", "nan")) for ls in lanes]),
+        lanes=np.array([len(ls) for ls in lanes], np.int32),
+        node_ids=node_ids,
+        from_node=np.array([node[str(e.get("from"))] for e in edges], np.int32),
+        to_node=to_node,
+        end_lon_deg=ends[:, 0].copy(),
+        end_lat_deg=ends[:, 1].copy(),
+        turn_from=_ints([a for a, _ in pairs]),
+        turn_to=_ints([b for _, b in pairs]),
+        turn_length_m=np.array([turns[p][0] for p in pairs], np.float64),
+        turn_time_s=np.array([turns[p][1] for p in pairs], np.float64),
+        zone_ids=zone_ids,
+        zone_edge=_ints([index[e] for e in zone_edge_ids]),
+        trip_table=trip_table,
+        source=source,
+        source_sha256=source_sha256,
+    )
+
+
+def _ints(values: list[int]) -> IntArray:
+    return np.array(values, np.int32)
+
+
+def _internal_lanes(root: ET.Element) -> dict[str, tuple[float, float, str]]:
+    """Length, speed and continuation of every lane inside a junction."""
+    follow = {
+        f"{link.get('from')}_{link.get('fromLane')}": str(link.get("via", ""))
+        for link in root.iter("connection")
+        if str(link.get("from")).startswith(":")
+    }
+    return {
+        str(lane.get("id")): (
+            float(lane.get("length", "nan")),
+            float(lane.get("speed", "nan")),
+            follow.get(str(lane.get("id")), ""),
+        )
+        for edge in root.iter("edge")
+        if edge.get("function") == "internal"
+        for lane in edge.findall("lane")
+    }
+
+
+def _through(lane: str, via: Mapping[str, tuple[float, float, str]]) -> tuple[float, float]:
+    """Length [m] and time [s] inside the junction, over every internal lane in turn."""
+    length_m = time_s = 0.0
+    while lane:
+        metres, speed, lane = via[lane]
+        length_m += metres
+        time_s += metres / speed
+    return length_m, time_s
