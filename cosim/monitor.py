@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 from cosim.assets import Assets
 from cosim.scenario import Scenario
 from cosim.signals import Ids, Role
-from cosim.simulator import Simulator
+from cosim.simulator import Facts, Simulator
 
 
 class TickSink(Protocol):
@@ -22,10 +22,10 @@ class TickSink(Protocol):
 
 @dataclass(frozen=True)
 class MonitorParts:
-    """What the monitor hands every tick to, in order; the last is told which tick is done."""
+    """What the monitor hands every tick to."""
 
-    sinks: Callable[[Ids], tuple[TickSink, ...]]
-    """Builds the sinks once the ids of every dimension are known."""
+    sinks: Callable[[Ids, Facts], tuple[TickSink, ...]]
+    """Builds the sinks, in their order, once the ids of every dimension are known."""
 
 
 class Monitor(Simulator):
@@ -41,10 +41,10 @@ class Monitor(Simulator):
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Do nothing: the sinks come with the parts."""
 
-    def bind(self, ids: dict[str, list[str]]) -> None:
+    def bind(self, ids: dict[str, list[str]], facts: dict[str, list[Any]]) -> None:
         """Build the sinks."""
-        super().bind(ids)
-        self._sinks = self._parts.sinks(self._ids)
+        super().bind(ids, facts)
+        self._sinks = self._parts.sinks(self._ids, self._facts)
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Hand the tick to every sink."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cosim.events import EventLog
 from cosim.signals import SIGNALS, TICK_S, Ids, Signal
+from cosim.simulator import Facts
 
 SCHEMA_VERSION = 1
 """Version of the layout of a run folder."""
@@ -48,11 +49,11 @@ class Recorder:
         folder: Path,
         start: datetime,
         ids: Ids,
-        facts: Mapping[str, tuple[str, list[Any]]] | None = None,
+        facts: Facts | None = None,
     ) -> None:
         self.store = folder / "timeseries.zarr"
         self.events = EventLog(folder / "events.parquet", ids)
-        self.facts: Mapping[str, tuple[str, list[Any]]] = facts or {}
+        self.facts: Facts = facts or {}
         self._start = np.datetime64(start.replace(tzinfo=None), "ns")
         self._ids = ids
         self._block: dict[str, list[Any]] = {s.name: [] for s in RECORDED}

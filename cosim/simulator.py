@@ -15,6 +15,9 @@ from cosim.errors import SignalError
 from cosim.scenario import Scenario
 from cosim.signals import MODELS, SIGNALS, Ids, Role, checked, produced_by, read_by, shape_of
 
+Facts = Mapping[str, tuple[str, list[Any]]]
+"""Static properties of ids: name, (dimension, values)."""
+
 EID = "all"
 """Id of the one entity that each simulator creates."""
 
@@ -46,6 +49,7 @@ class Simulator(mosaik_api_v3.Simulator):
     def __init__(self) -> None:
         super().__init__(meta_for(self.role))
         self._ids: Ids = {}
+        self._facts: Facts = {}
         self._outputs: dict[str, Any] = {}
         self._wall = f"{self.role}_wall_s"
         self._events = f"{self.role}_events"
@@ -109,9 +113,10 @@ class Simulator(mosaik_api_v3.Simulator):
         }
         return [{"eid": EID, "type": model, "extra_info": info}]
 
-    def bind(self, ids: dict[str, list[str]]) -> None:
-        """Receive the ids of every dimension, once all simulators exist."""
+    def bind(self, ids: dict[str, list[str]], facts: dict[str, list[Any]]) -> None:
+        """Receive the ids of every dimension and the facts, once all simulators exist."""
         self._ids = {dim: tuple(names) for dim, names in ids.items()}
+        self._facts = {name: (str(dim), list(values)) for name, (dim, values) in facts.items()}
 
     def step(self, time: int, inputs: Any, max_advance: int) -> int:
         """Advance one tick; see `advance`."""

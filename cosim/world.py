@@ -15,10 +15,7 @@ from cosim import registry
 from cosim.monitor import Monitor, MonitorParts
 from cosim.scenario import Scenario
 from cosim.signals import MODELS, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
-
-Facts = Mapping[str, tuple[str, list[Any]]]
-"""Static properties of ids: name, (dimension, values)."""
-
+from cosim.simulator import Facts
 
 @dataclass(frozen=True)
 class Cast:
@@ -75,7 +72,10 @@ class World:
             for name, (dim, values) in info["facts"].items()
         }
         for role in ROLES:
-            factories[role].bind({dim: list(names) for dim, names in self.ids.items()})
+            factories[role].bind(
+                {dim: list(names) for dim, names in self.ids.items()},
+                {name: list(fact) for name, fact in self.facts.items()},
+            )
         given = {name: value for info in infos.values() for name, value in info["initial"].items()}
         for producer, reader, shifted, signals in edges():
             initial = {s.name: _initial(s, given, self.ids) for s in signals} if shifted else {}
