@@ -1,0 +1,1 @@
+"""Distribution feeders solved by OpenDSS: lines, regulators, service transformers, chargers."""

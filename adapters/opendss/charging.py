@@ -1,0 +1,53 @@
+"""From the power of each vehicle to the power of each station and service transformer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.errors import PowerFlowError
+
+Floats = NDArray[np.float64]
+
+
+def station_power_kw(
+    vehicle_power_kw: Floats, vehicle_station: NDArray[np.int32], stations: int
+) -> Floats:
+    """Power of every station.
+
+    Parameters
+    ----------
+    vehicle_power_kw
+        Power of each vehicle at its plug, negative where it feeds back, shape (vehicle,) [kW].
+    vehicle_station
+        Station of each vehicle, -1 for none, shape (vehicle,).
+    stations
+        Number of stations.
+
+    Returns
+    -------
+    ndarray
+        Shape (station,) [kW].
+
+    Raises
+    ------
+    PowerFlowError
+        A vehicle exchanges power without a station.
+    """
+    plugged = vehicle_station >= 0
+    stray = np.flatnonzero(~plugged & (vehicle_power_kw != 0))
+    if len(stray):
+        vehicle = int(stray[0])
+        raise PowerFlowError(
+            f"{vehicle_power_kw[vehicle]:g} kW without a station", where=f"vehicle {vehicle}"
+        )
+    return np.bincount(
+        vehicle_station[plugged], weights=vehicle_power_kw[plugged], minlength=stations
+    )
+
+
+def transformer_power_kw(
+    station_kw: Floats, transformer_of_station: NDArray[np.int64], transformers: int
+) -> Floats:
+    """Power of the stations behind each service transformer, shape (transformer,) [kW]."""
+    return np.bincount(transformer_of_station, weights=station_kw, minlength=transformers)
