@@ -20,7 +20,7 @@ class PortLimits:
     floor_kw: Floats
     """Most it may feed back, grid side, negative or 0."""
     efficiency: Floats
-    """DC over AC energy while charging; 1 where nothing is plugged in."""
+    """DC over AC energy while charging, feeding back loses the same share; 1 where unplugged."""
 
 
 class Chargers:
@@ -31,12 +31,13 @@ class Chargers:
         self.ports = stations.ports
         self.edge = stations.edge
         self._port_kw = stations.per_station("port_kw")
-        self._efficiency = stations.per_station("efficiency")
         self._three_phase = stations.per_station("three_phase") > 0
         self._bidirectional = stations.per_station("bidirectional") > 0
         self._ac_kw = vehicles.per_vehicle("ac_charge_kw")
         self._dc_kw = vehicles.per_vehicle("dc_charge_kw")
         self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
+        self._ac_efficiency = vehicles.per_vehicle("ac_charge_efficiency")
+        self._dc_efficiency = vehicles.per_vehicle("dc_charge_efficiency")
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
 
     def limits(self, station: Ints) -> PortLimits:
@@ -47,11 +48,12 @@ class Chargers:
         """
         plugged = station >= 0
         at = np.where(plugged, station, 0)
-        efficiency = np.where(plugged, self._efficiency[at], 1.0)
         direct = self._three_phase[at] | self._bidirectional[at]
+        charger = np.where(direct, self._dc_efficiency, self._ac_efficiency)
+        efficiency = np.where(plugged, charger, 1.0)
         vehicle_kw = np.where(direct, self._dc_kw / efficiency, self._ac_kw)
         limit_kw = np.where(plugged, np.minimum(self._port_kw[at], vehicle_kw), 0.0)
-        feed_kw = np.minimum(self._port_kw[at], self._v2g_kw * efficiency)
+        feed_kw = np.minimum(self._port_kw[at], self._v2g_kw)
         floor_kw = np.where(plugged & self._bidirectional[at], -feed_kw, 0.0)
         return PortLimits(limit_kw, floor_kw, efficiency)
 

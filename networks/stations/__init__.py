@@ -26,8 +26,6 @@ class StationKind:
     """Whether it needs a three-phase supply."""
     bidirectional: bool
     """Whether it can feed back."""
-    efficiency: float
-    """DC energy over AC energy while charging; feeding back loses the same share."""
     source: str
     """Where the figures come from."""
 

@@ -1,0 +1,88 @@
+"""``cosim bench``: the speed of each engine and of the coupling, as ratios to the bare engine."""
+
+from __future__ import annotations
+
+import difflib
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cosim import manifest, registry
+from cosim.errors import UserError
+from cosim.health import Measurement
+
+PARTS = (*registry.ENGINES, "coupling")
+"""What can be measured."""
+
+
+def measure(what: Sequence[str], console: Console, json_file: Path | None = None) -> None:
+    """Measure the parts named in `what`, all if empty; print them and write them as JSON.
+
+    Raises
+    ------
+    UserError
+        If a part is not known or the file cannot be written.
+    """
+    for name in what:
+        if name not in PARTS:
+            near = difflib.get_close_matches(name, PARTS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UserError(f"bench {name}: must be one of {', '.join(PARTS)}.{hint}")
+    table = Table(title="Speed on this machine", title_justify="left", box=None, pad_edge=False)
+    table.add_column("part")
+    table.add_column("measured")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("x bare engine", justify="right")
+    table.add_column("how", style="dim")
+    rows: list[dict[str, object]] = []
+    with console.status("measuring") as status:
+        for name in what or PARTS:
+            status.update(f"measuring {name}")
+            found = coupling() if name == "coupling" else _engine(name)
+            for row in found:
+                ratio = "" if row.bare_ratio is None else f"{row.bare_ratio:.3g}"
+                table.add_row(name, row.name, f"{row.value:.4g}", row.unit, ratio, row.note)
+                rows.append({"part": name, **asdict(row)})
+    console.print(table)
+    if json_file:
+        content = {"versions": dict(manifest.versions()), "measurements": rows}
+        try:
+            manifest.write_json(json_file, content)
+        except OSError as error:
+            raise UserError(f"{json_file} cannot be written: {error.strerror}") from None
+
+
+def _engine(name: str) -> Sequence[Measurement]:
+    return registry.engine_function(name, "bench", "bench")()
+
+
+def coupling(repeats: int = 3) -> list[Measurement]:
+    """Measure two hours of the default scenario, all engines coupled."""
+    from cosim import loading
+    from cosim.run import run
+
+    scenario = loading.load(settings=["duration=2h"])
+    factors: list[float] = []
+    overheads: list[float] = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            figures = run(scenario, Path(folder) / "run", quiet=True).figures
+        factors.append(figures["realtime_factor"].value or 0.0)
+        overheads.append(figures["coupling_overhead"].value or 0.0)
+    note = f"default scenario, {scenario.ticks} ticks, median of {repeats} runs"
+    return [
+        Measurement("speed of the whole", statistics.median(factors), "x real time", None, note),
+        Measurement(
+            "wall time over the sum of engine times",
+            statistics.median(overheads),
+            "1",
+            statistics.median(overheads),
+            note,
+        ),
+    ]

@@ -1,0 +1,196 @@
+"""The ``cosim`` command: one thin function per subcommand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cosim import loading, registry
+from cosim.errors import UserError, VoltstepError
+from cosim.progress import ENGINE_NAMES
+from cosim.scenario import Scenario
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+"""Exit codes."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Co-simulation of EV fleets: SUMO, PyBaMM, OpenDSS and a five-bus market in lockstep.",
+)
+
+
+@app.command(epilog="Example: cosim run siouxfalls_day --seed 7 --set fleet.vehicles=200")
+def run(
+    scenario: Annotated[
+        str, typer.Argument(help="A shipped scenario or a YAML file.")
+    ] = loading.DEFAULT,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random stream.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; must not hold anything yet.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="field=value, such as fleet.vehicles=200.")
+    ] = None,
+    team: Annotated[str | None, typer.Option(help="Who decides.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the run folder.")] = False,
+) -> None:
+    """Run a scenario; leave a run folder with arrays, events and key figures."""
+    from cosim.run import run as carry_out
+
+    chosen = loading.load(scenario, settings=settings or (), seed=seed, team=team)
+    console = Console()
+    if not quiet:
+        console.print(_heading(chosen), highlight=False)
+    result = carry_out(chosen, out, console=console, quiet=quiet)
+    if quiet:
+        console.print(str(result.folder), highlight=False, soft_wrap=True)
+        return
+    _print_figures(console, result.figures)
+    _print_engines(console, result.engine_wall_s)
+    console.print(f"digest {result.output_digest[:16]}", highlight=False)
+    console.print(f"run    {result.folder}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: cosim scenarios")
+def scenarios() -> None:
+    """List the scenarios that ship with the project."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("scenario", "what it is"):
+        table.add_column(column)
+    for name in loading.shipped():
+        table.add_row(name, loading.load(name).description)
+    Console().print(table)
+
+
+@app.command(epilog="Example: cosim new my_city.yaml")
+def new(
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
+) -> None:
+    """Write a commented scenario to start from."""
+    from cosim.template import commented
+
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in file.stem).strip("-_")
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(commented(name or "my_scenario", str(file)))
+    except FileExistsError:
+        raise UserError(f"{file} exists already: choose another name") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+    Console().print(f"{file} written. Run it: cosim run {file}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: cosim schema > scenario.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    content = Scenario.model_json_schema()
+    for field, options in registry.choices().items():
+        node: dict[str, Any] = content
+        *parents, last = field.split(".")
+        for parent in parents:
+            reference = node["properties"][parent]["$ref"]
+            node = content["$defs"][reference.rpartition("/")[2]]
+        node["properties"][last]["enum"] = list(options)
+    # Not through Rich: the text must reach a file as it is.
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+
+
+@app.command(epilog="Example: cosim doctor")
+def doctor() -> None:
+    """Show engines, versions, compiler and cores, and test each engine on a known case."""
+    from cosim.doctor import examine
+
+    if not examine(Console()):
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: cosim bench battery grid --json bench.json")
+def bench(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"{', '.join((*registry.ENGINES, 'coupling'))}; all if left out."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the measurements to this file too.")
+    ] = None,
+) -> None:
+    """Measure the speed of each engine and of the coupling on this machine."""
+    from cosim.bench import measure
+
+    measure(what or (), Console(), json_file)
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        Console().print(f"voltstep {metadata.version('voltstep')}", highlight=False)
+        raise typer.Exit
+    del context
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends in a message, never in a traceback."""
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        app()
+    except UserError as error:
+        errors.print(f"[red]error[/] {_escaped(error)}", highlight=False)
+        sys.exit(WRONG_INPUT)
+    except VoltstepError as error:
+        errors.print(f"[red]failed[/] {_escaped(error)}", highlight=False)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        errors.print("stopped", highlight=False)
+        sys.exit(FAILED)
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))
+
+
+def _heading(scenario: Scenario) -> str:
+    return (
+        f"[bold]{scenario.name}[/]  {scenario.start}, {scenario.ticks} ticks of 5 min, "
+        f"{scenario.fleet.vehicles} EVs, {scenario.fleet.stations.count} stations, "
+        f"team {scenario.team}, seed {scenario.seed}"
+    )
+
+
+def _print_figures(console: Console, figures: Any) -> None:
+    table = Table(title="Key figures", title_justify="left", box=None, pad_edge=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("meaning", style="dim")
+    for key, figure in figures.items():
+        value = "-" if figure.value is None else _number(figure.value)
+        table.add_row(key, value, "" if figure.unit == "1" else figure.unit, figure.meaning)
+    console.print(table)
+
+
+def _print_engines(console: Console, wall_s: dict[str, float]) -> None:
+    total = sum(wall_s.values()) or 1.0
+    parts = [
+        f"{ENGINE_NAMES[role]} {seconds:.2f} s ({100 * seconds / total:.0f} %)"
+        for role, seconds in sorted(wall_s.items(), key=lambda item: -item[1])
+    ]
+    console.print("engines  " + ", ".join(parts), highlight=False)
+
+
+def _number(value: float) -> str:
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,180 @@
+"""The life of a run: folder, world, progress, the last tick check, key figures, manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+import xarray as xr
+from rich.console import Console
+
+from cosim import kpis, manifest
+from cosim.assets import Assets
+from cosim.audit import Audit
+from cosim.errors import IncompleteRunError, UserError
+from cosim.monitor import MonitorParts, TickSink
+from cosim.progress import RunProgress
+from cosim.recorder import Recorder, digest
+from cosim.scenario import Scenario
+from cosim.signals import Ids
+from cosim.simulator import Facts
+from cosim.world import Cast, World
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run."""
+
+    folder: Path
+    figures: dict[str, kpis.Figure]
+    engine_wall_s: dict[str, float]
+    output_digest: str
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """Return a folder under ``runs/`` that does not exist yet."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    base = Path("runs") / f"{scenario.name}-{stamp}"
+    folder, count = base, 1
+    while folder.exists():
+        count += 1
+        folder = base.with_name(f"{base.name}-{count}")
+    return folder
+
+
+def run(
+    scenario: Scenario,
+    folder: Path | None = None,
+    *,
+    console: Console | None = None,
+    quiet: bool = False,
+    cast: Cast | None = None,
+) -> Result:
+    """Run a scenario and leave a run folder.
+
+    Parameters
+    ----------
+    scenario
+        A checked scenario.
+    folder
+        Where to; a new folder under ``runs/`` if None. It must be empty or absent.
+    console
+        Where progress is shown.
+    quiet
+        Show no progress.
+    cast
+        Classes that fill the roles, if not those that the scenario names.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something already.
+    RunError
+        If the run fails. What was recorded is kept, and the manifest says that it failed.
+    """
+    folder = _make(folder or default_folder(scenario))
+    return _Life(scenario, folder, console or Console(), quiet, cast).run()
+
+
+def _make(folder: Path) -> Path:
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} exists and is not an empty folder: choose another --out")
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}") from None
+    return folder
+
+
+class _Life:
+    def __init__(
+        self, scenario: Scenario, folder: Path, console: Console, quiet: bool, cast: Cast | None
+    ) -> None:
+        self.scenario, self.folder, self.cast = scenario, folder, cast
+        self.progress = RunProgress(
+            console, scenario.ticks, scenario.start_time, quiet=quiet
+        )
+        self.manifest = manifest.new(scenario)
+        self.began = perf_counter()
+        self.recorder: Recorder | None = None
+        self.audit: Audit | None = None
+
+    def run(self) -> Result:
+        self._save("running")
+        try:
+            loop_wall_s = self._lockstep()
+            return self._conclude(loop_wall_s)
+        except KeyboardInterrupt:
+            self._keep("interrupted", "stopped by the user")
+            raise
+        except Exception as error:
+            self._keep("failed", f"{type(error).__name__}: {error}")
+            raise
+
+    def _lockstep(self) -> float:
+        with self.progress, World(self.scenario, MonitorParts(self._sinks), self.cast) as world:
+            self.manifest["wall_s"]["startup"] = perf_counter() - self.began
+            self.progress.begin()
+            start = perf_counter()
+            world.run()
+            loop_wall_s = perf_counter() - start
+        last, ticks = self.last_tick, self.scenario.ticks
+        if last != ticks - 1:
+            # mosaik returns as if all were well after an interrupt or a lost simulator.
+            raise IncompleteRunError(last + 1, ticks, "a simulator was lost or the run was stopped")
+        return loop_wall_s
+
+    def _sinks(self, ids: Ids, facts: Facts) -> tuple[TickSink, ...]:
+        self.recorder = Recorder(self.folder, self.scenario.start_time, ids, facts)
+        events = self.recorder.events
+        self.audit = Audit(
+            Assets.of(self.scenario),
+            ids,
+            facts,
+            on_breach=self.scenario.run.audit,
+            note=lambda tick, event: events.add(tick, "monitor", [event]),
+        )
+        return self.audit, self.recorder, self.progress
+
+    @property
+    def last_tick(self) -> int:
+        return self.recorder.last_tick if self.recorder else -1
+
+    def _conclude(self, loop_wall_s: float) -> Result:
+        assert self.recorder is not None
+        assert self.audit is not None
+        recorder = self.recorder
+        recorder.flush()
+        with xr.open_zarr(recorder.store, chunks=None) as data:
+            run = kpis.RunData(data, loop_wall_s, self.audit.count)
+            figures = kpis.compute(run)
+            engines = kpis.engine_wall_s(run)
+        content = {
+            key: {"value": f.value, "unit": f.unit, "meaning": f.meaning}
+            for key, f in figures.items()
+        }
+        manifest.write_json(self.folder / "kpis.json", content)
+        found = digest(recorder.store, recorder.events, kpis.steady(figures))
+        self.manifest["wall_s"] |= {
+            "ticks": loop_wall_s,
+            "engines": engines,
+            "total": perf_counter() - self.began,
+        }
+        self.manifest["output_digest"] = found
+        self._save("complete")
+        return Result(self.folder, figures, engines, found)
+
+    def _keep(self, status: str, reason: str) -> None:
+        """Write what was recorded, and a manifest that says that the run is not whole."""
+        self.manifest["error"] = reason
+        try:
+            if self.recorder is not None:
+                self.recorder.flush()
+        finally:
+            self._save(status)
+
+    def _save(self, status: str) -> None:
+        self.manifest |= {"status": status, "last_tick": self.last_tick}
+        manifest.write_json(self.folder / "manifest.json", self.manifest)
