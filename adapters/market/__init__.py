@@ -1,0 +1,1 @@
+"""A five-bus wholesale market: cleared by HiGHS, settled per vehicle."""

@@ -1,0 +1,256 @@
+r"""Locational marginal prices of a small market by a DC optimal power flow.
+
+Notes
+-----
+With power transfer distribution factors :math:`H` (flow on line l per MW injected at bus b and
+withdrawn at the reference bus), the market solves, for the offers :math:`c_g + s\,p_g`,
+
+.. math::
+
+    \min_{p, u}\; \sum_g c_g p_g + \tfrac{s}{2} p_g^2 + v \sum_b u_b
+    \quad\text{s.t.}\quad \sum_g p_g + \sum_b u_b = \sum_b d_b \;(\lambda),\quad
+    -F \le H (A p + u - d) \le F \;(\mu)
+
+where :math:`u` is load that is not served and :math:`v` its value. The price at bus b is the cost
+of one more MW there, :math:`\lambda + \sum_l \mu_l H_{lb}`.
+
+Scaling every offer by :math:`k` scales every price by :math:`k`, so the problem is solved for the
+published offers with :math:`v/k` and its duals are multiplied by :math:`k`: the quadratic part
+never changes.
+
+References
+----------
+F. Li and R. Bo, "Small test systems for power system economic studies", IEEE PES General Meeting
+2010, doi:10.1109/PES.2010.5589973.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.errors import MarketError
+from networks.markets import MarketData
+
+Floats = NDArray[np.float64]
+HOURS = 5 / 60
+"""Length of a settlement interval [h]."""
+_TOLERANCE = 1e-6
+"""Largest relative error accepted in an optimality condition."""
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """A cleared settlement interval; every array is fresh."""
+
+    lmp_usd_per_mwh: Floats
+    """Price at each bus, shape (bus,) [USD/MWh]."""
+    generator_mw: Floats
+    """Dispatch, shape (generator,) [MW]."""
+    line_flow_mw: Floats
+    """Flow, positive in the direction of the line's name, shape (line,) [MW]."""
+    line_shadow_usd_per_mwh: Floats
+    """What one more MW of limit would save, shape (line,) [USD/MWh]."""
+    load_shed_mw: Floats
+    """Load that is not served, shape (bus,) [MW]."""
+    congestion_rent_usd: float
+    """Payments for the served load less revenue of the generators, over 5 minutes [USD]."""
+    cost_usd_per_h: float
+    """Cost of generation by the offers, with the value of lost load [USD/h]."""
+
+
+def transfer_factors(data: MarketData) -> Floats:
+    """Power transfer distribution factors with the first bus as reference, shape (line, bus)."""
+    lines, buses = len(data.line_ids), len(data.bus_ids)
+    incidence = np.zeros((lines, buses))
+    incidence[np.arange(lines), data.line_from] = 1
+    incidence[np.arange(lines), data.line_to] = -1
+    branch = incidence / data.x_pu[:, None]
+    factors = np.zeros((lines, buses))
+    factors[:, 1:] = branch[:, 1:] @ np.linalg.inv(incidence[:, 1:].T @ branch[:, 1:])
+    return factors
+
+
+class FiveBus:
+    """A market that is built once and cleared once per settlement interval.
+
+    Every clearing starts from scratch, so that its result does not depend on the ones before.
+
+    Parameters
+    ----------
+    data
+        Tables of the market.
+    value_of_lost_load_usd_per_mwh
+        Price at which load goes unserved. An offer above it is never called.
+    offer_slope_usd_per_mwh_per_mw
+        Rise of each generator's offer with its output; 0 is the published case. A small one makes
+        prices change smoothly with load where they would jump from one offer to the next.
+    """
+
+    def __init__(
+        self,
+        data: MarketData,
+        value_of_lost_load_usd_per_mwh: float = 5000.0,
+        offer_slope_usd_per_mwh_per_mw: float = 0.0,
+    ) -> None:
+        self.data = data
+        self._value = value_of_lost_load_usd_per_mwh
+        self._slope = offer_slope_usd_per_mwh_per_mw
+        self._factors = transfer_factors(data)
+        self._limited = np.flatnonzero(np.isfinite(data.line_limit_mw))
+        self._generators, self._buses = len(data.generator_ids), len(data.bus_ids)
+        columns = self._generators + self._buses
+        self._bus_of_column = np.concatenate([data.generator_bus, np.arange(self._buses)])
+        self._quadratic = np.zeros(columns)
+        self._quadratic[: self._generators] = self._slope
+        self._rows = np.vstack(
+            [np.ones(columns), self._factors[np.ix_(self._limited, self._bus_of_column)]]
+        )
+        self._engine: Any = highspy.Highs()
+        self._build(columns)
+
+    def _build(self, columns: int) -> None:
+        engine = self._engine
+        for option, setting in (("output_flag", False), ("threads", 1), ("random_seed", 0)):
+            engine.setOptionValue(option, setting)
+        for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
+            engine.setOptionValue(option, 1e-9)
+        # Regularisation would bend the prices by more than the tolerance above.
+        engine.setOptionValue("qp_regularization_value", 0.0)
+        engine.addVars(columns, np.zeros(columns), np.full(columns, highspy.kHighsInf))
+        for column in range(self._generators):
+            engine.changeColBounds(column, 0.0, float(self.data.generator_limit_mw[column]))
+            engine.changeColCost(column, float(self.data.offer_usd_per_mwh[column]))
+        index = np.arange(columns, dtype=np.int32)
+        for row in self._rows:
+            engine.addRow(0.0, 0.0, columns, index, row)
+        if self._slope > 0:
+            hessian: Any = highspy.HighsHessian()
+            hessian.dim_ = columns
+            hessian.format_ = highspy.HessianFormat.kTriangular
+            hessian.start_ = np.minimum(np.arange(columns + 1), self._generators)
+            hessian.index_ = np.arange(self._generators)
+            hessian.value_ = np.full(self._generators, self._slope)
+            engine.passHessian(hessian)
+
+    def clear(self, load_mw: Floats, offer_scale: float = 1.0) -> Clearing:
+        """Clear one settlement interval.
+
+        Parameters
+        ----------
+        load_mw
+            Load at each bus, shape (bus,) [MW].
+        offer_scale
+            Factor on every offer, slope included [1].
+
+        Returns
+        -------
+        Clearing
+
+        Raises
+        ------
+        MarketError
+            The load is negative or not finite, the scale is not positive, HiGHS does not find an
+            optimum, or what it found breaks an optimality condition.
+        """
+        load_mw = np.asarray(load_mw, dtype=float)
+        self._require_input(load_mw, offer_scale)
+        self._set(load_mw, offer_scale)
+        self._engine.clearSolver()
+        self._engine.run()
+        status = self._engine.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise MarketError(
+                f"no optimum: {self._engine.modelStatusToString(status)} "
+                f"at loads {np.round(load_mw, 3).tolist()} MW"
+            )
+        solution = self._engine.getSolution()
+        power = np.array(solution.col_value)
+        duals = np.array(solution.row_dual)
+        self._require_optimum(load_mw, offer_scale, power, duals)
+        return self._clearing(load_mw, offer_scale, power, duals)
+
+    def _require_input(self, load_mw: Floats, offer_scale: float) -> None:
+        if load_mw.shape != (self._buses,):
+            raise MarketError(f"load has shape {load_mw.shape}, not ({self._buses},)")
+        bad = np.flatnonzero(~(np.isfinite(load_mw) & (load_mw >= 0)))
+        if len(bad):
+            bus = int(bad[0])
+            raise MarketError(
+                f"load must be a finite number >= 0, not {load_mw[bus]:g} MW",
+                where=f"bus {self.data.bus_ids[bus]}",
+            )
+        if not (np.isfinite(offer_scale) and offer_scale > 0):
+            raise MarketError(f"offer scale must be a finite number > 0, not {offer_scale}")
+
+    def _set(self, load_mw: Floats, offer_scale: float) -> None:
+        engine, total = self._engine, float(load_mw.sum())
+        engine.changeRowBounds(0, total, total)
+        withdrawn = self._factors[self._limited] @ load_mw
+        for row, line in enumerate(self._limited):
+            limit = float(self.data.line_limit_mw[line])
+            engine.changeRowBounds(row + 1, withdrawn[row] - limit, withdrawn[row] + limit)
+        for bus in range(self._buses):
+            column = self._generators + bus
+            engine.changeColBounds(column, 0.0, float(load_mw[bus]))
+            engine.changeColCost(column, self._value / offer_scale)
+
+    def _column_cost(self, offer_scale: float) -> Floats:
+        return np.concatenate(
+            [self.data.offer_usd_per_mwh, np.full(self._buses, self._value / offer_scale)]
+        )
+
+    def _require_optimum(
+        self, load_mw: Floats, offer_scale: float, power: Floats, duals: Floats
+    ) -> None:
+        """Check the conditions of Karush, Kuhn and Tucker, which prove the optimum."""
+        upper = np.concatenate([self.data.generator_limit_mw, load_mw])
+        gradient = self._column_cost(offer_scale) + self._quadratic * power - self._rows.T @ duals
+        flow = self._rows[1:] @ power - self._factors[self._limited] @ load_mw
+        limit = self.data.line_limit_mw[self._limited]
+        slack = np.where(duals[1:] < 0, limit - flow, limit + flow)
+        # At a bound the gradient may push outwards only; between its bounds it must vanish.
+        falling = np.where(power < upper - _TOLERANCE, -gradient, 0).max()
+        rising = np.where(power > _TOLERANCE, gradient, 0).max()
+        # Powers relative to the load, prices relative to the largest price.
+        size, price = max(1.0, float(load_mw.sum())), 1 + float(np.abs(duals).max())
+        errors = {
+            "balance": abs(power.sum() - load_mw.sum()) / size,
+            "output": max((-power).max(), (power - upper).max()) / size,
+            "line limit": (np.abs(flow) - limit).max(initial=0) / size,
+            "offer": max(falling, rising) / price,
+            "line price": (np.abs(duals[1:]) * slack).max(initial=0) / price / size,
+        }
+        for name, error in errors.items():
+            if not error <= _TOLERANCE:
+                raise MarketError(
+                    f"the solution breaks its {name} condition by {error:.3g} (relative) "
+                    f"at loads {np.round(load_mw, 3).tolist()} MW"
+                )
+
+    def _clearing(
+        self, load_mw: Floats, offer_scale: float, power: Floats, duals: Floats
+    ) -> Clearing:
+        generator_mw = power[: self._generators].clip(0, self.data.generator_limit_mw)
+        shed_mw = power[self._generators :].clip(0, load_mw)
+        injected = np.bincount(
+            self.data.generator_bus, weights=generator_mw, minlength=self._buses
+        )
+        served_mw = load_mw - shed_mw
+        lmp = offer_scale * (duals[0] + duals[1:] @ self._factors[self._limited])
+        shadow = np.zeros(len(self.data.line_ids))
+        shadow[self._limited] = offer_scale * np.abs(duals[1:])
+        offers = self.data.offer_usd_per_mwh + 0.5 * self._slope * generator_mw
+        return Clearing(
+            lmp_usd_per_mwh=lmp,
+            generator_mw=generator_mw,
+            line_flow_mw=self._factors @ (injected - served_mw),
+            line_shadow_usd_per_mwh=shadow,
+            load_shed_mw=shed_mw,
+            congestion_rent_usd=float(lmp @ (served_mw - injected)) * HOURS,
+            cost_usd_per_h=float(offer_scale * (offers @ generator_mw) + self._value * shed_mw.sum()),
+        )

@@ -1,0 +1,93 @@
+"""Day-ahead energy prices, with their source; see README.md in this folder."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.errors import UserError
+
+TICK = timedelta(minutes=5)
+_FILE = Path(__file__).parent / "ercot_dam_2022.csv.gz"
+_FIRST = datetime(2022, 1, 1)
+_END = datetime(2023, 1, 1)
+
+
+def zones() -> tuple[str, ...]:
+    """Load zones that have prices, in file order."""
+    return tuple(_table())
+
+
+def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.float64]:
+    """Day-ahead price of each 5-minute interval.
+
+    Parameters
+    ----------
+    zone
+        One of `zones`.
+    start
+        Local start of the first interval, without time zone.
+    ticks
+        Number of intervals.
+
+    Returns
+    -------
+    ndarray
+        Shape (ticks,) [USD/MWh]. The price of hour ending h holds from h - 1 to h o'clock.
+
+    Raises
+    ------
+    UserError
+        The zone is not known, the intervals leave the year that is there, or they cross the hour
+        that daylight saving skips.
+    """
+    known = zones()
+    if zone not in known:
+        near = difflib.get_close_matches(zone, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(f"price zone {zone!r} is not known: choose from {', '.join(known)}.{hint}")
+    end = start + ticks * TICK
+    if start < _FIRST or end > _END:
+        raise UserError(
+            f"no prices from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
+            f"there are prices from {_FIRST:%Y-%m-%d %H:%M} to {_END:%Y-%m-%d %H:%M}"
+        )
+    minutes = (start - _FIRST) / timedelta(minutes=1) + 5 * np.arange(ticks)
+    hours = (minutes // 60).astype(np.int64)
+    price = _table()[zone][hours]
+    missing = np.flatnonzero(np.isnan(price))
+    if len(missing):
+        skipped = _FIRST + timedelta(hours=int(hours[missing[0]]))
+        raise UserError(
+            f"no price for the hour from {skipped:%Y-%m-%d %H:%M}: daylight saving time skips it; "
+            "choose a start after it or an end before it"
+        )
+    return price
+
+
+@cache
+def _table() -> dict[str, NDArray[np.float64]]:
+    """Price by zone for every hour of the year, NaN where the file has none."""
+    with gzip.open(_FILE, "rt", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    hours = int((_END - _FIRST) / timedelta(hours=1))
+    at = [
+        int((datetime.fromisoformat(row["date"]) - _FIRST).days) * 24 + int(row["hour_ending"]) - 1
+        for row in rows
+    ]
+    table: dict[str, NDArray[np.float64]] = {}
+    for zone in rows[0]:
+        if zone in ("date", "hour_ending"):
+            continue
+        price = np.full(hours, np.nan)
+        price[at] = [float(row[zone]) for row in rows]
+        price.flags.writeable = False
+        table[zone] = price
+    return table
