@@ -32,7 +32,7 @@ def _clearing(name: str, slope: float) -> Measurement:
     rng = np.random.default_rng(0)
     whole: list[float] = []
     bare: list[float] = []
-    engine: Any = market._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    engine: Any = market._engine  # pyright: ignore[reportPrivateUsage]
     for _ in range(_REPEATS):
         load_mw = data.load_mw * rng.uniform(0.5, 1.2, len(data.load_mw))
         start = perf_counter()
@@ -44,7 +44,11 @@ def _clearing(name: str, slope: float) -> Measurement:
         whole.append(middle - start)
         bare.append(perf_counter() - middle)
     return Measurement(
-        name, 1e3 * median(whole), "ms/tick", median(whole) / median(bare), f"{_REPEATS} load vectors"
+        name,
+        1e3 * median(whole),
+        "ms/tick",
+        median(whole) / median(bare),
+        f"{_REPEATS} load vectors",
     )
 
 

@@ -30,7 +30,7 @@ def check() -> list[Check]:
         version,
         Check(
             "five-bus prices",
-            worst < 1e-4,
+            bool(worst < 1e-4),
             f"{np.round(found, 4).tolist()} USD/MWh, {worst:.1e} from the published ones",
         ),
     ]

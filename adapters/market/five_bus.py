@@ -237,9 +237,7 @@ class FiveBus:
     ) -> Clearing:
         generator_mw = power[: self._generators].clip(0, self.data.generator_limit_mw)
         shed_mw = power[self._generators :].clip(0, load_mw)
-        injected = np.bincount(
-            self.data.generator_bus, weights=generator_mw, minlength=self._buses
-        )
+        injected = np.bincount(self.data.generator_bus, weights=generator_mw, minlength=self._buses)
         served_mw = load_mw - shed_mw
         lmp = offer_scale * (duals[0] + duals[1:] @ self._factors[self._limited])
         shadow = np.zeros(len(self.data.line_ids))
@@ -252,5 +250,7 @@ class FiveBus:
             line_shadow_usd_per_mwh=shadow,
             load_shed_mw=shed_mw,
             congestion_rent_usd=float(lmp @ (served_mw - injected)) * HOURS,
-            cost_usd_per_h=float(offer_scale * (offers @ generator_mw) + self._value * shed_mw.sum()),
+            cost_usd_per_h=float(
+                offer_scale * (offers @ generator_mw) + self._value * shed_mw.sum()
+            ),
         )

@@ -43,11 +43,12 @@ def station_power_kw(
         )
     return np.bincount(
         vehicle_station[plugged], weights=vehicle_power_kw[plugged], minlength=stations
-    )
+    ).astype(np.float64)
 
 
 def transformer_power_kw(
     station_kw: Floats, transformer_of_station: NDArray[np.int64], transformers: int
 ) -> Floats:
     """Power of the stations behind each service transformer, shape (transformer,) [kW]."""
-    return np.bincount(transformer_of_station, weights=station_kw, minlength=transformers)
+    power_kw = np.bincount(transformer_of_station, weights=station_kw, minlength=transformers)
+    return power_kw.astype(np.float64)

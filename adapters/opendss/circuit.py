@@ -132,7 +132,8 @@ def _regulator(row: Regulator, kv: float, head: bool) -> Iterator[str]:
     )
     yield (
         f"new regcontrol.{row.id} transformer={row.id} winding=2 vreg={row.target_v} "
-        f"band={row.band_v} ptratio={row.pt_ratio} ctprim={row.ct_primary_a} R={row.r_v} X={row.x_v} "
+        f"band={row.band_v} ptratio={row.pt_ratio} ctprim={row.ct_primary_a} "
+        f"R={row.r_v} X={row.x_v} "
         # As in EPRI's run of the test case: one step at a time, the head of the feeder first.
         f"maxtapchange=1 delay={15 if head else 30}"
     )
@@ -155,7 +156,8 @@ def _load(row: Load, kv: float) -> str:
     return (
         f"new load.{BASE_PREFIX}{row.id} bus1={_nodes(row.bus, row.phases)} phases={phases} "
         f"conn={row.connection} model={_MODEL[row.model]} "
-        f"kv={_load_kv(phases, row.connection, kv)} kw={row.p_kw} kvar={row.q_kvar} {VOLTAGE_WINDOW}"
+        f"kv={_load_kv(phases, row.connection, kv)} kw={row.p_kw} kvar={row.q_kvar} "
+        f"{VOLTAGE_WINDOW}"
     )
 
 

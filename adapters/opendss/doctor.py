@@ -29,7 +29,7 @@ def check() -> list[Check]:
         version,
         Check(
             "123-node voltages",
-            worst < 0.002,
+            bool(worst < 0.002),
             f"{worst:.1e} pu from the published ones at most, at {where}; allowed 2e-03",
         ),
         Check("123-node power balance", balance < 1e-6, f"{balance:.1e} of the feeder's power"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +121,9 @@ class Feeder:
         self._base_kw = np.array([row.p_kw for row in self.data.loads])
         self._base_kvar = np.array([row.q_kvar for row in self.data.loads])
         # A pattern that matches nothing is an error of its own in the engine's interface.
-        self._chargers: Any = engine.Load.batch(re=f"^{CHARGER_PREFIX}") if self.service.ids else None
+        self._chargers: Any = None
+        if self.service.ids:
+            self._chargers = engine.Load.batch(re=f"^{CHARGER_PREFIX}")
 
     def solve(self, load_scale: float, charger_kw: Floats) -> FeederTick:
         """Solve the feeder for one settlement interval.
@@ -271,7 +273,7 @@ class Feeder:
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
+def _named(what: str) -> Generator[None]:
     """Turn an exception of the engine into ours, in its own words."""
     try:
         yield

@@ -139,17 +139,18 @@ def _table(
     for bus, phases in at:
         number = count[bus, phases] = count.get((bus, phases), 0) + 1
         ids.append(f"st{bus}" if number == 1 else f"st{bus}_{number}")
-    ratings = [
-        next(size for size in (SINGLE_PHASE_KVA if len(phases) == 1 else THREE_PHASE_KVA)
-             if size >= kva)
-        for (_, phases), kva in zip(at, used_kva, strict=True)
-    ]  # fmt: skip
+    ratings = [_next_rating(len(place[1]), kva) for place, kva in zip(at, used_kva, strict=True)]
     return ServiceTransformers(
         tuple(ids),
         tuple(bus for bus, _ in at),
         tuple(phases for _, phases in at),
         np.array(ratings, dtype=float),
     )
+
+
+def _next_rating(phases: int, kva: float) -> float:
+    sizes = SINGLE_PHASE_KVA if phases == 1 else THREE_PHASE_KVA
+    return next(size for size in sizes if size >= kva)
 
 
 def _load_buses(feeder: FeederData) -> list[tuple[str, tuple[int, ...]]]:
