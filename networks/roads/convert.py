@@ -5,33 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
-import sumo
-
-from cosim.errors import TrafficError
 from cosim.paths import cache_dir
-
-TIMEOUT_S = 600
-"""Longest that a conversion may take [s]."""
-
-
-def sumo_version() -> str:
-    """Version of the eclipse-sumo wheel that brings the binaries."""
-    return version("eclipse-sumo")
-
-
-def binary(name: str) -> Path:
-    """Return the path of a SUMO program; TrafficError if it is not installed."""
-    suffix = ".exe" if os.name == "nt" else ""
-    file = Path(str(sumo.SUMO_HOME)) / "bin" / f"{name}{suffix}"
-    if not file.is_file():
-        raise TrafficError(f"{name} is not installed; run: pip install eclipse-sumo", where=str(file))
-    return file
+from networks.roads.programs import run_program, sumo_version
 
 
 def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> Path:
@@ -73,22 +52,3 @@ def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> 
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
-
-
-def run_program(name: str, options: Sequence[str], folder: Path) -> None:
-    """Run a SUMO program in `folder`; TrafficError with its own message if it fails."""
-    try:
-        done = subprocess.run(
-            [str(binary(name)), *options],
-            cwd=folder,
-            env=os.environ | {"SUMO_HOME": str(sumo.SUMO_HOME)},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TrafficError(f"{name} did not end within {TIMEOUT_S} s", where=str(folder)) from error
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
-        raise TrafficError(f"{name} failed: {said}", where=str(folder))

@@ -118,7 +118,7 @@ class RoadNetwork:
         return table
 
     def _solve(self, origins: list[int]) -> list[tuple[FloatArray, FloatArray]]:
-        """Dijkstra over edges as nodes: passing from one to the next costs the turn and the next."""
+        """Dijkstra over edges as nodes: each step costs the turn and the edge after it."""
         count = len(self.edge_ids)
         seconds = self.turn_time_s + (self.length_m / self.speed_mps)[self.turn_to]
         metres = self.turn_length_m + self.length_m[self.turn_to]

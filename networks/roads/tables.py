@@ -169,9 +169,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _edge(
-    edge_id: str, start: str, end: str, lanes: int, length_m: float, speed_mps: float
-) -> str:
+def _edge(edge_id: str, start: str, end: str, lanes: int, length_m: float, speed_mps: float) -> str:
     return (
         f"  <edge id={quoteattr(edge_id)} from={quoteattr(start)} to={quoteattr(end)}"
         f" numLanes='{lanes}' length='{length_m:.2f}' speed='{speed_mps:.6f}'/>"

@@ -43,8 +43,11 @@ class EnergyCurve:
     def kwh_per_km(self, speed_kmh: ArrayLike) -> NDArray[np.float64]:
         """Return the net consumption [kWh/km] at mean speeds [km/h], any shape."""
         v = np.clip(np.asarray(speed_kmh, dtype=np.float64), self.low_kmh, self.high_kmh)
-        return self.a_kw / v + self.b_kwh_per_km + self.c_kwh_h_per_km2 * v + (
-            self.d_kwh_h2_per_km3 * v * v
+        return (
+            self.a_kw / v
+            + self.b_kwh_per_km
+            + self.c_kwh_h_per_km2 * v
+            + (self.d_kwh_h2_per_km3 * v * v)
         )
 
 

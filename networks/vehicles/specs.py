@@ -36,6 +36,8 @@ class VehicleSpec:
     """Most power of fast charging, into the battery [kW]."""
     v2g_discharge_kw: float
     """Most power fed back to the grid, at the plug [kW]."""
+    length_m: float
+    """Length bumper to bumper [m]."""
     frontal_area_m2: float
     """Frontal area [m2]."""
     drag_coefficient: float

@@ -1,0 +1,1 @@
+"""Traffic: SUMO moves the vehicles of the fleet."""

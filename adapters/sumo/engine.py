@@ -1,0 +1,185 @@
+"""One SUMO simulation inside this process, kept quiet and guarded."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+from xml.sax.saxutils import quoteattr
+
+from cosim.errors import TrafficError
+from networks.roads.programs import libsumo
+from networks.vehicles import VehicleSpec
+
+_TELEPORT = re.compile(
+    r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), from edge '(?P<edge>[^']*)'.*"
+    r"time=(?P<time>[\d.]+)"
+)
+# What follows a teleport is part of it, not news.
+_AFTERMATH = ("ends teleporting", "teleports beyond arrival")
+
+
+@dataclass(frozen=True)
+class Teleport:
+    """SUMO lifted a vehicle out of a jam and set it down further along its route."""
+
+    leg_id: str
+    edge_id: str
+    time_s: float
+    reason: str
+
+
+class Sumo:
+    """The one libsumo simulation that a process can hold.
+
+    Parameters
+    ----------
+    net_file
+        Road network.
+    specs
+        Body types; each becomes a SUMO vehicle type of that name.
+    seed
+        Seed of SUMO's own random numbers.
+    teleport_s
+        Time that a vehicle may be stuck before SUMO lifts it over the jam [s]; -1 for never.
+    options
+        Further options of the ``sumo`` program.
+
+    Raises
+    ------
+    TrafficError
+        If this process already runs a simulation, or SUMO refuses to start.
+    """
+
+    def __init__(
+        self,
+        net_file: Path,
+        specs: Sequence[VehicleSpec],
+        *,
+        seed: int,
+        teleport_s: float = 300.0,
+        options: Sequence[str] = (),
+    ) -> None:
+        self.api: Any = libsumo()
+        self._open = False
+        if self.api.isLoaded():
+            raise TrafficError(
+                "this process already runs a SUMO simulation and libsumo holds only one; "
+                "close it first or run each in a process of its own (processes: separate)"
+            )
+        self._folder = tempfile.TemporaryDirectory(prefix="voltstep-sumo-")
+        self._said: BinaryIO = (Path(self._folder.name) / "said.txt").open("w+b")
+        self._read_to = 0
+        types = Path(self._folder.name) / "types.add.xml"
+        types.write_text(_vehicle_types(specs), encoding="utf-8")
+        command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
+        command += ["--mesosim", "true", "--routing-algorithm", "CCH", "--seed", str(seed)]
+        command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
+        command += ["--duration-log.disable", "true", *options]
+        try:
+            with self._listening():
+                self.api.start(command)
+        except Exception as error:
+            said = " ".join(self._new_text().split())
+            self._dispose()
+            raise TrafficError(
+                f"SUMO did not start: {said or error}", where=str(net_file)
+            ) from error
+        self._open = True
+
+    def __enter__(self) -> Sumo:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def time_s(self) -> float:
+        """Simulation time [s]."""
+        return float(self.api.simulation.getTime())
+
+    @contextmanager
+    def calling(self, where: str, tick: int) -> Generator[Any]:
+        """Yield libsumo; what SUMO refuses inside becomes a TrafficError that names `where`."""
+        with self.reading(where, tick), self._listening():
+            yield self.api
+
+    @contextmanager
+    def reading(self, where: str, tick: int) -> Generator[Any]:
+        """Like `calling`, for calls that never write to the terminal: cheaper."""
+        if not self._open:
+            raise TrafficError("the simulation is closed", where=where, tick=tick)
+        try:
+            yield self.api
+        except (self.api.TraCIException, self.api.FatalTraCIError) as error:
+            raise TrafficError(str(error).strip(), where=where, tick=tick) from error
+
+    def messages(self) -> tuple[list[Teleport], list[str]]:
+        """Return the teleports and the other warnings since the last call."""
+        # Mesoscopic SUMO leaves getStartingTeleportIDList empty: only its warnings tell.
+        teleports: list[Teleport] = []
+        others: list[str] = []
+        for line in self._new_text().splitlines():
+            if found := _TELEPORT.search(line):
+                teleports.append(
+                    Teleport(found["leg"], found["edge"], float(found["time"]), found["why"])
+                )
+            elif line.strip() and not any(words in line for words in _AFTERMATH):
+                others.append(line.strip().removeprefix("Warning: "))
+        return teleports, others
+
+    def close(self) -> None:
+        """End the simulation; harmless when it has ended."""
+        if self._open:
+            self._open = False
+            try:
+                with self._listening():
+                    self.api.close()
+            finally:
+                self._dispose()
+
+    def _dispose(self) -> None:
+        self._said.close()
+        self._folder.cleanup()
+
+    def _new_text(self) -> str:
+        self._said.seek(self._read_to)
+        text = self._said.read()
+        self._read_to += len(text)
+        self._said.seek(0, os.SEEK_END)
+        return text.decode("utf-8", errors="replace")
+
+    @contextmanager
+    def _listening(self) -> Generator[None]:
+        """Send what SUMO writes to the terminal into a file of ours."""
+        saved = {fd: os.dup(fd) for fd in (1, 2)}
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        try:
+            for fd in saved:
+                os.dup2(self._said.fileno(), fd)
+            yield
+        finally:
+            for fd, copy in saved.items():
+                os.dup2(copy, fd)
+                os.close(copy)
+
+
+def _vehicle_types(specs: Sequence[VehicleSpec]) -> str:
+    rows = "\n".join(
+        f"  <vType id={quoteattr(s.name)} vClass='passenger' length='{s.length_m:g}'/>"
+        for s in specs
+    )
+    return f"<additional>\n{rows}\n</additional>\n"

@@ -1,0 +1,94 @@
+"""Routes between ends of edges, found by SUMO, checked before use and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.sumo.engine import Sumo
+from networks.roads import RoadNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """A drive from the end of one edge to the end of another."""
+
+    id: str
+    """SUMO id."""
+    edges: NDArray[np.int32]
+    """Edges driven on, in order; the edge where the vehicle stood is not among them."""
+    start_m: NDArray[np.float64]
+    """Distance driven when each edge is entered [m]; inside junctions counts."""
+    length_m: float
+    """Distance of the whole drive [m]."""
+
+
+class Routes:
+    """Routes by pair of edges, registered with SUMO when first asked for.
+
+    Notes
+    -----
+    Mesoscopic SUMO moves a departure to the start of its segment, so a vehicle that stands at the
+    end of an edge departs at the start of the edge that follows.
+    """
+
+    def __init__(self, sumo: Sumo, roads: RoadNetwork, vehicle_type: str) -> None:
+        self._sumo, self._roads, self._type = sumo, roads, vehicle_type
+        self._number = {edge_id: i for i, edge_id in enumerate(roads.edge_ids)}
+        self._turn_m = {
+            (int(a), int(b)): float(m)
+            for a, b, m in zip(roads.turn_from, roads.turn_to, roads.turn_length_m, strict=True)
+        }
+        self._known: dict[tuple[int, int], Route | str] = {}
+
+    def find(self, start: int, end: int, tick: int) -> Route | str:
+        """Return the fastest free-flow route, or in words why there is none.
+
+        Raises
+        ------
+        TrafficError
+            If SUMO itself fails.
+        """
+        pair = (start, end)
+        if pair not in self._known:
+            self._known[pair] = self._search(start, end, tick)
+        return self._known[pair]
+
+    def forget(self) -> None:
+        """Drop all routes, after SUMO lost them by loading a state."""
+        self._known.clear()
+
+    def _search(self, start: int, end: int, tick: int) -> Route | str:
+        count = len(self._roads.edge_ids)
+        for edge in (start, end):
+            if not 0 <= edge < count:
+                return f"there is no edge {edge}; the network has {count}"
+        a, b = self._roads.edge_ids[start], self._roads.edge_ids[end]
+        with self._sumo.calling(f"route {a} to {b}", tick) as api:
+            found = api.simulation.findRoute(a, b, self._type)
+        self._sumo.messages()
+        edges = [self._number[e] for e in found.edges]
+        if not edges:
+            return f"no way leads from {a} to {b}"
+        if edges[0] != start or edges[-1] != end or len(edges) < 2:
+            return f"SUMO's route from {a} to {b} does not join them: {' '.join(found.edges)}"
+        for pair in pairwise(edges):
+            if pair not in self._turn_m:
+                return f"SUMO's route from {a} to {b} breaks after {self._roads.edge_ids[pair[0]]}"
+        route_id = f"{start}_{end}"
+        with self._sumo.calling(f"route {a} to {b}", tick) as api:
+            if route_id not in api.route.getIDList():
+                api.route.add(route_id, found.edges[1:])
+        driven = edges[1:]
+        metres = self._roads.length_m[driven]
+        turns = [self._turn_m[pair] for pair in pairwise(driven)]
+        start_m = np.concatenate([[0.0], np.cumsum(metres[:-1] + np.array(turns, np.float64))])
+        return Route(
+            id=route_id,
+            edges=np.array(driven, np.int32),
+            start_m=start_m,
+            length_m=float(start_m[-1] + metres[-1]),
+        )

@@ -1,0 +1,72 @@
+"""What the vehicles did in one settlement interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class TrafficTick:
+    """What the vehicles did in one settlement interval; fresh arrays over the vehicles."""
+
+    vehicle_distance_km: Floats
+    """Distance driven [km]."""
+    vehicle_traction_kwh: Floats
+    """Net energy that driving took from the battery [kWh]."""
+    vehicle_driving_s: Floats
+    """Time on the road [s]."""
+    vehicle_edge: NDArray[np.int32]
+    """Edge where the vehicle is, or was last."""
+    vehicle_driving: NDArray[np.bool_]
+    """Whether an itinerary is under way at the end."""
+    legs_completed: NDArray[np.int32]
+    """Legs completed of the current or last itinerary."""
+    leg_arrival_s: Floats
+    """Simulation time at which each leg ended, shape (vehicle, leg), -1 if it has not [s]."""
+    itinerary_refused: NDArray[np.bool_]
+    """Whether this tick's itinerary cannot be driven."""
+    events: list[Event]
+    """Trips, refusals, tows, teleports and late insertions, in the order of time."""
+
+
+@dataclass(frozen=True)
+class Trip:
+    """A leg that ended in this tick."""
+
+    vehicle: int
+    """Vehicle."""
+    start_s: float
+    """When the vehicle set out [s]."""
+    end_s: float
+    """When it arrived [s]."""
+    edge: int
+    """Edge where it arrived."""
+    total_m: float
+    """Distance of the leg [m]."""
+    now_m: float
+    """Part of it driven in this tick [m]."""
+    before_kwh: float
+    """Energy drawn for the leg in earlier ticks [kWh]."""
+
+
+@dataclass
+class Work:
+    """A tick in the making."""
+
+    tick: int
+    begin_s: float
+    moved_m: Floats
+    """Distance driven so far [m]."""
+    moving_s: Floats
+    """Time on the road so far [s]."""
+    under_way_m: Floats
+    """Part of the distance that belongs to legs not ended yet [m]."""
+    trips: list[Trip] = field(default_factory=list[Trip])
+    events: list[Event] = field(default_factory=list[Event])
