@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -49,7 +50,7 @@ class World:
         try:
             self._build(parts, cast or Cast.of(scenario))
         except BaseException:
-            self._world.shutdown()
+            self._close()
             raise
 
     def _build(self, parts: MonitorParts, cast: Cast) -> None:
@@ -93,7 +94,7 @@ class World:
         mosaik swallows an interrupt and the failure of a remote simulator, so whoever calls must
         check that the last tick was recorded.
         """
-        self._world.run(until=self._scenario.ticks, print_progress=False)
+        self._world.run(until=self._scenario.ticks, print_progress=False, shutdown=False)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +105,17 @@ class World:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        # After a failure mosaik leaves the other simulators' steps waiting for it.
+        loop = self._world.loop
+        waiting = asyncio.all_tasks(loop)
+        for task in waiting:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
         self._world.shutdown()
+        asyncio.set_event_loop(None)
 
 
 def _joined(by_role: Mapping[Role, Mapping[str, list[str]]]) -> Ids:

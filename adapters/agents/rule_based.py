@@ -8,7 +8,7 @@ import numpy as np
 
 from cosim.assets import Assets
 from cosim.scenario import Rules, Scenario
-from cosim.team import Agent, Floats, Ints, Observation, Plan, RequestStatus, Team
+from cosim.team import Agent, Flags, Floats, Ints, Observation, Plan, RequestStatus, Status, Team
 
 CONSUMPTION_MARGIN = 1.15
 """Allowance over the EPA combined consumption when a trip's energy is estimated."""
@@ -74,13 +74,16 @@ class ChargeWhenLow(Agent):
         self._rules = rules
 
     def due(self, seen: Observation) -> Ints:
-        """Return the idle vehicles with a low battery, lowest first."""
+        """Return the idle vehicles with a low battery and those at a station, lowest first."""
         low = seen.idle & (seen.vehicle_soc < self._rules.plug_in_below_soc)
-        vehicles = np.flatnonzero(low)
+        vehicles = np.flatnonzero(low | _at_station(seen))
         return vehicles[np.argsort(seen.vehicle_soc[vehicles], kind="stable")].astype(np.int32)
 
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
         """Send vehicles to ports and set full power up to the target."""
+        plan.vehicle_charge_kw[due] = self._port_kw.max()
+        plan.vehicle_target_soc[due] = self._rules.charge_to_soc
+        due = due[~_at_station(seen)[due]]
         free_ports = seen.station_free_ports.copy()
         distance_km = self._roads.distance_km(seen.vehicle_edge[due], self._station_edge)
         # A metre a kilowatt only breaks ties; distances on the map differ by more.
@@ -95,8 +98,10 @@ class ChargeWhenLow(Agent):
                 break
             free_ports[station] -= 1
             plan.vehicle_goto_station[vehicle] = station
-            plan.vehicle_charge_kw[vehicle] = self._port_kw[station]
-            plan.vehicle_target_soc[vehicle] = self._rules.charge_to_soc
+
+
+def _at_station(seen: Observation) -> Flags:
+    return np.isin(seen.vehicle_status, (Status.QUEUED, Status.PLUGGED, Status.TOWED))
 
 
 def kwh_per_km(assets: Assets) -> Floats:

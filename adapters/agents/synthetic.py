@@ -1,0 +1,62 @@
+"""Observations of a busy fleet without a run behind them, for benchmarks and self-tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.assets import Assets
+from cosim.team import Observation, Plan, RequestStatus, Status
+
+
+def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Observation:
+    """Return a random observation in which every request is open.
+
+    Parameters
+    ----------
+    assets
+        Static tables of a scenario.
+    requests
+        Number of open requests.
+    rng
+        Random generator.
+    """
+    vehicles, stations = len(assets.vehicles.ids), len(assets.stations.ids)
+    zones = assets.roads.zone_edge
+    status = rng.choice([Status.IDLE, Status.SERVING, Status.PLUGGED], vehicles, p=[0.6, 0.3, 0.1])
+    plugged = status == Status.PLUGGED
+    return Observation(
+        tick=0,
+        vehicle_status=status.astype(np.int8),
+        vehicle_station=np.where(plugged, rng.integers(0, stations, vehicles), -1).astype(np.int32),
+        request_status=np.full(requests, RequestStatus.OPEN, dtype=np.int8),
+        request_origin_edge=rng.choice(zones, requests).astype(np.int32),
+        request_destination_edge=rng.choice(zones, requests).astype(np.int32),
+        request_deadline_s=rng.uniform(300, 2100, requests),
+        station_free_ports=assets.stations.ports.copy(),
+        station_queue=np.zeros(stations, dtype=np.int32),
+        vehicle_edge=rng.choice(zones, vehicles).astype(np.int32),
+        vehicle_driving=status == Status.SERVING,
+        legs_completed=np.zeros(vehicles, dtype=np.int32),
+        vehicle_soc=rng.uniform(0.1, 1.0, vehicles),
+        vehicle_soh=np.full(vehicles, 0.97),
+        vehicle_temperature_c=np.full(vehicles, 25.0),
+        vehicle_charge_limit_kw=np.full(vehicles, 100.0),
+        vehicle_discharge_limit_kw=np.full(vehicles, 100.0),
+        station_power_kw=np.zeros(stations),
+        bus_voltage_pu=np.ones(1),
+        transformer_loading_pct=np.zeros(1),
+        feeder_power_kw=np.zeros(()),
+        lmp_usd_per_mwh=np.full(5, 30.0),
+        vehicle_cost_usd=np.zeros(vehicles),
+    )
+
+
+def empty_plan(seen: Observation) -> Plan:
+    """Return a plan that orders nothing."""
+    vehicles = len(seen.vehicle_soc)
+    return Plan(
+        request_vehicle=np.full(len(seen.request_status), -1, dtype=np.int32),
+        vehicle_goto_station=np.full(vehicles, -1, dtype=np.int32),
+        vehicle_charge_kw=np.zeros(vehicles),
+        vehicle_target_soc=np.ones(vehicles),
+    )

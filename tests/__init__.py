@@ -1,0 +1,1 @@
+"""Tests of Voltstep; ``python -m tests`` runs every check."""
