@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,702 +88,118 @@ class Signal:
         return self.dims == (EVENT_DIM,)
 
 
-_V, _S, _R, _Z = ("vehicle",), ("station",), ("request",), ("zone",)
+# One line a signal: name | unit | dimensions | type | allowed range | producer | readers
+# (+1: one tick later) | relation to the tick | options | meaning. The unit ``index:dim`` marks a
+# position in another dimension, -1 for none.
+_TABLE_TEXT = """
+# --- fleet
+itinerary_edge             | index:edge    | vehicle leg | i4 | -               | fleet   | traffic             | start | unrecorded | edges to drive to in order, from the vehicle's place; all -1: no new itinerary
+itinerary_start_s          | s             | vehicle     | f8 | 0..300          | fleet   | traffic             | start | unrecorded | departure of a new itinerary after the start of the tick
+tow_edge                   | index:edge    | vehicle     | i4 | -               | fleet   | traffic             | start | unrecorded | the vehicle is taken off the road and set down at this edge
+vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
+vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | grid market agents  | start | -          | station whose port the vehicle holds through the tick
+plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, site and vehicle
+plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
+plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the least of port, vehicle and its site share
+plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | -                   | start | -          | most the vehicle may feed back at its port, negative; 0 without V2G
+request_status             | 1             | request     | i1 | 0..6            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed
+request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
+request_destination_edge   | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request wants to go; -1 while it is not known yet
+request_deadline_s         | s             | request     | f8 | -1..            | fleet   | agents              | end   | unrecorded | latest pick-up in simulation time; -1 while the request is not known yet
+station_free_ports         | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | ports that are neither held nor promised to a vehicle under way
+station_queue              | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | vehicles that wait for a port
+requests_known             | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
+requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | picked up by their deadline
+requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or picked up late
+# --- traffic
+vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
+vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick
+vehicle_driving_s          | s             | vehicle     | f8 | 0..300          | traffic | -                   | sum   | -          | time on the road in the tick
+vehicle_edge               | index:edge    | vehicle     | i4 | -               | traffic | agents fleet+1      | end   | -          | where the vehicle is, or was last
+vehicle_driving            | 1             | vehicle     | ?  | -               | traffic | agents fleet+1      | end   | -          | an itinerary is under way
+legs_completed             | 1             | vehicle     | i4 | 0..3            | traffic | agents fleet+1      | end   | unrecorded | legs completed of the current or last itinerary
+leg_arrival_s              | s             | vehicle leg | f8 | -1..            | traffic | fleet+1             | end   | unrecorded | simulation time at which each leg of that itinerary ended; -1 if it has not
+itinerary_refused          | 1             | vehicle     | ?  | -               | traffic | fleet+1             | end   | -          | this tick's itinerary cannot be driven; the vehicle stayed where it was
+# --- battery
+vehicle_power_kw           | kW            | vehicle     | f8 | -1000..1000     | battery | grid market fleet+1 | mean  | -          | power really exchanged at the plug, grid side
+battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | energy that the battery really gave for driving
+traction_shortfall_kwh     | kWh           | vehicle     | f8 | 0..50           | battery | fleet+1             | sum   | -          | energy that driving asked for and the battery could not give
+vehicle_soc                | 1             | vehicle     | f8 | 0..1            | battery | agents fleet+1      | end   | -          | state of charge
+vehicle_soh                | 1             | vehicle     | f8 | 0..1.01         | battery | agents              | end   | -          | state of health: capacity over the capacity when new
+vehicle_temperature_c      | degC          | vehicle     | f8 | -60..120        | battery | agents              | end   | -          | cell temperature
+pack_charge_ah             | Ah            | vehicle     | f8 | -100..100       | battery | -                   | sum   | -          | net charge into each cell of the pack
+cell_capacity_ah           | Ah            | vehicle     | f8 | 0..1000         | battery | -                   | end   | -          | charge between state of charge 0 and 1 of each cell of the pack
+pack_energy_kwh            | kWh           | vehicle     | f8 | -100..100       | battery | -                   | sum   | -          | net electrical energy into the pack's terminals
+pack_loss_kwh              | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | heat set free in the pack
+vehicle_charge_limit_kw    | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can take through the whole next tick
+vehicle_discharge_limit_kw | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can give through the whole next tick
+# --- grid
+station_power_kw           | kW            | station     | f8 | -100000..100000 | grid    | market agents       | mean  | -          | power that the station draws from the feeder
+bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base
+transformer_loading_pct    | %             | transformer | f8 | 0..10000        | grid    | agents              | mean  | -          | apparent power over rating
+transformer_ev_kw          | kW            | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | charger load below the transformer as OpenDSS drew it; 0 where none hangs
+line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
+feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeder's head
+feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeder's head
+feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers
+feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeder's own loads drew
+# --- market
+lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | agents              | mean  | -          | locational marginal price
+bus_load_mw                | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load at the market bus
+load_shed_mw               | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load that could not be served
+generator_mw               | MW            | generator   | f8 | -1e-06..        | market  | -                   | mean  | -          | dispatch of the generator
+market_line_flow_mw        | MW            | market_line | f8 | -               | market  | -                   | mean  | -          | flow on the transmission line, positive in its named direction
+congestion_rent_usd        | USD           | -           | f8 | -               | market  | -                   | sum   | -          | load payments less generator revenue
+vehicle_billed_kwh         | kWh           | vehicle     | f8 | -100..100       | market  | -                   | sum   | -          | energy billed to the vehicle; negative if fed back
+vehicle_cost_usd           | USD           | vehicle     | f8 | -               | market  | agents              | sum   | -          | what the vehicle pays for its energy
+# --- agents
+request_vehicle            | index:vehicle | request     | i4 | -               | agents  | fleet+1             | end   | unrecorded | vehicle assigned to the request by this decision; -1 for none
+vehicle_goto_station       | index:station | vehicle     | i4 | -               | agents  | fleet+1             | end   | unrecorded | order to drive to the station and plug in; -1 for none
+vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | unrecorded | set point at the plug while plugged in; negative feeds back
+vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | unrecorded | state of charge at which the vehicle unplugs
+decision_latency_ms        | ms            | -           | f8 | 0..             | agents  | -                   | end   | volatile   | wall time that the team took for this tick's decisions
+"""
 
 
-def _index(name: str, dims: tuple[str, ...], of: str, *rest: Any, **more: Any) -> Signal:
-    return Signal(name, "index", dims, *rest, dtype="i4", low=-1, index_of=of, **more)
+def _parsed(line: str) -> Signal:
+    cells = [cell.strip() for cell in line.split("|")]
+    name, unit, dims, dtype, span, producer, readers, over_tick, options, meaning = cells
+    unit, _, index_of = unit.partition(":")
+    low, _, high = span.partition("..") if span != "-" else ("", "", "")
+    words = [] if readers == "-" else readers.split()
+    return Signal(
+        name=name,
+        unit=unit,
+        dims=() if dims == "-" else tuple(dims.split()),
+        dtype=dtype,
+        low=-1 if index_of else float(low or -np.inf),
+        high=float(high or np.inf),
+        index_of=index_of,
+        producer=cast(Role, producer),
+        readers=tuple(cast(Role, word) for word in words if not word.endswith("+1")),
+        shifted=tuple(cast(Role, word[:-2]) for word in words if word.endswith("+1")),
+        over_tick=cast(OverTick, over_tick),
+        volatile="volatile" in options,
+        recorded="unrecorded" not in options,
+        meaning=meaning,
+    )
 
 
-def _flag(name: str, *rest: Any) -> Signal:
-    return Signal(name, "1", _V, *rest, dtype="?")
+def _of_every_role(role: Role) -> tuple[Signal, Signal]:
+    events = Signal(
+        f"{role}_events", "event", (EVENT_DIM,), role, (), (), "sum",
+        f"what happened in {role}, one dictionary an event", recorded=False,
+    )  # fmt: skip
+    wall = Signal(
+        f"{role}_wall_s", "s", (), role, (), (), "sum",
+        f"wall time that the {role} engine took for the tick", low=0, volatile=True,
+    )  # fmt: skip
+    return events, wall
 
 
-_EDGE = "edge"
 _TABLE: tuple[Signal, ...] = (
-    # --- fleet: who drives, who plugs in where, what power is asked for
-    _index(
-        "itinerary_edge",
-        ("vehicle", "leg"),
-        _EDGE,
-        "fleet",
-        ("traffic",),
-        (),
-        "start",
-        "edges to drive to in order, from the vehicle's place; all -1: no new itinerary",
-        recorded=False,
-    ),
-    Signal(
-        "itinerary_start_s",
-        "s",
-        _V,
-        "fleet",
-        ("traffic",),
-        (),
-        "start",
-        "departure of a new itinerary after the start of the tick",
-        low=0,
-        high=TICK_S,
-        recorded=False,
-    ),
-    _index(
-        "tow_edge",
-        _V,
-        _EDGE,
-        "fleet",
-        ("traffic",),
-        (),
-        "start",
-        "the vehicle is taken off the road and set down at this edge",
-        recorded=False,
-    ),
-    Signal(
-        "vehicle_status",
-        "1",
-        _V,
-        "fleet",
-        ("agents",),
-        (),
-        "start",
-        "0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed",
-        dtype="i1",
-        low=0,
-        high=5,
-    ),
-    _index(
-        "vehicle_station",
-        _V,
-        "station",
-        "fleet",
-        ("grid", "market", "agents"),
-        (),
-        "start",
-        "station whose port the vehicle holds through the tick",
-    ),
-    Signal(
-        "plug_power_kw",
-        "kW",
-        _V,
-        "fleet",
-        ("battery",),
-        (),
-        "mean",
-        "power asked for at the plug, grid side, within every limit of port, site and vehicle",
-        low=-1000,
-        high=1000,
-    ),
-    Signal(
-        "plug_efficiency",
-        "1",
-        _V,
-        "fleet",
-        ("battery",),
-        (),
-        "start",
-        "DC over AC energy of the charger in use while it charges",
-        low=0.5,
-        high=1,
-        recorded=False,
-    ),
-    Signal(
-        "plug_limit_kw",
-        "kW",
-        _V,
-        "fleet",
-        (),
-        (),
-        "start",
-        "most the vehicle may draw at its port: the least of port, vehicle and its site share",
-        low=0,
-        high=1000,
-    ),
-    Signal(
-        "plug_floor_kw",
-        "kW",
-        _V,
-        "fleet",
-        (),
-        (),
-        "start",
-        "most the vehicle may feed back at its port, negative; 0 without V2G",
-        low=-1000,
-        high=0,
-    ),
-    Signal(
-        "request_status",
-        "1",
-        _R,
-        "fleet",
-        ("agents",),
-        (),
-        "end",
-        "0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed",
-        dtype="i1",
-        low=0,
-        high=6,
-        recorded=False,
-    ),
-    _index(
-        "request_origin_edge",
-        _R,
-        _EDGE,
-        "fleet",
-        ("agents",),
-        (),
-        "end",
-        "where the request waits; -1 while it is not known yet",
-        recorded=False,
-    ),
-    _index(
-        "request_destination_edge",
-        _R,
-        _EDGE,
-        "fleet",
-        ("agents",),
-        (),
-        "end",
-        "where the request wants to go; -1 while it is not known yet",
-        recorded=False,
-    ),
-    Signal(
-        "request_deadline_s",
-        "s",
-        _R,
-        "fleet",
-        ("agents",),
-        (),
-        "end",
-        "latest pick-up in simulation time; -1 while the request is not known yet",
-        low=-1,
-        recorded=False,
-    ),
-    Signal(
-        "station_free_ports",
-        "1",
-        _S,
-        "fleet",
-        ("agents",),
-        (),
-        "start",
-        "ports that are neither held nor promised to a vehicle under way",
-        dtype="i4",
-        low=0,
-    ),
-    Signal(
-        "station_queue",
-        "1",
-        _S,
-        "fleet",
-        ("agents",),
-        (),
-        "start",
-        "vehicles that wait for a port",
-        dtype="i4",
-        low=0,
-    ),
-    Signal("requests_known", "1", (), "fleet", (), (), "end", "requests made so far", low=0),
-    Signal(
-        "requests_in_time", "1", (), "fleet", (), (), "end", "picked up by their deadline", low=0
-    ),
-    Signal(
-        "requests_missed", "1", (), "fleet", (), (), "end", "expired, failed or picked up late", low=0
-    ),
-    # --- traffic: SUMO moves the vehicles
-    Signal(
-        "vehicle_distance_km",
-        "km",
-        _V,
-        "traffic",
-        (),
-        (),
-        "sum",
-        "distance driven in the tick, by the odometer",
-        low=0,
-        high=50,
-    ),
-    Signal(
-        "vehicle_traction_kwh",
-        "kWh",
-        _V,
-        "traffic",
-        ("battery",),
-        (),
-        "sum",
-        "net energy that driving takes from the battery in the tick",
-        low=-20,
-        high=50,
-    ),
-    Signal(
-        "vehicle_driving_s",
-        "s",
-        _V,
-        "traffic",
-        (),
-        (),
-        "sum",
-        "time on the road in the tick",
-        low=0,
-        high=TICK_S,
-    ),
-    _index(
-        "vehicle_edge",
-        _V,
-        _EDGE,
-        "traffic",
-        ("agents",),
-        ("fleet",),
-        "end",
-        "where the vehicle is, or was last",
-    ),
-    _flag("vehicle_driving", "traffic", ("agents",), ("fleet",), "end", "an itinerary is under way"),
-    Signal(
-        "legs_completed",
-        "1",
-        _V,
-        "traffic",
-        ("agents",),
-        ("fleet",),
-        "end",
-        "legs completed of the current or last itinerary",
-        dtype="i4",
-        low=0,
-        high=LEGS,
-        recorded=False,
-    ),
-    Signal(
-        "leg_arrival_s",
-        "s",
-        ("vehicle", "leg"),
-        "traffic",
-        (),
-        ("fleet",),
-        "end",
-        "simulation time at which each leg of that itinerary ended; -1 if it has not",
-        low=-1,
-        recorded=False,
-    ),
-    _flag(
-        "itinerary_refused",
-        "traffic",
-        (),
-        ("fleet",),
-        "end",
-        "this tick's itinerary cannot be driven; the vehicle stayed where it was",
-    ),
-    # --- battery: PyBaMM cells take traction and charging power
-    Signal(
-        "vehicle_power_kw",
-        "kW",
-        _V,
-        "battery",
-        ("grid", "market"),
-        ("fleet",),
-        "mean",
-        "power really exchanged at the plug, grid side",
-        low=-1000,
-        high=1000,
-    ),
-    Signal(
-        "battery_traction_kwh",
-        "kWh",
-        _V,
-        "battery",
-        (),
-        (),
-        "sum",
-        "energy that the battery really gave for driving",
-        low=-20,
-        high=50,
-    ),
-    Signal(
-        "traction_shortfall_kwh",
-        "kWh",
-        _V,
-        "battery",
-        (),
-        ("fleet",),
-        "sum",
-        "energy that driving asked for and the battery could not give",
-        low=0,
-        high=50,
-    ),
-    Signal(
-        "vehicle_soc",
-        "1",
-        _V,
-        "battery",
-        ("agents",),
-        ("fleet",),
-        "end",
-        "state of charge",
-        low=0,
-        high=1,
-    ),
-    Signal(
-        "vehicle_soh",
-        "1",
-        _V,
-        "battery",
-        ("agents",),
-        (),
-        "end",
-        "state of health: capacity over the capacity when new",
-        low=0,
-        high=1.01,
-    ),
-    Signal(
-        "vehicle_temperature_c",
-        "degC",
-        _V,
-        "battery",
-        ("agents",),
-        (),
-        "end",
-        "cell temperature",
-        low=-60,
-        high=120,
-    ),
-    Signal(
-        "pack_charge_ah",
-        "Ah",
-        _V,
-        "battery",
-        (),
-        (),
-        "sum",
-        "net charge into each cell of the pack",
-        low=-100,
-        high=100,
-    ),
-    Signal(
-        "cell_capacity_ah",
-        "Ah",
-        _V,
-        "battery",
-        (),
-        (),
-        "end",
-        "charge between state of charge 0 and 1 of each cell of the pack",
-        low=0,
-        high=1000,
-    ),
-    Signal(
-        "pack_energy_kwh",
-        "kWh",
-        _V,
-        "battery",
-        (),
-        (),
-        "sum",
-        "net electrical energy into the pack's terminals",
-        low=-100,
-        high=100,
-    ),
-    Signal(
-        "pack_loss_kwh",
-        "kWh",
-        _V,
-        "battery",
-        (),
-        (),
-        "sum",
-        "heat set free in the pack",
-        low=-20,
-        high=50,
-    ),
-    Signal(
-        "vehicle_charge_limit_kw",
-        "kW",
-        _V,
-        "battery",
-        ("agents",),
-        ("fleet",),
-        "end",
-        "DC power that the pack can take through the whole next tick",
-        low=0,
-        high=1000,
-    ),
-    Signal(
-        "vehicle_discharge_limit_kw",
-        "kW",
-        _V,
-        "battery",
-        ("agents",),
-        ("fleet",),
-        "end",
-        "DC power that the pack can give through the whole next tick",
-        low=0,
-        high=1000,
-    ),
-    # --- grid: OpenDSS solves the feeder
-    Signal(
-        "station_power_kw",
-        "kW",
-        _S,
-        "grid",
-        ("market", "agents"),
-        (),
-        "mean",
-        "power that the station draws from the feeder",
-        low=-1e5,
-        high=1e5,
-    ),
-    Signal(
-        "bus_voltage_pu",
-        "1",
-        ("bus",),
-        "grid",
-        ("agents",),
-        (),
-        "mean",
-        "voltage magnitude of a bus's phase (id bus.phase) over its base",
-        low=0,
-        high=2,
-    ),
-    Signal(
-        "transformer_loading_pct",
-        "%",
-        ("transformer",),
-        "grid",
-        ("agents",),
-        (),
-        "mean",
-        "apparent power over rating",
-        low=0,
-        high=1e4,
-    ),
-    Signal(
-        "transformer_ev_kw",
-        "kW",
-        ("transformer",),
-        "grid",
-        (),
-        (),
-        "mean",
-        "charger load below the transformer as OpenDSS drew it; 0 where none hangs",
-        low=-1e5,
-        high=1e5,
-    ),
-    Signal(
-        "line_loading_pct",
-        "%",
-        ("line",),
-        "grid",
-        (),
-        (),
-        "mean",
-        "current over rating, worst phase",
-        low=0,
-        high=1e4,
-    ),
-    Signal(
-        "feeder_power_kw",
-        "kW",
-        (),
-        "grid",
-        ("market", "agents"),
-        (),
-        "mean",
-        "active power at the feeder's head",
-        low=-1e6,
-        high=1e6,
-    ),
-    Signal(
-        "feeder_reactive_kvar",
-        "kvar",
-        (),
-        "grid",
-        (),
-        (),
-        "mean",
-        "reactive power at the feeder's head",
-        low=-1e6,
-        high=1e6,
-    ),
-    Signal(
-        "feeder_losses_kw",
-        "kW",
-        (),
-        "grid",
-        (),
-        (),
-        "mean",
-        "losses in lines and transformers",
-        low=0,
-        high=1e6,
-    ),
-    Signal(
-        "feeder_base_kw",
-        "kW",
-        (),
-        "grid",
-        (),
-        (),
-        "mean",
-        "what the feeder's own loads drew",
-        low=-1e6,
-        high=1e6,
-    ),
-    # --- market: clears and settles the interval
-    Signal(
-        "lmp_usd_per_mwh",
-        "USD/MWh",
-        _Z,
-        "market",
-        ("agents",),
-        (),
-        "mean",
-        "locational marginal price",
-        low=-1e4,
-        high=1e5,
-    ),
-    Signal("bus_load_mw", "MW", _Z, "market", (), (), "mean", "load at the market bus", low=0),
-    Signal(
-        "load_shed_mw", "MW", _Z, "market", (), (), "mean", "load that could not be served", low=0
-    ),
-    Signal(
-        "generator_mw",
-        "MW",
-        ("generator",),
-        "market",
-        (),
-        (),
-        "mean",
-        "dispatch of the generator",
-        low=-1e-6,
-    ),
-    Signal(
-        "market_line_flow_mw",
-        "MW",
-        ("market_line",),
-        "market",
-        (),
-        (),
-        "mean",
-        "flow on the transmission line, positive in its named direction",
-    ),
-    Signal(
-        "congestion_rent_usd",
-        "USD",
-        (),
-        "market",
-        (),
-        (),
-        "sum",
-        "load payments less generator revenue",
-    ),
-    Signal(
-        "vehicle_billed_kwh",
-        "kWh",
-        _V,
-        "market",
-        (),
-        (),
-        "sum",
-        "energy billed to the vehicle; negative if fed back",
-        low=-100,
-        high=100,
-    ),
-    Signal(
-        "vehicle_cost_usd",
-        "USD",
-        _V,
-        "market",
-        ("agents",),
-        (),
-        "sum",
-        "what the vehicle pays for its energy",
-    ),
-    # --- agents: decide for the next tick
-    _index(
-        "request_vehicle",
-        _R,
-        "vehicle",
-        "agents",
-        (),
-        ("fleet",),
-        "end",
-        "vehicle assigned to the request by this decision; -1 for none",
-        recorded=False,
-    ),
-    _index(
-        "vehicle_goto_station",
-        _V,
-        "station",
-        "agents",
-        (),
-        ("fleet",),
-        "end",
-        "order to drive to the station and plug in; -1 for none",
-        recorded=False,
-    ),
-    Signal(
-        "vehicle_charge_kw",
-        "kW",
-        _V,
-        "agents",
-        (),
-        ("fleet",),
-        "end",
-        "set point at the plug while plugged in; negative feeds back",
-        low=-1000,
-        high=1000,
-        recorded=False,
-    ),
-    Signal(
-        "vehicle_target_soc",
-        "1",
-        _V,
-        "agents",
-        (),
-        ("fleet",),
-        "end",
-        "state of charge at which the vehicle unplugs",
-        low=0,
-        high=1,
-        recorded=False,
-    ),
-    Signal(
-        "decision_latency_ms",
-        "ms",
-        (),
-        "agents",
-        (),
-        (),
-        "end",
-        "wall time that the team took for this tick's decisions",
-        low=0,
-        volatile=True,
-    ),
-    *(
-        Signal(
-            f"{role}_events",
-            "event",
-            (EVENT_DIM,),
-            role,
-            (),
-            (),
-            "sum",
-            f"what happened in {role}, one dictionary an event",
-            recorded=False,
-        )
-        for role in ROLES[:-1]
-    ),
-    *(
-        Signal(
-            f"{role}_wall_s",
-            "s",
-            (),
-            role,
-            (),
-            (),
-            "sum",
-            f"wall time that the {role} engine took for the tick",
-            low=0,
-            volatile=True,
-        )
-        for role in ROLES[:-1]
-    ),
+    *(_parsed(row) for row in _TABLE_TEXT.splitlines() if row and not row.startswith("#")),
+    *(signal for role in ROLES[:-1] for signal in _of_every_role(role)),
 )
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in _TABLE})

@@ -46,11 +46,9 @@ class NearestVehicle(Agent):
             * self._battery_kwh[free]
             * seen.vehicle_soh[free]
         )
+        trip_km = np.diagonal(self._roads.distance_km(origin[order], destination[order]))
         for column, request in enumerate(order):
-            trip_km = self._roads.distance_km(
-                origin[request : request + 1], destination[request : request + 1]
-            )[0, 0]
-            need_kwh = (deadhead_km[:, column] + trip_km) * self._kwh_per_km[free]
+            need_kwh = (deadhead_km[:, column] + trip_km[column]) * self._kwh_per_km[free]
             cost_km = np.where(need_kwh <= spare_kwh, deadhead_km[:, column], np.inf)
             best = int(np.argmin(cost_km))
             if np.isfinite(cost_km[best]):

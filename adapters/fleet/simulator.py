@@ -32,6 +32,16 @@ class Fleet(Simulator):
             "edge": list(self._assets.roads.edge_ids),
         }
 
+    def facts(self) -> dict[str, tuple[str, list[Any]]]:
+        """Body type of each vehicle, kind and place of each station."""
+        vehicles, stations = self._assets.vehicles, self._assets.stations
+        edges = self._assets.roads.edge_ids
+        return {
+            "vehicle_body_type": ("vehicle", [vehicles.specs[i].name for i in vehicles.body_type]),
+            "station_kind": ("station", [stations.kinds[i].name for i in stations.kind]),
+            "station_edge": ("station", [edges[i] for i in stations.edge]),
+        }
+
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Step the operations by one tick."""
         back = Feedback(**{f.name: given[f.name] for f in fields(Feedback)})

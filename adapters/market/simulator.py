@@ -59,6 +59,11 @@ class Market(Simulator):
             "market_line": list(data.line_ids),
         }
 
+    def facts(self) -> dict[str, tuple[str, list[Any]]]:
+        """At which bus each generator stands."""
+        data = self._market.data
+        return {"generator_zone": ("generator", [data.bus_ids[i] for i in data.generator_bus])}
+
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Clear and settle one settlement interval."""
         try:

@@ -61,6 +61,11 @@ class Grid(Simulator):
             "line": list(self._feeder.line_ids),
         }
 
+    def facts(self) -> dict[str, tuple[str, list[Any]]]:
+        """Which service transformer each station hangs on."""
+        below = [self._feeder.service.ids[i] for i in self._transformer_of_station]
+        return {"station_transformer": ("station", below)}
+
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Solve one settlement interval."""
         try:
