@@ -68,6 +68,10 @@ class Sumo:
         options: Sequence[str] = (),
     ) -> None:
         self.api: Any = libsumo()
+        self.refusals: tuple[type[Exception], ...] = (
+            self.api.TraCIException,
+            self.api.FatalTraCIError,
+        )
         self._open = False
         if self.api.isLoaded():
             raise TrafficError(
@@ -81,6 +85,8 @@ class Sumo:
         types.write_text(_vehicle_types(specs), encoding="utf-8")
         command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
         command += ["--mesosim", "true", "--routing-algorithm", "CCH", "--seed", str(seed)]
+        # Without overtaking one slow vehicle holds up all that follow on a corridor of many lanes.
+        command += ["--meso-overtaking", "true"]
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
         command += ["--duration-log.disable", "true", *options]
         try:
@@ -123,7 +129,7 @@ class Sumo:
             raise TrafficError("the simulation is closed", where=where, tick=tick)
         try:
             yield self.api
-        except (self.api.TraCIException, self.api.FatalTraCIError) as error:
+        except self.refusals as error:
             raise TrafficError(str(error).strip(), where=where, tick=tick) from error
 
     def messages(self) -> tuple[list[Teleport], list[str]]:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.sumo import itineraries
 from adapters.sumo.energy import TractionEnergy
 from adapters.sumo.engine import Sumo
 from adapters.sumo.routes import Route, Routes
 from adapters.sumo.state import DRIVING, DUE, IDLE, INSERTING, State
-from adapters.sumo.tick import Event, Floats, TrafficTick, Trip, Work
+from adapters.sumo.tick import Floats, TrafficTick, Trip, Work
 from cosim.errors import TrafficError
 from cosim.signals import LEGS, TICK_S
 from networks.roads import RoadNetwork
@@ -123,21 +124,15 @@ class MesoTraffic:
             )
         count = len(self._types)
         now = self._now = Work(tick, begin, np.zeros(count), np.zeros(count), np.zeros(count))
-        refused = np.zeros(count, np.bool_)
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
-        for vehicle in np.flatnonzero(itinerary_edge[:, 0] >= 0).tolist():
-            wanted = [int(e) for e in itinerary_edge[vehicle] if e >= 0]
-            reason = self._accept(vehicle, wanted, float(itinerary_start_s[vehicle]))
-            if reason:
-                refused[vehicle] = True
-                self._tell("trip_refused", begin, vehicle, int(self.state.edge[vehicle]), reason)
+        refused = self._accept(itinerary_edge, itinerary_start_s)
         self._drive(begin + TICK_S)
         self._read_odometers(begin + TICK_S)
         self._hear()
         traction_kwh = self._draw_energy()
         state = self.state
-        now.events.sort(key=lambda event: (event["time_s"], event["vehicle"]))
+        now.events.sort(key=lambda event: (event["time_s"], event.get("vehicle", -1)))
         return TrafficTick(
             vehicle_distance_km=now.moved_m / 1000.0,
             vehicle_traction_kwh=traction_kwh,
@@ -150,25 +145,19 @@ class MesoTraffic:
             events=now.events,
         )
 
-    def _accept(self, vehicle: int, wanted: list[int], start_s: float) -> str:
-        state = self.state
-        if state.phase[vehicle] != IDLE:
-            return "an itinerary is under way"
-        if not (np.isfinite(start_s) and start_s >= 0):
-            return f"a departure {start_s:g} s after the tick's start is not possible"
-        place = int(state.edge[vehicle])
-        for target in wanted:
-            if target != place or not 0 <= target < len(self._roads.edge_ids):
-                found = self._routes.find(place, target, self._now.tick)
-                if isinstance(found, str):
-                    return found
-            place = target
-        state.itinerary[vehicle] = [*wanted, *[-1] * (LEGS - len(wanted))]
-        state.done[vehicle] = 0
-        state.arrival_s[vehicle] = -1.0
-        state.phase[vehicle] = DUE
-        state.due_s[vehicle] = self._now.begin_s + start_s
-        return ""
+    def _accept(
+        self, itinerary_edge: NDArray[np.integer], itinerary_start_s: Floats
+    ) -> NDArray[np.bool_]:
+        state, now = self.state, self._now
+        wanted, reason = itineraries.accept(
+            state, self._routes, itinerary_edge, itinerary_start_s, now.begin_s, now.tick
+        )
+        for vehicle, why in zip(wanted.tolist(), reason.tolist(), strict=True):
+            if why:
+                self._tell("trip_refused", now.begin_s, vehicle, int(state.edge[vehicle]), why)
+        refused = np.zeros(len(state.phase), np.bool_)
+        refused[wanted[reason != ""]] = True
+        return refused
 
     def _tow(self, vehicle: int, edge: int) -> None:
         state = self.state
@@ -276,33 +265,39 @@ class MesoTraffic:
             state.phase[vehicle] = IDLE
 
     def _read_odometers(self, end: float) -> None:
+        state, now = self.state, self._now
+        vehicles: list[int] = []
+        ways_m: list[float] = []
+        edges: list[int] = []
+        vehicle = -1
+        try:
+            for leg, vehicle in self._on_road.items():
+                if state.phase[vehicle] == INSERTING:
+                    self._report_late(vehicle, end)
+                    continue
+                route = self._route[vehicle]
+                position = self._sumo.api.vehicle.getRouteIndex(leg)
+                vehicles.append(vehicle)
+                ways_m.append(route.start_m[position] + self._sumo.api.vehicle.getLanePosition(leg))
+                edges.append(route.edges[position])
+        except self._sumo.refusals as error:
+            raise TrafficError(str(error), where=f"vehicle {vehicle}", tick=now.tick) from error
+        rows = np.array(vehicles, np.int64)
+        way_m = np.maximum(np.array(ways_m), state.leg_m[rows])
+        driven_m = way_m - state.leg_m[rows]
+        now.under_way_m[rows] = driven_m
+        now.moved_m[rows] += driven_m
+        now.moving_s[rows] += end - np.maximum(state.departed_s[rows], now.begin_s)
+        state.leg_m[rows] = way_m
+        state.edge[rows] = np.array(edges, np.int32)
+
+    def _report_late(self, vehicle: int, end: float) -> None:
         state = self.state
-        for leg, vehicle in self._on_road.items():
-            if state.phase[vehicle] == INSERTING:
-                waited = end - float(state.asked_s[vehicle])
-                if waited >= self._insertion_s and not state.warned[vehicle]:
-                    state.warned[vehicle] = True
-                    self._tell(
-                        "insertion_delayed",
-                        end,
-                        vehicle,
-                        int(self._route[vehicle].edges[0]),
-                        f"no room on the road for {waited:g} s",
-                    )
-                continue
-            with self._sumo.reading(f"vehicle {vehicle}", self._now.tick) as api:
-                position = api.vehicle.getRouteIndex(leg)
-                along_m = api.vehicle.getLanePosition(leg)
-            route = self._route[vehicle]
-            way_m = max(float(route.start_m[position]) + along_m, float(state.leg_m[vehicle]))
-            driven_m = way_m - float(state.leg_m[vehicle])
-            self._now.under_way_m[vehicle] = driven_m
-            self._now.moved_m[vehicle] += driven_m
-            self._now.moving_s[vehicle] += end - max(
-                float(state.departed_s[vehicle]), self._now.begin_s
-            )
-            state.leg_m[vehicle] = way_m
-            state.edge[vehicle] = route.edges[position]
+        waited = end - float(state.asked_s[vehicle])
+        if waited >= self._insertion_s and not state.warned[vehicle]:
+            state.warned[vehicle] = True
+            edge, text = self._route[vehicle].edges[0], f"no room on the road for {waited:g} s"
+            self._tell("insertion_delayed", end, vehicle, edge, text)
 
     def _draw_energy(self) -> Floats:
         """Energy of the tick from the mean moving speed, shared among its legs by distance."""
@@ -327,19 +322,14 @@ class MesoTraffic:
     def _hear(self) -> None:
         """Turn SUMO's warnings into events."""
         teleports, others = self._sumo.messages()
+        now = self._now
         for t in teleports:
             vehicle = int(t.leg_id.split("#")[0])
-            self._add("teleport", t.time_s, vehicle, t.edge_id, t.reason)
+            now.add("teleport", t.time_s, t.edge_id, t.reason, vehicle=vehicle)
         for text in others:
-            self._add("sumo_warning", self._now.begin_s, -1, "", text)
+            now.add("sumo_warning", now.begin_s, "", text)
 
     def _tell(
         self, kind: str, time_s: float, vehicle: int, edge: int, detail: str, **values: float
     ) -> None:
-        self._add(kind, time_s, vehicle, self._roads.edge_ids[edge], detail, **values)
-
-    def _add(
-        self, kind: str, time_s: float, vehicle: int, place: str, detail: str, **values: float
-    ) -> None:
-        event: Event = {"time_s": time_s, "kind": kind, "vehicle": vehicle, "place": place}
-        self._now.events.append(event | values | ({"detail": detail} if detail else {}))
+        self._now.add(kind, time_s, self._roads.edge_ids[edge], detail, vehicle=vehicle, **values)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adapters.sumo.engine import Sumo
 from networks.roads import RoadNetwork
@@ -18,9 +17,9 @@ class Route:
 
     id: str
     """SUMO id."""
-    edges: NDArray[np.int32]
+    edges: tuple[int, ...]
     """Edges driven on, in order; the edge where the vehicle stood is not among them."""
-    start_m: NDArray[np.float64]
+    start_m: tuple[float, ...]
     """Distance driven when each edge is entered [m]; inside junctions counts."""
     length_m: float
     """Distance of the whole drive [m]."""
@@ -67,6 +66,8 @@ class Routes:
             if not 0 <= edge < count:
                 return f"there is no edge {edge}; the network has {count}"
         a, b = self._roads.edge_ids[start], self._roads.edge_ids[end]
+        if start == end:
+            return Route(id="", edges=(), start_m=(), length_m=0.0)
         with self._sumo.calling(f"route {a} to {b}", tick) as api:
             found = api.simulation.findRoute(a, b, self._type)
         self._sumo.messages()
@@ -88,7 +89,7 @@ class Routes:
         start_m = np.concatenate([[0.0], np.cumsum(metres[:-1] + np.array(turns, np.float64))])
         return Route(
             id=route_id,
-            edges=np.array(driven, np.int32),
-            start_m=start_m,
+            edges=tuple(driven),
+            start_m=tuple(start_m.tolist()),
             length_m=float(start_m[-1] + metres[-1]),
         )

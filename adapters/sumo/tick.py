@@ -70,3 +70,10 @@ class Work:
     """Part of the distance that belongs to legs not ended yet [m]."""
     trips: list[Trip] = field(default_factory=list[Trip])
     events: list[Event] = field(default_factory=list[Event])
+
+    def add(self, kind: str, time_s: float, place: str, detail: str, **values: float) -> None:
+        """Note an event at `place`, an edge id; `values` are its other columns."""
+        event: Event = {"time_s": time_s, "kind": kind, "place": place, **values}
+        if detail:
+            event["detail"] = detail
+        self.events.append(event)

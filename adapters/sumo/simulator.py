@@ -1,0 +1,61 @@
+"""The mosaik face of traffic: role ``traffic``, kind ``meso``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from adapters.sumo.meso import MesoTraffic
+from adapters.sumo.tick import TrafficTick
+from cosim.assets import Assets
+from cosim.scenario import Scenario
+from cosim.seeds import engine_seed
+from cosim.signals import LEGS, Role
+from cosim.simulator import Simulator
+
+
+class Traffic(Simulator):
+    """Moves the fleet's vehicles over the road network."""
+
+    role: ClassVar[Role] = "traffic"
+    _traffic: MesoTraffic | None = None
+
+    def prepare(self, scenario: Scenario, assets: Assets) -> None:
+        """Start SUMO with every vehicle at its home."""
+        self._assets = assets
+        self._traffic = MesoTraffic(
+            assets.roads,
+            assets.vehicles.specs,
+            assets.vehicles.body_type,
+            assets.vehicles.home_edge,
+            seed=engine_seed(scenario.seed, "traffic"),
+            dwell_s=int(scenario.fleet.boarding),
+        )
+
+    def initial(self) -> dict[str, Any]:
+        """Return the fleet standing at home."""
+        home = self._assets.vehicles.home_edge
+        return {
+            "vehicle_edge": home.copy(),
+            "vehicle_driving": np.zeros(len(home), np.bool_),
+            "legs_completed": np.zeros(len(home), np.int32),
+            "leg_arrival_s": np.full((len(home), LEGS), -1.0),
+            "itinerary_refused": np.zeros(len(home), np.bool_),
+        }
+
+    def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Drive one tick."""
+        assert self._traffic is not None  # noqa: S101 - prepare comes first
+        done = self._traffic.advance(
+            tick, given["itinerary_edge"], given["itinerary_start_s"], given["tow_edge"]
+        )
+        names = [f.name for f in fields(TrafficTick) if f.name != "events"]
+        return {name: getattr(done, name) for name in names} | {"traffic_events": done.events}
+
+    def close(self) -> None:
+        """End SUMO."""
+        if self._traffic is not None:
+            self._traffic.close()
