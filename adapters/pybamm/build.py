@@ -32,7 +32,7 @@ def build(options: CellOptions) -> bytes:
     Returns
     -------
     bytes
-        An npz archive: ``source`` (Python text), ``rest`` (4, states), ``sei`` (index, metres per
+        An npz archive: ``source`` (Python text in UTF-8), ``rest`` (4, states), ``sei`` (index, metres per
         unit), ``empty`` and ``full`` (Chebyshev coefficients over `LITHIUM_RANGE`), and one scalar
         per constant.
 
@@ -58,7 +58,7 @@ def build(options: CellOptions) -> bytes:
     np.savez(
         archive,
         allow_pickle=False,
-        source=np.array(source),
+        source=np.frombuffer(source.encode(), dtype=np.uint8),
         rest=_rest_matrix(model),
         sei=_sei_state(model),
         empty=empty,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from adapters.pybamm.kernel import Kernel
 
 Floats = NDArray[np.float64]
-BLOCK = 1024
+BLOCK = 4096
 """Cells stepped together; see ``bench``."""
 _LANES = 8
 """Blocks are filled up to a multiple of this, so that every cell takes the same vector code."""
@@ -28,9 +28,9 @@ class CellTick:
     """Energy that turned into heat: current times the distance of the voltage from the
     open-circuit voltage of the mean composition [J]."""
     lowest_v: Floats
-    """Lowest terminal voltage in the tick [V]."""
+    """Lowest terminal voltage at the begin of a step of the time integration [V]."""
     highest_v: Floats
-    """Highest terminal voltage in the tick [V]."""
+    """Highest terminal voltage there [V]."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Cells:
         width, options, c = self._width, self.kernel.options, self.kernel.constants
         h = options.substep_s
         power = self._filled(-power_w)
-        draws = power > 0
+        draws, fills = power > 0, power < 0
         limit_v = np.where(draws, c["lower_v"], c["upper_v"])
         ambient = self._filled(ambient_k)
         charge_a, discharge_a = self._filled(charge_a), self._filled(discharge_a)
@@ -145,12 +145,12 @@ class Cells:
                 np.minimum(discharge_a[at], np.maximum(stored[at] - moved, 0) / h, out=high)
                 np.minimum(charge_a[at], np.maximum(room[at] + moved, 0) / h, out=low)
                 np.negative(low, out=low)
-                low[draws[at]] = 0
+                low[~fills[at]] = 0
                 high[~draws[at]] = 0
                 self.kernel.step(x, q, r, w)
                 current[:] = r[0]
-                lowest[at] = np.minimum(np.minimum(lowest[at], r[1]), r[2])
-                highest[at] = np.maximum(np.maximum(highest[at], r[1]), r[2])
+                np.minimum(lowest[at], r[1], out=lowest[at])
+                np.maximum(highest[at], r[1], out=highest[at])
                 energy[at] += r[3]
                 charge[at] += r[4]
                 loss[at] += r[5]

@@ -33,10 +33,11 @@ OBSERVED = (
     "Volume-averaged cell temperature [K]",
     "X-averaged negative SEI thickness [m]",
 )
-"""Variables that are linear in the state; the fields of a `View` in this order."""
-
-FARADAY_C_PER_MOL = 96485.33212
-GAS_J_PER_MOL_K = 8.314462618
+"""Variables that are linear in the state; the fields of a `CellView` in this order."""
+SURFACE = (
+    "X-averaged negative particle surface stoichiometry",
+    "X-averaged positive particle surface stoichiometry",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Model:
     """Function (x, [I, T_ambient]) -> (dx/dt, voltage, bulk open-circuit voltage)."""
     observe: Any
     """Function x -> the variables of `OBSERVED`."""
+    surface: Any
+    """Function x -> stoichiometries at the surface of the negative and the positive particles."""
     x0: Any
     """Function (negative stoichiometry, positive stoichiometry, temperature [K]) -> x at rest."""
     groups: tuple[tuple[int, int], ...]
@@ -128,12 +131,12 @@ def export(options: CellOptions) -> Model:
     """
     model, values, mesh_arguments = simulation_parts(options)
     numbers = _numbers(values)
-    values.update({name: "[input]" for name in INPUTS}, check_already_exists=False)
+    values.update(dict.fromkeys(INPUTS, "[input]"), check_already_exists=False)
     simulation = pybamm.Simulation(model, parameter_values=values, **mesh_arguments)
     simulation.build(inputs=dict.fromkeys(INPUTS, 1.0))
     built: Any = simulation.built_model
     parts = built.export_casadi_objects(
-        [VOLTAGE, BULK_OCV, *OBSERVED], input_parameter_order=list(INPUTS)
+        [VOLTAGE, BULK_OCV, *OBSERVED, *SURFACE], input_parameter_order=list(INPUTS)
     )
     if parts["z"].numel() != 0:
         raise BatteryError(f"{options.model} has algebraic states, which the method cannot step")
@@ -142,7 +145,7 @@ def export(options: CellOptions) -> Model:
     full = ca.Function(
         "full",
         [parts["x"], parts["inputs"]],
-        [parts["rhs"], *(variables[name] for name in (VOLTAGE, BULK_OCV, *OBSERVED))],
+        [parts["rhs"], *(variables[name] for name in (VOLTAGE, BULK_OCV, *OBSERVED, *SURFACE))],
     ).expand()
     initial = ca.Function("initial", [parts["inputs"]], [parts["x0"]]).expand()
     kept, groups = _kept_states(full, built)
@@ -159,7 +162,8 @@ def export(options: CellOptions) -> Model:
     )
     result = Model(
         f=ca.Function("f", [x, u], [rate[kept], voltage, ocv]),
-        observe=ca.Function("observe", [x], [ca.vertcat(*observed)]),
+        observe=ca.Function("observe", [x], [ca.vertcat(*observed[: len(OBSERVED)])]),
+        surface=ca.Function("surface", [x], [ca.vertcat(*observed[len(OBSERVED) :])]),
         x0=ca.Function("x0", [start], [initial(ca.vertcat(0, 0, concentrations))[kept]]),
         groups=groups,
         constants=numbers,
@@ -211,7 +215,7 @@ def _kept_states(full: Any, built: Any) -> tuple[list[int], tuple[tuple[int, int
 
 
 def _check_conservation(model: Model) -> None:
-    """The averages must move by exactly the charge that passes, or SoC is not coulomb counting."""
+    """Raise if the averages do not move by exactly the charge that passes."""
     c = model.constants
     x = model.x0([0.5, 0.5, c["reference_k"]])
     weights = ca.Function("w", [x_ := ca.SX.sym("x", x.numel())], [_jacobian(model.observe, x_)])(x)

@@ -26,7 +26,7 @@ from cosim.paths import cache_dir
 Rows = Sequence[NDArray[np.float64]]
 """One array over cells per quantity."""
 
-_BUILDERS = ("build.py", "export.py", "method.py", "parameters.py", "tape.py")
+_BUILDERS = ("build.py", "constants.py", "export.py", "method.py", "parameters.py", "tape.py")
 _LITHIUM_MIDDLE, _LITHIUM_HALF = 0.8, 0.2
 
 
@@ -162,7 +162,7 @@ def _read(options: CellOptions, data: bytes) -> Kernel:
                      "cosh", "sin", "cos", "arcsinh", "sign", "reciprocal")
     }  # fmt: skip
     # The source was written by this package's own emitter into the user's own cache folder.
-    exec(compile(str(parts["source"]), "<cell kernel>", "exec"), names)  # noqa: S102
+    exec(compile(parts["source"].tobytes(), "<cell kernel>", "exec"), names)  # noqa: S102
     prefix = "constant_"
     return Kernel(
         options=options,

@@ -81,7 +81,7 @@ class CellOptions:
         return self.tick_s / self.substeps
 
     def as_dict(self) -> dict[str, str | int | float]:
-        """The options as plain values, for a cache key or a manifest."""
+        """Return the options as plain values, for a cache key or a manifest."""
         return asdict(self)
 
 

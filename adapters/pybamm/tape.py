@@ -228,8 +228,7 @@ def numpy_source(name: str, function: Any, argument_names: tuple[str, ...]) -> s
 
 
 def _row(op: Operation, argument_names: tuple[str, ...]) -> str:
-    argument, index = op.operands
-    assert isinstance(argument, int) and isinstance(index, int)
+    argument, index = (operand for operand in op.operands if isinstance(operand, int))
     return f"{argument_names[argument]}{index}"
 
 
@@ -256,9 +255,10 @@ def _direct_rows(
             row_read_until[row] = last_use.get(place, -1)
     direct: dict[int, str] = {}
     for key, value in outputs.items():
-        if isinstance(value, int) and value not in direct and ops[value].name != "input":
-            if row_read_until.get(rows[key], -1) <= value:
-                direct[value] = rows[key]
+        if not isinstance(value, int) or value in direct or ops[value].name == "input":
+            continue
+        if row_read_until.get(rows[key], -1) <= value:
+            direct[value] = rows[key]
     return direct
 
 
