@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 from numpy.typing import NDArray
 
 from cosim.events import EventLog
@@ -75,30 +76,40 @@ class Recorder:
         count = self.last_tick + 1 - self._written
         if count <= 0:
             return
+        block = {name: np.stack(values) for name, values in self._block.items()}
         ticks = np.arange(self._written, self.last_tick + 1)
-        variables = {
-            s.name: ((("tick", *s.dims)), np.stack(self._block[s.name]), attributes(s))
-            for s in RECORDED
-        }
-        times = self._start + ticks * np.timedelta64(TICK_S, "s")
-        dataset = xr.Dataset(
-            variables,
-            coords={
-                "tick": ("tick", ticks, {"long_name": "settlement interval"}),
-                "time": ("tick", times, {"long_name": "local time at which the tick begins"}),
-            },
-            attrs={"voltstep_schema_version": SCHEMA_VERSION},
-        )
         if self._written:
-            dataset.to_zarr(self.store, append_dim="tick", consolidated=True)
+            self._append(block | {"tick": ticks, "time": ticks * TICK_S})
         else:
-            time_encoding = {"units": f"seconds since {self._start}", "dtype": "int64"}
-            dataset.assign_coords(self._static()).to_zarr(
-                self.store, zarr_format=2, consolidated=True, encoding={"time": time_encoding}
-            )
+            self._create(block, ticks)
         self._written = self.last_tick + 1
         for values in self._block.values():
             values.clear()
+
+    def _create(self, block: Mapping[str, NDArray[Any]], ticks: NDArray[Any]) -> None:
+        times = self._start + ticks * np.timedelta64(TICK_S, "s")
+        dataset = xr.Dataset(
+            {s.name: (("tick", *s.dims), block[s.name], attributes(s)) for s in RECORDED},
+            coords={
+                "tick": ("tick", ticks, {"long_name": "settlement interval"}),
+                "time": ("tick", times, {"long_name": "local time at which the tick begins"}),
+                **self._static(),
+            },
+            attrs={"voltstep_schema_version": SCHEMA_VERSION},
+        )
+        time_encoding = {"units": f"seconds since {self._start}", "dtype": "int64"}
+        dataset.to_zarr(
+            self.store, zarr_format=2, consolidated=True, encoding={"time": time_encoding}
+        )
+
+    def _append(self, block: Mapping[str, NDArray[Any]]) -> None:
+        # Straight to zarr: xarray's append takes three times as long for many small arrays.
+        group = zarr.open_group(self.store, mode="r+", use_consolidated=False)
+        for name, values in block.items():
+            array = group[name]
+            assert isinstance(array, zarr.Array)  # noqa: S101 - it was created as one
+            array.append(values.astype(array.dtype, copy=False))
+        zarr.consolidate_metadata(self.store, zarr_format=2)
 
     def _static(self) -> dict[str, Any]:
         coords: dict[str, Any] = {dim: (dim, _labels(names)) for dim, names in self._ids.items()}

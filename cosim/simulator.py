@@ -132,7 +132,11 @@ class Simulator(mosaik_api_v3.Simulator):
         for signal in produced_by(self.role):
             if signal.name not in produced:
                 raise SignalError(signal.name, tick, "", f"the {self.role} did not produce it")
-            self._outputs[signal.name] = checked(signal, produced[signal.name], self._ids, tick)
+            value = checked(signal, produced[signal.name], self._ids, tick)
+            if isinstance(value, np.ndarray):
+                # Readers share the array, some a tick later: nobody may change it now.
+                value.flags.writeable = False
+            self._outputs[signal.name] = value
         for name in produced:
             if name not in self._outputs:
                 raise SignalError(name, tick, "", f"the {self.role} has no such output")
@@ -152,7 +156,10 @@ class Simulator(mosaik_api_v3.Simulator):
             sources = attributes.get(signal.name)
             if not sources:
                 raise SignalError(signal.name, tick, "", f"did not reach the {self.role}")
-            given[signal.name] = checked(signal, next(iter(sources.values())), self._ids, tick)
+            value = next(iter(sources.values()))
+            # An array of this process was checked where it was produced; lists come over a wire.
+            trusted = isinstance(value, np.ndarray)
+            given[signal.name] = value if trusted else checked(signal, value, self._ids, tick)
         return given
 
 

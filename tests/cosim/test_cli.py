@@ -1,0 +1,150 @@
+"""The command as a user meets it: exit codes, messages, files; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cosim import bench, cli, doctor, registry
+from cosim.errors import PowerFlowError
+from cosim.health import Check, Measurement
+
+
+@pytest.fixture
+def cosim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Return a function that runs the command in an empty folder: (exit code, out, err)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cosim", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_help_shows_an_example(cosim) -> None:
+    for command in ("run", "new", "schema", "doctor", "scenarios", "bench"):
+        code, out, _ = cosim(command, "--help")
+        assert code == 0
+        assert f"Example: cosim {command}" in out
+
+
+def test_scenarios(cosim) -> None:
+    code, out, _ = cosim("scenarios")
+    assert code == 0
+    assert "siouxfalls_day" in out
+
+
+def test_new_then_read_again(cosim, tmp_path: Path) -> None:
+    assert cosim("new", "my_city.yaml")[0] == 0
+    assert "vehicles: 500" in (tmp_path / "my_city.yaml").read_text()
+    code, _, err = cosim("new", "my_city.yaml")
+    assert code == 2
+    assert "exists already" in err
+    assert cosim("new", "no/such/folder.yaml")[0] == 2
+
+
+def test_schema_is_json_with_the_options(cosim) -> None:
+    code, out, _ = cosim("schema")
+    assert code == 0
+    schema = json.loads(out)
+    assert schema["$defs"]["Traffic"]["properties"]["kind"]["enum"] == ["meso"]
+    assert "LZ_AEN" in schema["$defs"]["Market"]["properties"]["prices"]["enum"]
+    assert "team" in schema["properties"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "no_such"), "no scenario no_such"),
+        (("run", "--set", "fleet.vehicels=3"), "Did you mean vehicles?"),
+        (("run", "--set", "nonsense"), "field=value"),
+        (("run", "--team", "rule_base"), "Did you mean rule_based?"),
+        (("run", "--seed", "-1"), "at least 0"),
+        (("run", "--seed", "x"), "Invalid value"),
+        (("bench", "batery"), "Did you mean battery?"),
+        (("frobnicate",), "frobnicate"),
+    ],
+)
+def test_wrong_input_ends_with_exit_code_2(cosim, arguments: tuple[str, ...], message: str) -> None:
+    code, _, err = cosim(*arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_all_problems_of_a_file_are_shown(cosim, tmp_path: Path) -> None:
+    (tmp_path / "city.yaml").write_text("sede: 1\nfleet: {vehicles: 0}\nteam: nobody\n")
+    code, _, err = cosim("run", "city.yaml")
+    assert code == 2
+    assert "3 problems" in err
+    for field in ("sede", "fleet.vehicles", "team"):
+        assert field in err
+
+
+def test_a_run_folder_in_use_is_refused(cosim, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    code, _, err = cosim("run", "--out", "mine")
+    assert code == 2
+    assert "not an empty folder" in err
+
+
+def test_a_failed_run_ends_with_exit_code_1(cosim, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PowerFlowError("no convergence", where="bus 48", tick=3)
+
+    monkeypatch.setattr("cosim.run.run", fail)
+    code, _, err = cosim("run")
+    assert code == 1
+    assert "OpenDSS (bus 48) at tick 3: no convergence" in err
+
+
+def test_version(cosim) -> None:
+    code, out, _ = cosim("--version")
+    assert code == 0
+    assert out.startswith("voltstep ")
+
+
+def test_doctor_reports_a_broken_engine(cosim, monkeypatch: pytest.MonkeyPatch) -> None:
+    def function(engine: str, module: str, name: str):
+        def check() -> list[Check]:
+            if engine == "grid":
+                raise ImportError("libX11.so.6")
+            return [Check("fine", True, "1.0")]
+
+        return check
+
+    monkeypatch.setattr(registry, "engine_function", function)
+    code, out, _ = cosim("doctor")
+    assert code == 1
+    assert "libX11.so.6" in out
+    assert "FAILED" in out
+
+
+def test_bench_writes_json(cosim, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    row = Measurement("solve", 1.5, "ms", 1.2, "median of 3")
+    monkeypatch.setattr(registry, "engine_function", lambda *_: lambda: [row])
+    code, out, _ = cosim("bench", "grid", "--json", "bench.json")
+    assert code == 0
+    assert "solve" in out
+    (found,) = json.loads((tmp_path / "bench.json").read_text())["measurements"]
+    assert (found["part"], found["value"], found["bare_ratio"]) == ("grid", 1.5, 1.2)
+
+
+def test_parts_of_bench_and_doctor_exist() -> None:
+    for engine in registry.ENGINES:
+        assert callable(registry.engine_function(engine, "doctor", "check"))
+        assert callable(registry.engine_function(engine, "bench", "bench"))
+    assert set(bench.PARTS) == {*registry.ENGINES, "coupling"}
+    assert callable(doctor.examine)
