@@ -39,6 +39,8 @@ class EnergyCurve:
     """RMS error of an interval of a vehicle held out of the fit [kWh/km]."""
     bias_pct: float
     """Error of the total energy of the held-out vehicles [%]."""
+    worst_situation_pct: float
+    """Greatest error of their total in one traffic situation (limit, signals, crowding) [%]."""
 
     def kwh_per_km(self, speed_kmh: ArrayLike) -> NDArray[np.float64]:
         """Return the net consumption [kWh/km] at mean speeds [km/h], any shape."""

@@ -68,6 +68,7 @@ class Samples:
 
     body: NDArray[np.int64]
     vehicle: NDArray[np.int64]
+    situation: NDArray[np.int64]
     distance_km: Floats
     energy_kwh: Floats
 
@@ -141,6 +142,7 @@ def simulate(grid: Grid, specs: Sequence[VehicleSpec], seed: int) -> Samples:
     return Samples(
         body=table[:, 0].astype(np.int64) % len(specs),
         vehicle=table[:, 0].astype(np.int64),
+        situation=np.full(len(table), seed, np.int64),
         distance_km=table[:, 1],
         energy_kwh=table[:, 2],
     )
@@ -181,6 +183,7 @@ def gather(specs: Sequence[VehicleSpec]) -> Samples:
     return Samples(
         body=np.concatenate([p.body for p in parts]),
         vehicle=np.concatenate([p.vehicle + s for p, s in zip(parts, shift, strict=False)]),
+        situation=np.concatenate([p.situation for p in parts]),
         distance_km=np.concatenate([p.distance_km for p in parts]),
         energy_kwh=np.concatenate([p.energy_kwh for p in parts]),
     )
@@ -207,6 +210,12 @@ def fit(samples: Samples, body: int, low_kmh: float) -> dict[str, float]:
     guess = terms(held) @ coefficients
     real = samples.energy_kwh[held]
     error = (guess - real) / km[held]
+    situation = samples.situation[held]
+    # A mean speed does not tell a congested main road from a free street.
+    worst = max(
+        abs(guess[situation == s].sum() / real[situation == s].sum() - 1)
+        for s in np.unique(situation)
+    )
     a, b, c, d = (float(x) for x in coefficients)
     return {
         "a_kw": a,
@@ -217,6 +226,7 @@ def fit(samples: Samples, body: int, low_kmh: float) -> dict[str, float]:
         "high_kmh": float(np.floor(v[mine].max())),
         "rms_kwh_per_km": float(np.sqrt(np.mean(error**2))),
         "bias_pct": float((guess.sum() / real.sum() - 1) * 100),
+        "worst_situation_pct": float(worst * 100),
     }
 
 
