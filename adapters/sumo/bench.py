@@ -87,7 +87,8 @@ def _bare(roads: RoadNetwork, drives: list[list[Drive]]) -> list[float]:
     with Sumo(roads.net_file, specs, seed=1) as sumo:
         api = sumo.api
         for a, b in sorted({(a, b) for tick in drives for a, b, _ in tick}):
-            api.route.add(f"{a} {b}", api.simulation.findRoute(a, b).edges[1:])
+            way = roads.path(roads.edge_index(a), roads.edge_index(b))
+            api.route.add(f"{a} {b}", [roads.edge_ids[e] for e in way[1:]])
         number = 0
         for tick, batch in enumerate(drives):
             begin = perf_counter()

@@ -20,7 +20,7 @@ from networks.vehicles import VehicleSpec
 
 _TELEPORT = re.compile(
     r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), from edge '(?P<edge>[^']*)'.*"
-    r"time=(?P<time>[\d.]+)"
+    r"time=(?P<time>\d+(\.\d+)?)"
 )
 # What follows a teleport is part of it, not news.
 _AFTERMATH = ("ends teleporting", "teleports beyond arrival")
@@ -84,7 +84,7 @@ class Sumo:
         types = Path(self._folder.name) / "types.add.xml"
         types.write_text(_vehicle_types(specs), encoding="utf-8")
         command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
-        command += ["--mesosim", "true", "--routing-algorithm", "CCH", "--seed", str(seed)]
+        command += ["--mesosim", "true", "--seed", str(seed)]
         # Without overtaking one slow vehicle holds up all that follow on a corridor of many lanes.
         command += ["--meso-overtaking", "true"]
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]

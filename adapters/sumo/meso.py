@@ -79,7 +79,7 @@ class MesoTraffic:
         self._route: dict[int, Route] = {}
         self._now = Work(-1, 0.0, np.zeros(0), np.zeros(0), np.zeros(0))
         self._sumo = Sumo(roads.net_file, specs, seed=seed, teleport_s=teleport_s, options=options)
-        self._routes = Routes(self._sumo, roads, specs[0].name)
+        self._routes = Routes(self._sumo, roads)
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""

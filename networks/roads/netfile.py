@@ -46,12 +46,13 @@ def read_net(
         raise TrafficError(f"cannot read the road network: {error}", where=str(net_file)) from error
 
     via = _internal_lanes(root)
-    edges = [e for e in root.iter("edge") if e.get("function") is None]
+    edges = [e for e in root.iter("edge") if e.get("function") is None and _lanes(e)]
     if root.tag != "net" or not edges:
         raise TrafficError("the file holds no road network", where=str(net_file))
     edge_ids = tuple(str(e.get("id")) for e in edges)
     index = {edge_id: i for i, edge_id in enumerate(edge_ids)}
-    lanes = [e.findall("lane") for e in edges]
+    lanes = [_lanes(e) for e in edges]
+    drivable = {str(lane.get("id")) for each in lanes for lane in each}
     node_ids = tuple(sorted({str(e.get(side)) for e in edges for side in ("from", "to")}))
     node = {node_id: i for i, node_id in enumerate(node_ids)}
     to_node = np.array([node[str(e.get("to"))] for e in edges], np.int32)
@@ -59,11 +60,11 @@ def read_net(
     turns: dict[tuple[int, int], tuple[float, float]] = {}
     for link in root.iter("connection"):
         pair = (str(link.get("from")), str(link.get("to")))
-        if pair[0] in index and pair[1] in index:
-            # SUMO routes over the first of several parallel connections.
-            turns.setdefault(
-                (index[pair[0]], index[pair[1]]), _through(str(link.get("via", "")), via)
-            )
+        ends = (f"{pair[0]}_{link.get('fromLane')}", f"{pair[1]}_{link.get('toLane')}")
+        if drivable.issuperset(ends):
+            # The first of several parallel connections counts, and of a turn that waits inside
+            # the junction its first lane only: so does SUMO's own mesoscopic odometer.
+            turns.setdefault((index[pair[0]], index[pair[1]]), via[str(link.get("via", ""))])
     pairs = sorted(turns)
 
     lonlat = node_lonlat or {}
@@ -95,34 +96,29 @@ def read_net(
     )
 
 
+def _lanes(edge: ET.Element) -> list[ET.Element]:
+    """Return the lanes that passenger vehicles may drive on."""
+    return [lane for lane in edge.findall("lane") if _drivable(lane)]
+
+
+def _drivable(lane: ET.Element) -> bool:
+    allow, disallow = lane.get("allow"), (lane.get("disallow") or "").split()
+    if allow is not None:
+        return not {"passenger", "all"}.isdisjoint(allow.split())
+    return {"passenger", "all"}.isdisjoint(disallow)
+
+
 def _ints(values: list[int]) -> IntArray:
     return np.array(values, np.int32)
 
 
-def _internal_lanes(root: ET.Element) -> dict[str, tuple[float, float, str]]:
-    """Length, speed and continuation of every lane inside a junction."""
-    follow = {
-        f"{link.get('from')}_{link.get('fromLane')}": str(link.get("via", ""))
-        for link in root.iter("connection")
-        if str(link.get("from")).startswith(":")
-    }
-    return {
-        str(lane.get("id")): (
-            float(lane.get("length", "nan")),
-            float(lane.get("speed", "nan")),
-            follow.get(str(lane.get("id")), ""),
-        )
-        for edge in root.iter("edge")
-        if edge.get("function") == "internal"
-        for lane in edge.findall("lane")
-    }
-
-
-def _through(lane: str, via: Mapping[str, tuple[float, float, str]]) -> tuple[float, float]:
-    """Length [m] and time [s] inside the junction, over every internal lane in turn."""
-    length_m = time_s = 0.0
-    while lane:
-        metres, speed, lane = via[lane]
-        length_m += metres
-        time_s += metres / speed
-    return length_m, time_s
+def _internal_lanes(root: ET.Element) -> dict[str, tuple[float, float]]:
+    """Length [m] and free-flow time [s] of every lane inside a junction."""
+    found: dict[str, tuple[float, float]] = {"": (0.0, 0.0)}
+    for edge in root.iter("edge"):
+        if edge.get("function") == "internal":
+            for lane in edge.findall("lane"):
+                length_m = float(lane.get("length", "nan"))
+                time_s = length_m / float(lane.get("speed", "nan"))
+                found[str(lane.get("id"))] = (length_m, time_s)
+    return found

@@ -12,6 +12,18 @@ from scipy.sparse.csgraph import dijkstra
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
+_MAX_ROWS = 2000
+"""Origins whose ways are kept: 5,747 edges (a small city) then take 230 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ways:
+    """Fastest ways from one edge to all others."""
+
+    time_s: FloatArray
+    length_m: FloatArray
+    before: IntArray
+    """Edge before each edge on the way to it, negative at the origin and where none leads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +75,7 @@ class RoadNetwork:
     """Where the figures are from."""
     source_sha256: str = ""
     """Digest of the tables that the net was made from."""
-    _rows: dict[int, tuple[FloatArray, FloatArray]] = field(
-        default_factory=dict[int, tuple[FloatArray, FloatArray]], repr=False
-    )
+    _rows: dict[int, _Ways] = field(default_factory=dict[int, _Ways], repr=False)
 
     def distance_km(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the length of the fastest free-flow way between ends of edges.
@@ -80,7 +90,10 @@ class RoadNetwork:
         ndarray
             Distance [km], shape (n, m); 0 for the same edge, inf where no way exists.
         """
-        return self._table(from_edges, to_edges, 1) / 1000.0
+        origins, targets = self._checked(from_edges), self._checked(to_edges)
+        rows = self._ways(origins)
+        table = [rows[edge].length_m[targets] for edge in origins.tolist()]
+        return np.array(table).reshape(len(origins), len(targets)) / 1000.0
 
     def travel_time_s(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the least free-flow time between ends of edges.
@@ -96,47 +109,68 @@ class RoadNetwork:
             Time [s], shape (n, m); 0 for the same edge, inf where no way exists. Queues, signals
             and SUMO's insertion delay come on top.
         """
-        return self._table(from_edges, to_edges, 0)
+        origins, targets = self._checked(from_edges), self._checked(to_edges)
+        rows = self._ways(origins)
+        table = [rows[edge].time_s[targets] for edge in origins.tolist()]
+        return np.array(table).reshape(len(origins), len(targets))
+
+    def path(self, from_edge: int, to_edge: int) -> list[int]:
+        """Return the edges of the fastest free-flow way, both ends included.
+
+        It is the way whose length and time `distance_km` and `travel_time_s` give; empty where no
+        way exists.
+        """
+        ways = self._ways(self._checked([from_edge]))[from_edge]
+        if not np.isfinite(ways.time_s[self._checked([to_edge])[0]]):
+            return []
+        edges = [to_edge]
+        while edges[-1] != from_edge:
+            edges.append(int(ways.before[edges[-1]]))
+        return edges[::-1]
 
     def edge_index(self, edge_id: str) -> int:
         """Return the index of SUMO edge `edge_id`; ValueError if the net has no such edge."""
         return self.edge_ids.index(edge_id)
 
-    def _table(self, from_edges: ArrayLike, to_edges: ArrayLike, which: int) -> FloatArray:
-        origins = np.atleast_1d(np.asarray(from_edges, dtype=np.int64))
-        targets = np.atleast_1d(np.asarray(to_edges, dtype=np.int64))
+    def _checked(self, edges: ArrayLike) -> NDArray[np.int64]:
+        found = np.atleast_1d(np.asarray(edges, dtype=np.int64))
         count = len(self.edge_ids)
-        for edges in (origins, targets):
-            if edges.size and (edges.min() < 0 or edges.max() >= count):
-                raise IndexError(f"edge indices must lie in 0..{count - 1}")
-        missing = [int(e) for e in np.unique(origins) if int(e) not in self._rows]
-        if missing:
-            self._rows.update(zip(missing, self._solve(missing), strict=True))
-        table = np.empty((origins.size, targets.size))
-        for row, edge in enumerate(origins):
-            table[row] = self._rows[int(edge)][which][targets]
-        return table
+        if found.size and (found.min() < 0 or found.max() >= count):
+            raise IndexError(f"edge indices must lie in 0..{count - 1}")
+        return found
 
-    def _solve(self, origins: list[int]) -> list[tuple[FloatArray, FloatArray]]:
+    def _ways(self, origins: NDArray[np.int64]) -> dict[int, _Ways]:
+        """Return the ways from each origin, from the cache where they are known."""
+        wanted = [int(edge) for edge in np.unique(origins)]
+        missing = [edge for edge in wanted if edge not in self._rows]
+        fresh = dict(zip(missing, self._solve(missing), strict=True)) if missing else {}
+        rows = {edge: fresh[edge] if edge in fresh else self._rows[edge] for edge in wanted}
+        self._rows.update(fresh)
+        for edge in list(self._rows)[: max(0, len(self._rows) - _MAX_ROWS)]:
+            del self._rows[edge]
+        return rows
+
+    def _solve(self, origins: list[int]) -> list[_Ways]:
         """Dijkstra over edges as nodes: each step costs the turn and the edge after it."""
         count = len(self.edge_ids)
         seconds = self.turn_time_s + (self.length_m / self.speed_mps)[self.turn_to]
         metres = self.turn_length_m + self.length_m[self.turn_to]
         graph = csr_array((seconds, (self.turn_from, self.turn_to)), shape=(count, count))
-        ways = csr_array((metres, (self.turn_from, self.turn_to)), shape=(count, count))
+        steps = csr_array((metres, (self.turn_from, self.turn_to)), shape=(count, count))
         time_s, before = dijkstra(graph, indices=origins, return_predecessors=True)
         every = np.arange(count)
-        rows: list[tuple[FloatArray, FloatArray]] = []
+        rows: list[_Ways] = []
         for row in range(len(origins)):
             last = np.asarray(before[row], dtype=np.int64)
             reached = last >= 0
-            total = np.zeros(count)
-            total[reached] = np.asarray(ways[last[reached], every[reached]]).ravel()
+            length_m = np.zeros(count)
+            length_m[reached] = np.asarray(steps[last[reached], every[reached]]).ravel()
             # Doubling along the predecessors adds up whole paths in log2(depth) rounds.
-            while (last >= 0).any():
-                hop = np.where(last >= 0, last, 0)
-                total = total + np.where(last >= 0, total[hop], 0.0)
-                last = np.where(last >= 0, last[hop], -1)
-            total[~np.isfinite(time_s[row])] = np.inf
-            rows.append((np.asarray(time_s[row], dtype=np.float64), total))
+            hop = last
+            while (hop >= 0).any():
+                over = np.where(hop >= 0, hop, 0)
+                length_m = length_m + np.where(hop >= 0, length_m[over], 0.0)
+                hop = np.where(hop >= 0, hop[over], -1)
+            length_m[~np.isfinite(time_s[row])] = np.inf
+            rows.append(_Ways(np.asarray(time_s[row], np.float64), length_m, last.astype(np.int32)))
         return rows

@@ -1,0 +1,65 @@
+"""One quiet simulation per process; what SUMO says ends in errors, not on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.sumo import bench, doctor
+from adapters.sumo.energy import TractionEnergy
+from adapters.sumo.engine import Sumo
+from cosim.errors import TrafficError
+from networks import vehicles
+from networks.roads import RoadNetwork
+
+SPECS = list(vehicles.load().values())
+
+
+def test_second_simulation_is_refused(siouxfalls: RoadNetwork) -> None:
+    with Sumo(siouxfalls.net_file, SPECS, seed=1) as first:
+        with pytest.raises(TrafficError, match="processes: separate"):
+            Sumo(siouxfalls.net_file, SPECS, seed=1)
+        assert first.time_s == 0, "the first one goes on"
+    with Sumo(siouxfalls.net_file, SPECS, seed=1) as third:
+        assert third.time_s == 0
+    third.close()
+    with pytest.raises(TrafficError, match="closed"), third.calling("a call", 0):
+        pass
+
+
+def test_start_that_fails_says_why(siouxfalls: RoadNetwork, capfd: Any) -> None:
+    with pytest.raises(TrafficError, match=r"did not start: .*nonsense"):
+        Sumo(siouxfalls.net_file, SPECS, seed=1, options=["--nonsense", "1"])
+    with pytest.raises(TrafficError, match=r"did not start: .*nowhere\.net\.xml"):
+        Sumo(Path("nowhere.net.xml"), SPECS, seed=1)
+    with Sumo(siouxfalls.net_file, SPECS, seed=1) as sumo:
+        assert sumo.messages() == ([], [])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_self_tests_pass_and_stay_quiet(capfd: Any) -> None:
+    checks = doctor.check()
+    assert [c.name for c in checks if not c.ok] == []
+    assert len(checks) == 4
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "_VEHICLES", 60)
+    monkeypatch.setattr(bench, "_TICKS", 7)
+    tick, speed = bench.bench()
+    assert tick.unit == "ms/tick"
+    assert tick.bare_ratio is not None
+    assert speed.value > 0
+
+
+def test_traction_energy_is_the_curve_of_each_body_type() -> None:
+    curves = [vehicles.load_energy()[spec.name] for spec in SPECS]
+    body = np.array([0, 1, 2, 1, 0])
+    speed = np.array([0.0, 20.0, 50.0, 90.0, 500.0])
+    found = TractionEnergy(curves, body).kwh_per_km(speed)
+    own = [float(curves[b].kwh_per_km(v)) for b, v in zip(body, speed, strict=True)]
+    np.testing.assert_allclose(found, own, rtol=1e-12)
