@@ -3,20 +3,24 @@ r"""Locational marginal prices of a small market by a DC optimal power flow.
 Notes
 -----
 With power transfer distribution factors :math:`H` (flow on line l per MW injected at bus b and
-withdrawn at the reference bus), the market solves, for the offers :math:`c_g + s\,p_g`,
+withdrawn at the reference bus), the market solves, for the offers :math:`c_k` of the blocks
+:math:`p_k` that each generator's output is made of,
 
 .. math::
 
-    \min_{p, u}\; \sum_g c_g p_g + \tfrac{s}{2} p_g^2 + v \sum_b u_b
-    \quad\text{s.t.}\quad \sum_g p_g + \sum_b u_b = \sum_b d_b \;(\lambda),\quad
+    \min_{p, u}\; \sum_k c_k p_k + v \sum_b u_b
+    \quad\text{s.t.}\quad \sum_k p_k + \sum_b u_b = \sum_b d_b \;(\lambda),\quad
     -F \le H (A p + u - d) \le F \;(\mu)
 
 where :math:`u` is load that is not served and :math:`v` its value. The price at bus b is the cost
 of one more MW there, :math:`\lambda + \sum_l \mu_l H_{lb}`.
 
+An offer that rises with output is cut into blocks, each at the offer of its middle: the total cost
+is exact at their ends. A quadratic program would need no blocks, but the quadratic solver of HiGHS
+gives up on some loads and does not return on others, while its simplex method is dependable.
+
 Scaling every offer by :math:`k` scales every price by :math:`k`, so the problem is solved for the
-published offers with :math:`v/k` and its duals are multiplied by :math:`k`: the quadratic part
-never changes.
+published offers with :math:`v/k` and its duals are multiplied by :math:`k`.
 
 References
 ----------
@@ -39,6 +43,10 @@ from networks.markets import MarketData
 Floats = NDArray[np.float64]
 HOURS = 5 / 60
 """Length of a settlement interval [h]."""
+BLOCK_STEP_USD_PER_MWH = 0.05
+"""Rise from one block of a sloped offer to the next, before scaling."""
+MOST_BLOCKS = 100
+"""Blocks of one generator at most; a steeper slope makes their steps larger."""
 _TOLERANCE = 1e-6
 """Largest relative error accepted in an optimality condition."""
 
@@ -75,6 +83,16 @@ def transfer_factors(data: MarketData) -> Floats:
     return factors
 
 
+def _blocks(data: MarketData, slope: float) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Cut every offer into blocks: their generator, size and offer."""
+    rise = slope * data.generator_limit_mw
+    number = np.ceil(rise / BLOCK_STEP_USD_PER_MWH - 1e-9).astype(np.int64).clip(1, MOST_BLOCKS)
+    owner = np.repeat(np.arange(len(number)), number)
+    rank = np.concatenate([np.arange(count) for count in number])
+    size_mw = (data.generator_limit_mw / number)[owner]
+    return owner, size_mw, data.offer_usd_per_mwh[owner] + slope * size_mw * (rank + 0.5)
+
+
 class FiveBus:
     """A market that is built once and cleared once per settlement interval.
 
@@ -87,8 +105,8 @@ class FiveBus:
     value_of_lost_load_usd_per_mwh
         Price at which load goes unserved. An offer above it is never called.
     offer_slope_usd_per_mwh_per_mw
-        Rise of each generator's offer with its output; 0 is the published case. A small one makes
-        prices change smoothly with load where they would jump from one offer to the next.
+        Rise of each generator's offer with its output; 0 is the published case. It turns the jumps
+        of the price between offers into ramps, the longer the steeper the slope.
     """
 
     def __init__(
@@ -102,16 +120,13 @@ class FiveBus:
         self._slope = offer_slope_usd_per_mwh_per_mw
         self._factors = transfer_factors(data)
         self._limited = np.flatnonzero(np.isfinite(data.line_limit_mw))
-        self._generators, self._buses = len(data.generator_ids), len(data.bus_ids)
-        columns = self._generators + self._buses
-        self._bus_of_column = np.concatenate([data.generator_bus, np.arange(self._buses)])
-        self._quadratic = np.zeros(columns)
-        self._quadratic[: self._generators] = self._slope
-        self._rows = np.vstack(
-            [np.ones(columns), self._factors[np.ix_(self._limited, self._bus_of_column)]]
-        )
+        self._buses = len(data.bus_ids)
+        self._owner, self._block_mw, self._block_offer = _blocks(data, self._slope)
+        self._blocks = len(self._owner)
+        at = np.concatenate([data.generator_bus[self._owner], np.arange(self._buses)])
+        self._rows = np.vstack([np.ones(len(at)), self._factors[np.ix_(self._limited, at)]])
         self._engine: Any = highspy.Highs()
-        self._build(columns)
+        self._build(len(at))
 
     def _build(self, columns: int) -> None:
         engine = self._engine
@@ -119,23 +134,12 @@ class FiveBus:
             engine.setOptionValue(option, setting)
         for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
             engine.setOptionValue(option, 1e-9)
-        # Regularisation would bend the prices by more than the tolerance above.
-        engine.setOptionValue("qp_regularization_value", 0.0)
-        engine.addVars(columns, np.zeros(columns), np.full(columns, highspy.kHighsInf))
-        for column in range(self._generators):
-            engine.changeColBounds(column, 0.0, float(self.data.generator_limit_mw[column]))
-            engine.changeColCost(column, float(self.data.offer_usd_per_mwh[column]))
-        index = np.arange(columns, dtype=np.int32)
+        engine.addVars(
+            columns, np.zeros(columns), np.concatenate([self._block_mw, np.zeros(self._buses)])
+        )
+        self._columns = np.arange(columns, dtype=np.int32)
         for row in self._rows:
-            engine.addRow(0.0, 0.0, columns, index, row)
-        if self._slope > 0:
-            hessian: Any = highspy.HighsHessian()
-            hessian.dim_ = columns
-            hessian.format_ = highspy.HessianFormat.kTriangular
-            hessian.start_ = np.minimum(np.arange(columns + 1), self._generators)
-            hessian.index_ = np.arange(self._generators)
-            hessian.value_ = np.full(self._generators, self._slope)
-            engine.passHessian(hessian)
+            engine.addRow(0.0, 0.0, columns, self._columns, row)
 
     def clear(self, load_mw: Floats, offer_scale: float = 1.0) -> Clearing:
         """Clear one settlement interval.
@@ -194,22 +198,20 @@ class FiveBus:
         for row, line in enumerate(self._limited):
             limit = float(self.data.line_limit_mw[line])
             engine.changeRowBounds(row + 1, withdrawn[row] - limit, withdrawn[row] + limit)
+        engine.changeColsCost(len(self._columns), self._columns, self._offers(offer_scale))
         for bus in range(self._buses):
-            column = self._generators + bus
-            engine.changeColBounds(column, 0.0, float(load_mw[bus]))
-            engine.changeColCost(column, self._value / offer_scale)
+            engine.changeColBounds(self._blocks + bus, 0.0, float(load_mw[bus]))
 
-    def _column_cost(self, offer_scale: float) -> Floats:
-        return np.concatenate(
-            [self.data.offer_usd_per_mwh, np.full(self._buses, self._value / offer_scale)]
-        )
+    def _offers(self, offer_scale: float) -> Floats:
+        """Cost of every column, before scaling [USD/MWh]."""
+        return np.concatenate([self._block_offer, np.full(self._buses, self._value / offer_scale)])
 
     def _require_optimum(
         self, load_mw: Floats, offer_scale: float, power: Floats, duals: Floats
     ) -> None:
         """Check the conditions of Karush, Kuhn and Tucker, which prove the optimum."""
-        upper = np.concatenate([self.data.generator_limit_mw, load_mw])
-        gradient = self._column_cost(offer_scale) + self._quadratic * power - self._rows.T @ duals
+        upper = np.concatenate([self._block_mw, load_mw])
+        gradient = self._offers(offer_scale) - self._rows.T @ duals
         flow = self._rows[1:] @ power - self._factors[self._limited] @ load_mw
         limit = self.data.line_limit_mw[self._limited]
         slack = np.where(duals[1:] < 0, limit - flow, limit + flow)
@@ -235,14 +237,16 @@ class FiveBus:
     def _clearing(
         self, load_mw: Floats, offer_scale: float, power: Floats, duals: Floats
     ) -> Clearing:
-        generator_mw = power[: self._generators].clip(0, self.data.generator_limit_mw)
-        shed_mw = power[self._generators :].clip(0, load_mw)
+        block_mw = power[: self._blocks].clip(0, self._block_mw)
+        generator_mw = np.bincount(
+            self._owner, weights=block_mw, minlength=len(self.data.generator_ids)
+        ).astype(np.float64)
+        shed_mw = power[self._blocks :].clip(0, load_mw)
         injected = np.bincount(self.data.generator_bus, weights=generator_mw, minlength=self._buses)
         served_mw = load_mw - shed_mw
         lmp = offer_scale * (duals[0] + duals[1:] @ self._factors[self._limited])
         shadow = np.zeros(len(self.data.line_ids))
         shadow[self._limited] = offer_scale * np.abs(duals[1:])
-        offers = self.data.offer_usd_per_mwh + 0.5 * self._slope * generator_mw
         return Clearing(
             lmp_usd_per_mwh=lmp,
             generator_mw=generator_mw,
@@ -251,6 +255,6 @@ class FiveBus:
             load_shed_mw=shed_mw,
             congestion_rent_usd=float(lmp @ (served_mw - injected)) * HOURS,
             cost_usd_per_h=float(
-                offer_scale * (offers @ generator_mw) + self._value * shed_mw.sum()
+                offer_scale * (self._block_offer @ block_mw) + self._value * shed_mw.sum()
             ),
         )

@@ -19,15 +19,16 @@ FEET_PER_MILE = 5280.0
 TAP_STEP_PU = 0.00625
 BASE_PREFIX = "base_"
 CHARGER_PREFIX = "ev_"
-VOLTAGE_WINDOW = "vminpu=0.6 vmaxpu=1.4"
+WINDOW_PU = (0.6, 1.4)
 """Range in which a load keeps its published model.
 
 OpenDSS turns every load below 0.95 or above 1.05 pu into a constant impedance unless told
 otherwise, so a constant-power load would quietly draw less just where the voltage problem is.
-Within this window loads do what their model says; outside it they fade to a constant impedance,
-which keeps a collapsing feeder solvable. The published solution lies within both windows.
+Within this window every load does what its model says. Outside it OpenDSS fades them to constant
+impedances, and a solution there is refused. The published solution lies within both windows.
 """
 
+_WINDOW = f"vminpu={WINDOW_PU[0]} vmaxpu={WINDOW_PU[1]}"
 _MODEL = {"pq": 1, "z": 2, "i": 5}
 
 
@@ -157,7 +158,7 @@ def _load(row: Load, kv: float) -> str:
         f"new load.{BASE_PREFIX}{row.id} bus1={_nodes(row.bus, row.phases)} phases={phases} "
         f"conn={row.connection} model={_MODEL[row.model]} "
         f"kv={_load_kv(phases, row.connection, kv)} kw={row.p_kw} kvar={row.q_kvar} "
-        f"{VOLTAGE_WINDOW}"
+        f"{_WINDOW}"
     )
 
 
@@ -185,5 +186,5 @@ def _service(service: ServiceTransformers, index: int, kv: float) -> Iterator[st
     )
     yield (
         f"new load.{CHARGER_PREFIX}{name} bus1={_nodes(low, phases)} phases={len(phases)} "
-        f"conn=wye model=1 kv={secondary_kv} kw=0 kvar=0 {VOLTAGE_WINDOW}"
+        f"conn=wye model=1 kv={secondary_kv} kw=0 kvar=0 {_WINDOW}"
     )

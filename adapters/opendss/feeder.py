@@ -12,7 +12,13 @@ import opendssdirect
 from dss import DSSException
 from numpy.typing import NDArray
 
-from adapters.opendss.circuit import BASE_PREFIX, CHARGER_PREFIX, TAP_STEP_PU, commands
+from adapters.opendss.circuit import (
+    BASE_PREFIX,
+    CHARGER_PREFIX,
+    TAP_STEP_PU,
+    WINDOW_PU,
+    commands,
+)
 from adapters.opendss.service import ServiceTransformers
 from adapters.opendss.topology import require_supply
 from cosim.errors import PowerFlowError
@@ -49,8 +55,8 @@ class FeederTick:
 class FeederState:
     """What a feeder remembers between settlement intervals."""
 
-    tap: NDArray[np.int64]
-    """Tap of each regulator, shape (regulator,)."""
+    tap_pu: Floats
+    """Ratio of each regulator as the engine holds it, to the last bit, shape (regulator,)."""
     capacitor_on: NDArray[np.bool_]
     """Whether each capacitor is connected, shape (capacitor,)."""
 
@@ -144,7 +150,8 @@ class Feeder:
         ------
         PowerFlowError
             The input is not finite, the power flow did not converge (after a second try by
-            Newton's method from the taps before the interval), or OpenDSS refused a command.
+            Newton's method from the taps before the interval), the voltage collapsed, or OpenDSS
+            refused a command.
         """
         charger_kw = np.asarray(charger_kw, dtype=float)
         self._require_input(load_scale, charger_kw)
@@ -164,22 +171,19 @@ class Feeder:
         for row in self.data.capacitors:
             capacitors.Name(row.id)
             states.append(capacitors.States()[0] == 1)
-        return FeederState(self._taps(), np.array(states, dtype=bool))
+        return FeederState(self._taps_pu(), np.array(states, dtype=bool))
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
         with _named("restoring taps"):
-            self.set_taps(state.tap)
+            self._set_taps_pu(state.tap_pu)
             for row, on in zip(self.data.capacitors, state.capacitor_on, strict=True):
                 self._dss.Capacitors.Name(row.id)
                 self._dss.Capacitors.States([int(on)])
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
-        for name, position in zip(self.regulator_ids, tap, strict=True):
-            self._dss.Transformers.Name(name)
-            self._dss.Transformers.Wdg(2)
-            self._dss.Transformers.Tap(1 + TAP_STEP_PU * int(position))
+        self._set_taps_pu(1 + TAP_STEP_PU * np.asarray(tap))
 
     def lock_taps(self, locked: bool = True) -> None:
         """Switch regulator control off, or on again."""
@@ -239,15 +243,29 @@ class Feeder:
                 f"the voltage is not a number ({len(bad)} nodes in all)",
                 where=f"bus {self.bus_ids[int(bad[0])]}",
             )
+        outside = np.maximum(voltage_pu - WINDOW_PU[1], WINDOW_PU[0] - voltage_pu)
+        worst = int(np.argmax(outside))
+        if outside[worst] > 0:
+            raise PowerFlowError(
+                f"the voltage has collapsed to {voltage_pu[worst]:.4g} pu: "
+                f"outside {WINDOW_PU[0]} to {WINDOW_PU[1]} pu no load draws what it asks for",
+                where=f"bus {self.bus_ids[worst]}",
+            )
         return voltage_pu
 
-    def _taps(self) -> NDArray[np.int64]:
-        taps: list[int] = []
+    def _taps_pu(self) -> Floats:
+        taps_pu: list[float] = []
         for name in self.regulator_ids:
             self._dss.Transformers.Name(name)
             self._dss.Transformers.Wdg(2)
-            taps.append(round((self._dss.Transformers.Tap() - 1) / TAP_STEP_PU))
-        return np.array(taps, dtype=np.int64)
+            taps_pu.append(self._dss.Transformers.Tap())
+        return np.array(taps_pu)
+
+    def _set_taps_pu(self, taps_pu: Floats) -> None:
+        for name, tap_pu in zip(self.regulator_ids, taps_pu, strict=True):
+            self._dss.Transformers.Name(name)
+            self._dss.Transformers.Wdg(2)
+            self._dss.Transformers.Tap(float(tap_pu))
 
     def _read(self) -> FeederTick:
         with _named("reading the solution"):
@@ -268,7 +286,7 @@ class Feeder:
                 feeder_reactive_kvar=-float(reactive_kvar),
                 feeder_losses_kw=float(self._dss.Circuit.Losses()[0]) / 1e3,
                 feeder_base_kw=float(self._base.TotalPowers().real.sum()),
-                tap=self._taps(),
+                tap=np.rint((self._taps_pu() - 1) / TAP_STEP_PU).astype(np.int64),
             )
 
 
