@@ -79,13 +79,14 @@ class Assets:
     @classmethod
     def of(cls, scenario: Scenario) -> Assets:
         """Return the tables of `scenario`, the same for every caller."""
-        return _build(cls, scenario)
+        return _build(scenario.model_dump_json())
 
 
 @lru_cache(maxsize=4)
-def _build(cls: type[Assets], scenario: Scenario) -> Assets:
+def _build(plain: str) -> Assets:
+    scenario = Scenario.model_validate_json(plain)
     roads = networks.roads.load(scenario.traffic.roads)
-    return cls(roads, _vehicles(scenario, roads), _stations(scenario, roads))
+    return Assets(roads, _vehicles(scenario, roads), _stations(scenario, roads))
 
 
 def _sites(roads: RoadNetwork) -> tuple[NDArray[np.int32], Floats, Floats]:

@@ -167,9 +167,7 @@ class Audit:
             carried,
             "kW",
         )
-        below = np.bincount(
-            self._transformer, carried, minlength=len(self._ids["transformer"])
-        )
+        below = np.bincount(self._transformer, carried, minlength=len(self._ids["transformer"]))
         yield from check.equal(
             "charger load that OpenDSS drew = power of the stations",
             "transformer",
@@ -234,7 +232,11 @@ class Audit:
         )
         held = np.bincount(at[at >= 0], minlength=len(self._ports))
         yield from check.at_most(
-            "a port holds one vehicle", "station", held.astype(float), self._ports.astype(float), "1"
+            "a port holds one vehicle",
+            "station",
+            held.astype(float),
+            self._ports.astype(float),
+            "1",
         )
         yield from check.equal(
             "a vehicle holds a port only while plugged in",

@@ -35,7 +35,9 @@ def run(
         str, typer.Argument(help="A shipped scenario or a YAML file.")
     ] = loading.DEFAULT,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; must not hold anything yet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; must not hold anything yet.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="field=value, such as fleet.vehicles=200.")
     ] = None,

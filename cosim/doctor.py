@@ -43,13 +43,15 @@ def _checks(engine: str) -> list[Check]:
         return list(registry.engine_function(engine, "doctor", "check")())
     except VoltstepError as error:
         return [Check(engine, False, str(error))]
-    except Exception as error:  # noqa: BLE001 - a doctor reports whatever is broken
+    except Exception as error:
         return [Check(engine, False, f"{type(error).__name__}: {error}")]
 
 
 def _machine() -> Table:
     compilers = [path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
-    table = Table(title="Machine", title_justify="left", box=None, show_header=False, pad_edge=False)
+    table = Table(
+        title="Machine", title_justify="left", box=None, show_header=False, pad_edge=False
+    )
     table.add_row("system", f"{platform.system()} {platform.machine()}")
     table.add_row("cores", str(os.cpu_count()))
     table.add_row("C compiler", compilers[0] if compilers else "none (not needed)")

@@ -28,6 +28,6 @@ class Measurement:
     unit: str
     """Unit of `value`, for example ``ms/tick``."""
     bare_ratio: float | None = None
-    """`value` over the same work done by the bare engine in the same run; None where none exists."""
+    """`value` over the same work by the bare engine in the same run; None where none exists."""
     note: str = ""
     """How it was measured, in a few words."""

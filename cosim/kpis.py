@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -65,11 +65,14 @@ class RunData:
 
 
 Rule = Callable[[RunData], float | None]
+AnyRule = TypeVar("AnyRule", bound=Rule)
 _RULES: dict[str, tuple[str, str, bool, Rule]] = {}
 
 
-def _figure(key: str, unit: str, meaning: str, volatile: bool = False) -> Callable[[Rule], Rule]:
-    def add(rule: Rule) -> Rule:
+def _figure(
+    key: str, unit: str, meaning: str, volatile: bool = False
+) -> Callable[[AnyRule], AnyRule]:
+    def add(rule: AnyRule) -> AnyRule:
         _RULES[key] = (unit, meaning, volatile, rule)
         return rule
 
@@ -81,8 +84,9 @@ def compute(run: RunData) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     for key, (unit, meaning, volatile, rule) in _RULES.items():
         value = rule(run)
-        finite = value is not None and np.isfinite(value)
-        figures[key] = Figure(float(value) if finite else None, unit, meaning, volatile)
+        if value is not None and not np.isfinite(value):
+            value = None
+        figures[key] = Figure(value, unit, meaning, volatile)
     return figures
 
 

@@ -67,7 +67,7 @@ def check(data: Mapping[str, Any], source: str) -> Scenario:
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(details, data) for details in error.errors()]
+        problems = [_problem(details) for details in error.errors()]
         raise ScenarioError(source, [*problems, *_choice_problems(data)]) from None
     problems = _choice_problems(scenario.plain())
     if not problems:
@@ -110,7 +110,10 @@ def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]
             continue
         if first != key_node.start_mark.line + 1:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the field {key} is given twice, first in line {first}", node.start_mark
+                None,
+                None,
+                f"the field {key} is given twice, first in line {first}",
+                node.start_mark,
             )
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
@@ -183,7 +186,7 @@ _PHRASES = {
 }
 
 
-def _problem(details: ErrorDetails, data: Mapping[str, Any]) -> Problem:
+def _problem(details: ErrorDetails) -> Problem:
     location = details["loc"]
     field = ".".join(str(part) for part in location) or "the scenario"
     if details["type"] == "extra_forbidden":

@@ -25,7 +25,12 @@ SCHEMA_VERSION = 1
 BLOCK_TICKS = 72
 """Ticks between two writes to the store: a quarter of a day."""
 
-_CELL_METHODS = {"sum": "tick: sum", "mean": "tick: mean", "end": "tick: point", "start": "tick: point"}
+_CELL_METHODS = {
+    "sum": "tick: sum",
+    "mean": "tick: mean",
+    "end": "tick: point",
+    "start": "tick: point",
+}
 RECORDED = tuple(s for s in SIGNALS.values() if s.recorded)
 """Signals that the store keeps for every tick."""
 

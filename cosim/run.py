@@ -93,9 +93,7 @@ class _Life:
         self, scenario: Scenario, folder: Path, console: Console, quiet: bool, cast: Cast | None
     ) -> None:
         self.scenario, self.folder, self.cast = scenario, folder, cast
-        self.progress = RunProgress(
-            console, scenario.ticks, scenario.start_time, quiet=quiet
-        )
+        self.progress = RunProgress(console, scenario.ticks, scenario.start_time, quiet=quiet)
         self.manifest = manifest.new(scenario)
         self.began = perf_counter()
         self.recorder: Recorder | None = None
@@ -143,12 +141,12 @@ class _Life:
         return self.recorder.last_tick if self.recorder else -1
 
     def _conclude(self, loop_wall_s: float) -> Result:
-        assert self.recorder is not None
-        assert self.audit is not None
-        recorder = self.recorder
+        recorder, audit = self.recorder, self.audit
+        if recorder is None or audit is None:
+            raise IncompleteRunError(0, self.scenario.ticks, "nothing was recorded")
         recorder.flush()
         with xr.open_zarr(recorder.store, chunks=None) as data:
-            run = kpis.RunData(data, loop_wall_s, self.audit.count)
+            run = kpis.RunData(data, loop_wall_s, audit.count)
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
         content = {

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cosim.notation import Duration, Moment
+from cosim.notation import Duration, Moment, parse_duration, parse_moment
 from cosim.signals import TICK_S
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -18,16 +18,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """Base of every part of a scenario: frozen, and no field that is not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Stations(Section):
     """Charging stations of the fleet."""
 
-    count: Annotated[int, Field(ge=1, le=100_000)] = Field(170, description="number of stations")
-    level_2: Share = Field(0.65, description="share of level 2 AC stations")
-    dc_fast: Share = Field(0.30, description="share of DC fast stations")
-    v2g: Share = Field(0.05, description="share of bidirectional stations")
+    count: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=170, description="number of stations"
+    )
+    level_2: Share = Field(default=0.65, description="share of level 2 AC stations")
+    dc_fast: Share = Field(default=0.30, description="share of DC fast stations")
+    v2g: Share = Field(default=0.05, description="share of bidirectional stations")
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
@@ -40,9 +42,9 @@ class Stations(Section):
 class BodyTypes(Section):
     """Mix of body types."""
 
-    sedan: Share = Field(0.55, description="share of sedans")
-    suv: Share = Field(0.30, description="share of SUVs")
-    van: Share = Field(0.15, description="share of vans")
+    sedan: Share = Field(default=0.55, description="share of sedans")
+    suv: Share = Field(default=0.30, description="share of SUVs")
+    van: Share = Field(default=0.15, description="share of vans")
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
@@ -55,23 +57,26 @@ class BodyTypes(Section):
 class Fleet(Section):
     """Vehicles, their stations and the requests that they serve."""
 
-    vehicles: Annotated[int, Field(ge=1, le=200_000)] = Field(500, description="number of EVs")
+    vehicles: Annotated[int, Field(ge=1, le=200_000)] = Field(
+        default=500, description="number of EVs"
+    )
     body_types: BodyTypes = Field(default_factory=BodyTypes, description="mix of body types")
     stations: Stations = Field(default_factory=Stations, description="charging stations")
     trips_per_vehicle_day: Annotated[float, Field(ge=0, le=100)] = Field(
-        8.0, description="requests made over a day, per vehicle"
+        default=8.0, description="requests made over a day, per vehicle"
     )
     waiting_limit: Annotated[Duration, Field(ge=TICK_S, le=86_400)] = Field(
-        "30min", description="a request not picked up by then is missed"
+        default=parse_duration("30min"), description="a request not picked up by then is missed"
     )
     boarding: Annotated[Duration, Field(ge=0, le=3600)] = Field(
-        "1min", description="stop at the pick-up"
+        default=parse_duration("1min"), description="stop at the pick-up"
     )
     initial_soc: tuple[Share, Share] = Field(
-        (0.35, 0.9), description="states of charge at the start are uniform in this range"
+        default=(0.35, 0.9), description="states of charge at the start are uniform in this range"
     )
     towing: Annotated[Duration, Field(ge=TICK_S, le=86_400)] = Field(
-        "45min", description="time until an empty vehicle stands at the nearest station"
+        default=parse_duration("45min"),
+        description="time until an empty vehicle stands at the nearest station",
     )
 
     @model_validator(mode="after")
@@ -84,58 +89,66 @@ class Fleet(Section):
 class Traffic(Section):
     """How vehicles move."""
 
-    kind: str = Field("meso", description="traffic simulator")
-    roads: str = Field("siouxfalls", description="road network")
+    kind: str = Field(default="meso", description="traffic simulator")
+    roads: str = Field(default="siouxfalls", description="road network")
 
 
 class Battery(Section):
     """How batteries behave."""
 
-    kind: str = Field("spm", description="battery model")
+    kind: str = Field(default="spm", description="battery model")
     ambient_c: Annotated[float, Field(ge=-30, le=60)] = Field(
-        20.0, description="ambient temperature [degC]"
+        default=20.0, description="ambient temperature [degC]"
     )
     age_years: Annotated[float, Field(ge=0, le=20)] = Field(
-        1.0, description="calendar age of the batteries at the start [years]"
+        default=1.0, description="calendar age of the batteries at the start [years]"
     )
 
 
 class Grid(Section):
     """The distribution feeder that charges the fleet."""
 
-    kind: str = Field("opendss", description="power flow")
-    feeder: str = Field("ieee123", description="distribution feeder")
-    load_shape: str = Field("opendss_default", description="daily shape of the feeder's own load")
+    kind: str = Field(default="opendss", description="power flow")
+    feeder: str = Field(default="ieee123", description="distribution feeder")
+    load_shape: str = Field(
+        default="opendss_default", description="daily shape of the feeder's own load"
+    )
     load_scale: Annotated[float, Field(ge=0, le=10)] = Field(
-        1.0, description="own load over its published value at the peak of the shape"
+        default=1.0, description="own load over its published value at the peak of the shape"
     )
     charger_power_factor: Annotated[float, Field(ge=0.5, le=1)] = Field(
-        0.99, description="power factor of chargers, lagging"
+        default=0.99, description="power factor of chargers, lagging"
     )
 
 
 class Market(Section):
     """The market that bills the energy."""
 
-    kind: str = Field("five_bus", description="market")
-    prices: str = Field("LZ_AEN", description="ERCOT load zone whose prices scale the offers")
+    kind: str = Field(default="five_bus", description="market")
+    prices: str = Field(
+        default="LZ_AEN", description="ERCOT load zone whose prices scale the offers"
+    )
     feeder_multiplier: Annotated[float, Field(ge=0, le=100)] = Field(
-        40.0, description="how many feeders like this one the load at bus D holds"
+        default=40.0, description="how many feeders like this one the load at bus D holds"
     )
     offer_slope_usd_per_mwh_per_mw: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.01, description="rise of each generator's offer with its output [USD/MWh per MW]"
+        default=0.01, description="rise of each generator's offer with its output [USD/MWh per MW]"
     )
     value_of_lost_load_usd_per_mwh: Annotated[float, Field(gt=0, le=100_000)] = Field(
-        5000.0, description="price of load that cannot be served [USD/MWh]"
+        default=5000.0, description="price of load that cannot be served [USD/MWh]"
     )
 
 
 class Rules(Section):
     """What the rule-based team goes by."""
 
-    plug_in_below_soc: Share = Field(0.4, description="an idle vehicle below this goes to charge")
-    charge_to_soc: Share = Field(0.9, description="charging ends here")
-    reserve_soc: Share = Field(0.1, description="no trip is begun that would end below this")
+    plug_in_below_soc: Share = Field(
+        default=0.4, description="an idle vehicle below this goes to charge"
+    )
+    charge_to_soc: Share = Field(default=0.9, description="charging ends here")
+    reserve_soc: Share = Field(
+        default=0.1, description="no trip is begun that would end below this"
+    )
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -148,7 +161,8 @@ class Run(Section):
     """How the run is carried out."""
 
     audit: Literal["stop", "record"] = Field(
-        "stop", description="what a broken conservation law does: stop the run, or be recorded"
+        default="stop",
+        description="what a broken conservation law does: stop the run, or be recorded",
     )
 
 
@@ -156,24 +170,26 @@ class Scenario(Section):
     """A whole scenario. `cosim.loading` reads it from a file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = Field(
-        "siouxfalls_day", description="name of the scenario"
+        default="siouxfalls_day", description="name of the scenario"
     )
-    description: str = Field("", description="one line for lists")
+    description: str = Field(default="", description="one line for lists")
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
-        42, description="all random streams come from it"
+        default=42, description="all random streams come from it"
     )
-    start: Moment = Field("2022-09-14", description="local date and time of the first tick")
+    start: Moment = Field(
+        default=parse_moment("2022-09-14"), description="local date and time of the first tick"
+    )
     duration: Annotated[Duration, Field(ge=TICK_S, le=366 * 86_400, multiple_of=TICK_S)] = Field(
-        "24h", description="simulated time, in whole ticks of 5 minutes"
+        default=parse_duration("24h"), description="simulated time, in whole ticks of 5 minutes"
     )
     fleet: Fleet = Field(default_factory=Fleet, description="vehicles, stations and requests")
     traffic: Traffic = Field(default_factory=Traffic, description="how vehicles move")
     battery: Battery = Field(default_factory=Battery, description="how batteries behave")
     grid: Grid = Field(default_factory=Grid, description="the feeder that charges the fleet")
     market: Market = Field(default_factory=Market, description="the market that bills the energy")
-    team: str = Field("rule_based", description="who decides")
+    team: str = Field(default="rule_based", description="who decides")
     rules: Rules = Field(default_factory=Rules, description="what the rule-based team goes by")
-    processes: Literal["one"] = Field("one", description="processes the simulators run in")
+    processes: Literal["one"] = Field(default="one", description="processes the simulators run in")
     run: Run = Field(default_factory=Run, description="how the run is carried out")
 
     @property

@@ -266,7 +266,9 @@ def checked(signal: Signal, value: Any, ids: Ids, tick: int) -> Any:
     """
     if signal.is_events:
         if not isinstance(value, list):
-            raise SignalError(signal.name, tick, "", f"not a list of events: {type(value).__name__}")
+            raise SignalError(
+                signal.name, tick, "", f"not a list of events: {type(value).__name__}"
+            )
         return value
     try:
         array: NDArray[Any] = np.asarray(value)

@@ -69,7 +69,7 @@ class Simulator(mosaik_api_v3.Simulator):
         return {}
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
-        """Static properties of ids, recorded beside the arrays: name, (dimension, values)."""
+        """Return static properties of ids for the record: name, (dimension, values)."""
         return {}
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Simulator(mosaik_api_v3.Simulator):
         self.prepare(scenario, Assets.of(scenario))
         return self.meta
 
-    def create(self, num: int, model: str, **model_params: Any) -> list[Any]:
+    def create(self, num: int, model: str, **_: Any) -> list[Any]:
         """Create the role's one entity; its extra info carries ids and initial values."""
         if num != 1:
             raise ValueError(f"the {self.role} role has one entity, not {num}")
@@ -120,6 +120,7 @@ class Simulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: Any, max_advance: int) -> int:
         """Advance one tick; see `advance`."""
+        del max_advance
         tick = int(time)
         given = self._gather(tick, inputs.get(EID, {}))
         start = perf_counter()
@@ -144,7 +145,9 @@ class Simulator(mosaik_api_v3.Simulator):
 
     def get_data(self, outputs: Any) -> Any:
         """Hand out the arrays of the last step."""
-        return {eid: {name: self._outputs[name] for name in attrs} for eid, attrs in outputs.items()}
+        return {
+            eid: {name: self._outputs[name] for name in attrs} for eid, attrs in outputs.items()
+        }
 
     def finalize(self) -> None:
         """Close the engine."""

@@ -18,6 +18,7 @@ from cosim.scenario import Scenario
 from cosim.signals import MODELS, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
 from cosim.simulator import Facts
 
+
 @dataclass(frozen=True)
 class Cast:
     """The classes that fill the roles."""
@@ -27,13 +28,11 @@ class Cast:
     @classmethod
     def of(cls, scenario: Scenario) -> Self:
         """Return the classes that the kinds of `scenario` name."""
-        roles = [role for role in ROLES if role != "monitor"]
-        return cls(
-            {
-                role: registry.simulator_class(role, registry.kind_of(role, scenario))
-                for role in roles
-            }
-        )
+        classes: dict[Role, Any] = {
+            role: registry.simulator_class(role, registry.kind_of(role, scenario))
+            for role in ROLES[:-1]
+        }
+        return cls(classes)
 
 
 class World:
@@ -65,8 +64,8 @@ class World:
             )
             factories[role] = self._world.start(starter, sim_id=role, scenario=plain)
             entities[role] = getattr(factories[role], MODELS[role])()
-        infos = {role: entity.extra_info for role, entity in entities.items()}
-        self.ids: Ids = _joined({role: info["dimensions"] for role, info in infos.items()})
+        infos: dict[Role, Any] = {role: e.extra_info for role, e in entities.items()}
+        self.ids: Ids = _joined(infos)
         self.facts: Facts = {
             name: (dim, values)
             for info in infos.values()
@@ -118,10 +117,10 @@ class World:
         asyncio.set_event_loop(None)
 
 
-def _joined(by_role: Mapping[Role, Mapping[str, list[str]]]) -> Ids:
+def _joined(infos: Mapping[Role, Any]) -> Ids:
     ids: dict[str, tuple[str, ...]] = {}
-    for role, dimensions in by_role.items():
-        for dim, names in dimensions.items():
+    for role, info in infos.items():
+        for dim, names in info["dimensions"].items():
             if dim in ids:
                 raise ValueError(f"the {role} defines the dimension {dim} a second time")
             ids[dim] = tuple(names)

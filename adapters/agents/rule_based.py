@@ -110,5 +110,3 @@ def kwh_per_km(assets: Assets) -> Floats:
 def team(scenario: Scenario, assets: Assets) -> Team:
     """Return the rule-based team of `scenario`."""
     return Team((ChargeWhenLow(assets, scenario.rules), NearestVehicle(assets, scenario.rules)))
-
-

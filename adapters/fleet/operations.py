@@ -92,7 +92,9 @@ class Operations:
         requests = self.requests
         serving = np.flatnonzero(self.status == Status.SERVING)
         mine = self._request[serving]
-        picked = (back.legs_completed[serving] >= 1) & (requests.status[mine] == RequestStatus.ASSIGNED)
+        picked = (back.legs_completed[serving] >= 1) & (
+            requests.status[mine] == RequestStatus.ASSIGNED
+        )
         requests.pickup_s[mine[picked]] = back.leg_arrival_s[serving[picked], 0]
         requests.status[mine[picked]] = RequestStatus.PICKED_UP
         ended = serving[~back.vehicle_driving[serving]]
@@ -152,7 +154,9 @@ class Operations:
             if request >= 0:
                 self._end_request(request, served=False, time_s=now_s)
                 self._request[vehicle] = -1
-            km = self._roads.distance_km(back.vehicle_edge[vehicle : vehicle + 1], self.chargers.edge)
+            km = self._roads.distance_km(
+                back.vehicle_edge[vehicle : vehicle + 1], self.chargers.edge
+            )
             station = int(np.argmin(km[0]))
             tow_edge[vehicle] = self.chargers.edge[station]
             self._note(
@@ -193,7 +197,10 @@ class Operations:
             requests.vehicle[request] = vehicle
             self._request[vehicle] = request
             self.status[vehicle] = Status.SERVING
-            itinerary[vehicle, :2] = requests.origin_edge[request], requests.destination_edge[request]
+            itinerary[vehicle, :2] = (
+                requests.origin_edge[request],
+                requests.destination_edge[request],
+            )
 
     def _send_to_stations(self, orders: Orders, itinerary: Ints, now_s: float) -> None:
         ordered = orders.vehicle_goto_station >= 0

@@ -45,6 +45,6 @@ def start_times_s(
     knots_s = np.arange(days * 24 + 1) * 3600.0
     expected = np.concatenate([[0.0], np.cumsum(np.tile(share, days))]) * per_day
     first, last = np.interp([start_s, start_s + duration_s], knots_s, expected)
-    count = int(round(last - first))
+    count = round(float(last - first))
     drawn = np.sort(rng.uniform(first, last, count))
     return np.floor(np.interp(drawn, expected, knots_s) - start_s)

@@ -86,8 +86,6 @@ def place(
         members = np.flatnonzero(kind_of_station == kind)
         order = rng.permutation(len(sites))
         parts = counts(len(members), {names[i]: float(share[i]) for i in order})
-        spread = np.repeat(
-            np.arange(len(sites)), [parts[name] for name in names]
-        )
+        spread = np.repeat(np.arange(len(sites)), [parts[name] for name in names])
         edges[members] = sites[rng.permutation(spread)]
     return edges

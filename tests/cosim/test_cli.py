@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ from cosim import bench, cli, doctor, registry
 from cosim.errors import PowerFlowError
 from cosim.health import Check, Measurement
 
+Command = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def cosim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def cosim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Command:
     """Return a function that runs the command in an empty folder: (exit code, out, err)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -33,20 +38,20 @@ def cosim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     return call
 
 
-def test_help_shows_an_example(cosim) -> None:
+def test_help_shows_an_example(cosim: Command) -> None:
     for command in ("run", "new", "schema", "doctor", "scenarios", "bench"):
         code, out, _ = cosim(command, "--help")
         assert code == 0
         assert f"Example: cosim {command}" in out
 
 
-def test_scenarios(cosim) -> None:
+def test_scenarios(cosim: Command) -> None:
     code, out, _ = cosim("scenarios")
     assert code == 0
     assert "siouxfalls_day" in out
 
 
-def test_new_then_read_again(cosim, tmp_path: Path) -> None:
+def test_new_then_read_again(cosim: Command, tmp_path: Path) -> None:
     assert cosim("new", "my_city.yaml")[0] == 0
     assert "vehicles: 500" in (tmp_path / "my_city.yaml").read_text()
     code, _, err = cosim("new", "my_city.yaml")
@@ -55,7 +60,7 @@ def test_new_then_read_again(cosim, tmp_path: Path) -> None:
     assert cosim("new", "no/such/folder.yaml")[0] == 2
 
 
-def test_schema_is_json_with_the_options(cosim) -> None:
+def test_schema_is_json_with_the_options(cosim: Command) -> None:
     code, out, _ = cosim("schema")
     assert code == 0
     schema = json.loads(out)
@@ -77,13 +82,15 @@ def test_schema_is_json_with_the_options(cosim) -> None:
         (("frobnicate",), "frobnicate"),
     ],
 )
-def test_wrong_input_ends_with_exit_code_2(cosim, arguments: tuple[str, ...], message: str) -> None:
+def test_wrong_input_ends_with_exit_code_2(
+    cosim: Command, arguments: tuple[str, ...], message: str
+) -> None:
     code, _, err = cosim(*arguments)
     assert code == 2
     assert message in err
 
 
-def test_all_problems_of_a_file_are_shown(cosim, tmp_path: Path) -> None:
+def test_all_problems_of_a_file_are_shown(cosim: Command, tmp_path: Path) -> None:
     (tmp_path / "city.yaml").write_text("sede: 1\nfleet: {vehicles: 0}\nteam: nobody\n")
     code, _, err = cosim("run", "city.yaml")
     assert code == 2
@@ -92,7 +99,7 @@ def test_all_problems_of_a_file_are_shown(cosim, tmp_path: Path) -> None:
         assert field in err
 
 
-def test_a_run_folder_in_use_is_refused(cosim, tmp_path: Path) -> None:
+def test_a_run_folder_in_use_is_refused(cosim: Command, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     code, _, err = cosim("run", "--out", "mine")
@@ -100,7 +107,9 @@ def test_a_run_folder_in_use_is_refused(cosim, tmp_path: Path) -> None:
     assert "not an empty folder" in err
 
 
-def test_a_failed_run_ends_with_exit_code_1(cosim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_ends_with_exit_code_1(
+    cosim: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise PowerFlowError("no convergence", where="bus 48", tick=3)
 
@@ -110,13 +119,13 @@ def test_a_failed_run_ends_with_exit_code_1(cosim, monkeypatch: pytest.MonkeyPat
     assert "OpenDSS (bus 48) at tick 3: no convergence" in err
 
 
-def test_version(cosim) -> None:
+def test_version(cosim: Command) -> None:
     code, out, _ = cosim("--version")
     assert code == 0
     assert out.startswith("voltstep ")
 
 
-def test_doctor_reports_a_broken_engine(cosim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_a_broken_engine(cosim: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def function(engine: str, module: str, name: str):
         def check() -> list[Check]:
             if engine == "grid":
@@ -132,7 +141,7 @@ def test_doctor_reports_a_broken_engine(cosim, monkeypatch: pytest.MonkeyPatch) 
     assert "FAILED" in out
 
 
-def test_bench_writes_json(cosim, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_bench_writes_json(cosim: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     row = Measurement("solve", 1.5, "ms", 1.2, "median of 3")
     monkeypatch.setattr(registry, "engine_function", lambda *_: lambda: [row])
     code, out, _ = cosim("bench", "grid", "--json", "bench.json")

@@ -93,7 +93,7 @@ def test_first_tick_sees_the_initial_values() -> None:
     log: Log = []
     run_world(log)
     first = next(given for tick, role, given in log if role == "fleet" and tick == 0)
-    battery = [given for tick, role, given in log if role == "agents" and tick == 0][0]
+    battery = next(given for tick, role, given in log if role == "agents" and tick == 0)
     np.testing.assert_array_equal(first["vehicle_soc"], battery["vehicle_soc"])
     assert (first["request_vehicle"] == -1).all()
     assert (first["leg_arrival_s"] == -1).all()
@@ -113,12 +113,12 @@ def test_a_missing_or_unknown_output_is_named() -> None:
         if role == "grid":
             del values["feeder_power_kw"]
 
-    with pytest.raises(SignalError, match="feeder_power_kw.*did not produce"):
+    with pytest.raises(SignalError, match=r"feeder_power_kw.*did not produce"):
         run_world([], drop)
 
     def add(role: Role, tick: int, values: dict[str, Any]) -> None:
         if role == "grid":
             values["feeder_colour"] = 1
 
-    with pytest.raises(SignalError, match="feeder_colour.*no such output"):
+    with pytest.raises(SignalError, match=r"feeder_colour.*no such output"):
         run_world([], add)

@@ -183,7 +183,9 @@ def test_plug_limits_are_the_least_of_port_and_vehicle() -> None:
         if name == "level_2":
             expected = np.minimum(7.2, vehicles.per_vehicle("ac_charge_kw"))
         else:
-            limit = vehicles.per_vehicle("dc_charge_kw") / vehicles.per_vehicle("dc_charge_efficiency")
+            limit = vehicles.per_vehicle("dc_charge_kw") / vehicles.per_vehicle(
+                "dc_charge_efficiency"
+            )
             expected = np.minimum(50.0 if name == "dc_fast" else 11.5, limit)
         np.testing.assert_allclose(at.limit_kw, expected)
         if name == "v2g":
