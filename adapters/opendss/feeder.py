@@ -111,13 +111,14 @@ class Feeder:
         self.first_service = len(published)
         """Position of the first service transformer among `transformer_ids`."""
         self._transformers: Any = engine.Transformer.batch(re=".*")
-        self._rating_kva = np.array(
+        self.rating_kva: Floats = np.array(
             [
                 *(row.rating_kva for row in self.data.regulators),
                 *(row.rating_kva for row in self.data.transformers),
                 *self.service.rating_kva,
             ]
         )
+        """Rating of each of `transformer_ids` [kVA]."""
         order = [name.lower() for name in self._transformers.Name]
         self._transformer_at = np.array([order.index(name) for name in self.transformer_ids])
         self._lines: Any = engine.Line.batch(re=".*")
@@ -183,7 +184,7 @@ class Feeder:
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
-        self._set_taps_pu(1 + TAP_STEP_PU * np.asarray(tap))
+        self._set_taps_pu(1 + TAP_STEP_PU * np.asarray(tap, dtype=np.float64))
 
     def lock_taps(self, locked: bool = True) -> None:
         """Switch regulator control off, or on again."""
@@ -279,7 +280,7 @@ class Feeder:
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
-                transformer_loading_pct=100 * transformer_kva / self._rating_kva,
+                transformer_loading_pct=100 * transformer_kva / self.rating_kva,
                 transformer_ev_kw=ev_kw,
                 line_loading_pct=np.array(self._lines.pctNormal(allNodes=True))[self._line_at],
                 feeder_power_kw=-float(power_kw),

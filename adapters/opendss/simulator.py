@@ -62,9 +62,12 @@ class Grid(Simulator):
         }
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
-        """Which service transformer each station hangs on."""
-        below = [self._feeder.service.ids[i] for i in self._transformer_of_station]
-        return {"station_transformer": ("station", below)}
+        """Service transformer of every station, rating of every transformer."""
+        service = self._feeder.service.ids
+        return {
+            "station_transformer": ("station", [service[i] for i in self._transformer_of_station]),
+            "transformer_rating_kva": ("transformer", self._feeder.rating_kva.tolist()),
+        }
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Solve one settlement interval."""

@@ -56,9 +56,7 @@ def test_configuration_12_is_the_concentric_neutral_cable() -> None:
     # 1.06 in outside, 0.368 in conductor, 6 strands of 14 AWG (0.0641 in).
     strands, conductor, strand, outside = 6, 0.368 / 2, 0.0641 / 2, 1.06
     circle = (outside - 2 * strand) / 2
-    formula = 77.3619 / (
-        np.log(circle / conductor) - np.log(strands * strand / circle) / strands
-    )
+    formula = 77.3619 / (np.log(circle / conductor) - np.log(strands * strand / circle) / strands)
     row = feeders.load("ieee123").configurations[11]
     assert row.b_us_per_mile[0, 0] == pytest.approx(formula, rel=0.005)
     assert row.rating_a == 175

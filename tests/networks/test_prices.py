@@ -12,9 +12,7 @@ import pytest
 from cosim.errors import UserError
 from networks import prices
 
-REFERENCE = (
-    Path(__file__).parents[3] / "shared" / "reference" / "ercot_dam_spp_2021_2022.csv"
-)
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "ercot_dam_spp_2021_2022.csv"
 
 
 def test_zones() -> None:

@@ -29,9 +29,7 @@ def test_five_minutes_at_a_price() -> None:
     assert (bill.total_kwh, bill.total_usd) == (-1.0, pytest.approx(-0.05))
 
 
-@given(
-    power=st.lists(st.floats(-1000, 1000), max_size=20), price=st.floats(-1e4, 1e4)
-)
+@given(power=st.lists(st.floats(-1000, 1000), max_size=20), price=st.floats(-1e4, 1e4))
 def test_costs_are_energy_times_price(power: list[float], price: float) -> None:
     bill = settle(np.array(power), price)
     assert bill.total_usd == pytest.approx(bill.total_kwh * price / 1000, abs=1e-6)

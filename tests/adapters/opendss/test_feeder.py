@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from opendssdirect.Circuit import ICircuit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opendssdirect.Circuit import ICircuit
 
 from adapters.opendss import bench, doctor
 from adapters.opendss.feeder import Feeder
@@ -20,9 +20,7 @@ from cosim.errors import PowerFlowError
 from networks import feeders
 
 DATA = feeders.load("ieee123")
-PUBLISHED = (
-    Path(__file__).parents[2] / "networks" / "data" / "ieee123_published_voltages.csv"
-)
+PUBLISHED = Path(__file__).parents[2] / "networks" / "data" / "ieee123_published_voltages.csv"
 STATIONS = 60
 FAST = np.arange(STATIONS) % 3 == 0
 RATING_KW = np.where(FAST, 50.0, 14.4)

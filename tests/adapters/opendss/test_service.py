@@ -83,9 +83,7 @@ def test_stations_share_and_then_open_a_second_transformer() -> None:
         (np.nan, False, "station 0 needs nan kVA"),
     ],
 )
-def test_a_station_too_large_is_refused(
-    rating_kw: float, three_phase: bool, message: str
-) -> None:
+def test_a_station_too_large_is_refused(rating_kw: float, three_phase: bool, message: str) -> None:
     with pytest.raises(UserError, match=message):
         place_service_transformers(DATA, np.array([rating_kw]), np.array([three_phase]), 1.0)
 

@@ -1,0 +1,125 @@
+"""The faces of grid and market, driven by hand as mosaik would drive them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.market.simulator import Market
+from adapters.opendss.simulator import Grid
+from cosim.assets import Assets
+from cosim.errors import MarketError, PowerFlowError
+from cosim.scenario import Scenario
+from cosim.signals import read_by
+from cosim.simulator import EID
+
+PLAIN: dict[str, Any] = {
+    "start": "2022-09-14 23:50",
+    "duration": "20min",
+    "fleet": {"vehicles": 12, "stations": {"count": 8}},
+}
+SCENARIO = Scenario.model_validate(PLAIN)
+
+
+def started(cls: type[Grid] | type[Market]) -> tuple[Any, dict[str, list[str]]]:
+    simulator = cls()
+    simulator.init("sid", scenario=SCENARIO.plain())
+    (entity,) = simulator.create(1, next(iter(simulator.meta["models"])))
+    info = entity["extra_info"]
+    for dim, values in info["facts"].values():
+        assert dim == "station" or len(values) == len(info["dimensions"][dim])
+    return simulator, info["dimensions"]
+
+
+def stepped(simulator: Any, tick: int, given: dict[str, Any]) -> dict[str, Any]:
+    wanted = [signal.name for signal in read_by(simulator.role)]
+    assert simulator.step(tick, {EID: {name: {"x": given[name]} for name in wanted}}, 10) == (
+        tick + 1
+    )
+    return simulator._outputs
+
+
+@pytest.fixture(scope="module")
+def faces() -> Any:
+    assets = Assets.of(SCENARIO)
+    grid, grid_dims = started(Grid)
+    market, market_dims = started(Market)
+    ids = {
+        "vehicle": list(assets.vehicles.ids),
+        "station": list(assets.stations.ids),
+        **grid_dims,
+        **market_dims,
+    }
+    grid.bind(ids, {})
+    market.bind(ids, {})
+    yield grid, market, ids
+    grid.finalize()
+    market.finalize()
+
+
+def test_a_tick_through_grid_and_market(faces: Any) -> None:
+    grid, market, ids = faces
+    power_kw = np.zeros(12)
+    power_kw[:3] = [7.0, -5.0, 6.0]
+    station = np.full(12, -1, dtype=np.int32)
+    station[:3] = [0, 1, 0]
+    given = {"vehicle_power_kw": power_kw, "vehicle_station": station}
+    solved = stepped(grid, 0, given)
+    assert solved["station_power_kw"].tolist() == [13.0, -5.0, 0, 0, 0, 0, 0, 0]
+    assert solved["transformer_ev_kw"].sum() == pytest.approx(8.0)
+    balance = solved["feeder_base_kw"] + 8.0 + solved["feeder_losses_kw"]
+    assert float(solved["feeder_power_kw"]) == pytest.approx(float(balance), rel=1e-6)
+    cleared = stepped(market, 0, {**given, **solved})
+    price = cleared["lmp_usd_per_mwh"][ids["zone"].index("D")]
+    assert cleared["vehicle_billed_kwh"].sum() == pytest.approx(8 / 12)
+    assert cleared["vehicle_cost_usd"][:2] == pytest.approx(
+        [7 / 12 * price / 1000, -5 / 12 * price / 1000]
+    )
+    feeder_mw = 40 * (float(solved["feeder_power_kw"]) - 3490) / 1000
+    assert cleared["bus_load_mw"].tolist() == pytest.approx([0, 300, 300, 400 + feeder_mw, 0])
+
+
+def test_the_load_follows_the_time_of_day(faces: Any) -> None:
+    grid, _, _ = faces
+    idle = {"vehicle_power_kw": np.zeros(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
+    base = [float(stepped(grid, tick, idle)["feeder_base_kw"]) for tick in range(4)]
+    # From 23:50 over midnight the shape falls without a jump.
+    assert base == sorted(base, reverse=True)
+    assert base[0] - base[-1] < 100
+
+
+def test_facts_place_every_station_and_generator(faces: Any) -> None:
+    grid, market, ids = faces
+    dim, names = grid.facts()["station_transformer"]
+    assert (dim, len(names)) == ("station", 8)
+    assert set(names) <= set(ids["transformer"])
+    assert market.facts()["generator_zone"] == ("generator", ["A", "A", "C", "D", "E"])
+
+
+def test_errors_carry_the_tick(faces: Any) -> None:
+    grid, market, _ = faces
+    stray = {"vehicle_power_kw": np.ones(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
+    with pytest.raises(PowerFlowError, match="at tick 2: 1 kW without a station") as info:
+        stepped(grid, 2, stray)
+    assert info.value.tick == 2
+    with pytest.raises(MarketError, match=r"at tick 3.*lower market\.feeder_multiplier"):
+        stepped(
+            market,
+            3,
+            {**stray, "feeder_power_kw": -50_000.0, "station_power_kw": np.zeros(8)},
+        )
+
+
+def test_violations_become_events(faces: Any) -> None:
+    grid, _, _ = faces
+    power_kw = np.zeros(12)
+    station = np.full(12, -1, dtype=np.int32)
+    power_kw[0], station[0] = 60.0, 0
+    idle = {"vehicle_power_kw": np.zeros(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
+    begun = stepped(grid, 1, {"vehicle_power_kw": power_kw, "vehicle_station": station})
+    overloads = [event for event in begun["grid_events"] if event["kind"] == "overload"]
+    assert any(event["detail"] == "begin" and event["value"] > 100 for event in overloads)
+    ended = stepped(grid, 2, idle)["grid_events"]
+    assert any(event["detail"] == "end after 300 s" for event in ended)
