@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adapters.pybamm import method, tape
 from adapters.pybamm.export import Model, balance, export, open_circuit
+from adapters.pybamm.kernel import step_name
 from adapters.pybamm.options import CellOptions
 from cosim.errors import BatteryError
 
@@ -32,9 +33,9 @@ def build(options: CellOptions) -> bytes:
     Returns
     -------
     bytes
-        An npz archive: ``source`` (Python text in UTF-8), ``rest`` (4, states), ``sei`` (index, metres per
-        unit), ``empty`` and ``full`` (Chebyshev coefficients over `LITHIUM_RANGE`), and one scalar
-        per constant.
+        An npz archive: ``source`` (Python text in UTF-8), ``rest`` (4, states), ``sei`` (index,
+        metres per unit), ``empty`` and ``full`` (Chebyshev coefficients over `LITHIUM_RANGE`),
+        and one scalar per constant.
 
     Raises
     ------
@@ -43,7 +44,10 @@ def build(options: CellOptions) -> bytes:
     """
     model = export(options)
     functions = {
-        "step": (method.step(model, options.substep_s), ("x", "q")),
+        **{
+            step_name(length): (method.step(model, length), ("x", "q"))
+            for length in sorted(set(options.substeps_s))
+        },
         "observe": (model.observe, ("x",)),
         "predict": (method.predict(model, options.tick_s), ("x", "q")),
     }
@@ -74,23 +78,25 @@ def _balance_series(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float
     def fractions(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return 0.5 * (low + high) + 0.5 * (high - low) * points
 
-    nodes = chebyshev.chebpts1(2 * BALANCE_DEGREE)
+    nodes = np.asarray(chebyshev.chebpts1(2 * BALANCE_DEGREE), dtype=np.float64)
     between = np.linspace(-1, 1, 101)
     series: list[NDArray[np.float64]] = []
     for at_nodes, exact in zip(
-        balance(model, fractions(nodes)), balance(model, fractions(between)), strict=True
+        balance(model, fractions(nodes)),
+        balance(model, fractions(between)),
+        strict=True,
     ):
         coefficients = chebyshev.chebfit(nodes, at_nodes, BALANCE_DEGREE)
         error = np.abs(chebyshev.chebval(between, coefficients) - exact).max()
         if error > BALANCE_ERROR:
             raise BatteryError(f"the electrode balance is tabulated to {error:.1e} only")
-        series.append(coefficients)
+        series.append(np.asarray(coefficients, dtype=np.float64))
     return series[0], series[1]
 
 
 def _new_cell(model: Model) -> dict[str, float]:
     c = model.constants
-    (empty,), (full,) = balance(model, [1.0])
+    (empty,), (full,) = balance(model, np.ones(1))
     points, weights = np.polynomial.legendre.leggauss(400)
     x = 0.5 * (empty + full) + 0.5 * (full - empty) * points
     y = (c["lithium_ah"] - x * c["negative_capacity_ah"]) / c["positive_capacity_ah"]

@@ -118,8 +118,7 @@ class Cells:
         CellTick
             Sums over the tick.
         """
-        width, options, c = self._width, self.kernel.options, self.kernel.constants
-        h = options.substep_s
+        width, c = self._width, self.kernel.constants
         power = self._filled(-power_w)
         draws, fills = power > 0, power < 0
         limit_v = np.where(draws, c["lower_v"], c["upper_v"])
@@ -140,14 +139,14 @@ class Cells:
             low, high = bounds[0, :n], bounds[1, :n]
             current = self._current[at]
             q = [current, power[at], ambient[at], limit_v[at], low, high]
-            for _ in range(options.substeps):
+            for h, step in zip(self.kernel.options.substeps_s, self.kernel.steps, strict=True):
                 moved = charge[at]
                 np.minimum(discharge_a[at], np.maximum(stored[at] - moved, 0) / h, out=high)
                 np.minimum(charge_a[at], np.maximum(room[at] + moved, 0) / h, out=low)
                 np.negative(low, out=low)
                 low[~fills[at]] = 0
                 high[~draws[at]] = 0
-                self.kernel.step(x, q, r, w)
+                step(x, q, r, w)
                 current[:] = r[0]
                 np.minimum(lowest[at], r[1], out=lowest[at])
                 np.maximum(highest[at], r[1], out=highest[at])

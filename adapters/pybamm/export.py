@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,18 +199,22 @@ def _kept_states(full: Any, built: Any) -> tuple[list[int], tuple[tuple[int, int
     """States that something depends on (counters of throughput are not), and their groups."""
     x = ca.SX.sym("x", full.size1_in(0))
     rate, *seen = full(x, ca.SX.sym("u", full.size1_in(1)))
-    needed = np.asarray(ca.DM(ca.jacobian_sparsity(ca.vertcat(*seen), x), 1).full()).any(axis=0)
-    depends = np.asarray(ca.DM(ca.jacobian_sparsity(rate, x), 1).full()).astype(bool)
+    needed = np.any(_pattern(ca.vertcat(*seen), x), axis=0)
+    depends = _pattern(rate, x)
     for _ in range(x.numel()):
-        needed = needed | depends[needed].any(axis=0)
+        needed = needed | np.any(depends[needed], axis=0)
     slices = sorted((s.start, s.stop) for [s] in built.y_slices.values())
     groups: list[tuple[int, int]] = []
     kept: list[int] = []
     for start, stop in slices:
-        if needed[start:stop].any():
+        if np.any(needed[start:stop]):
             groups.append((len(kept), len(kept) + stop - start))
             kept += range(start, stop)
     return kept, tuple(groups)
+
+
+def _pattern(expression: Any, x: Any) -> NDArray[np.bool_]:
+    return np.asarray(ca.DM(ca.jacobian_sparsity(expression, x), 1).full()) != 0
 
 
 def _check_conservation(model: Model) -> None:
@@ -242,7 +245,7 @@ def open_circuit(model: Model, x: NDArray[np.float64], y: NDArray[np.float64]) -
 
 
 def balance(
-    model: Model, fractions: Sequence[float]
+    model: Model, fractions: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Negative stoichiometries at 0 and 100 % state of charge by cyclable lithium.
 
@@ -265,7 +268,7 @@ def balance(
     state of health); the same equations as PyBaMM's ``ElectrodeSOHSolver``.
     """
     c = model.constants
-    lithium = np.asarray(fractions, dtype=float) * c["lithium_ah"]
+    lithium = fractions * c["lithium_ah"]
 
     def solve(target_v: float) -> NDArray[np.float64]:
         low = np.maximum(1e-6, (lithium - c["positive_capacity_ah"]) / c["negative_capacity_ah"])

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -35,7 +36,7 @@ class Kernel:
     """A cell model as array functions and constants.
 
     The functions work on lists of equal arrays over cells, in place:
-    ``step(x, q, r, w)``, ``observe(x, r, w)``, ``predict(x, q, r, w)``, see ``method`` for what
+    ``steps[i](x, q, r, w)``, ``observe(x, r, w)``, ``predict(x, q, r, w)``, see ``method`` for what
     the rows of q and r are. Currents and powers are positive on discharge in them.
     """
 
@@ -47,7 +48,8 @@ class Kernel:
     """Number of states of a cell."""
     work: int
     """Scratch rows that the functions need."""
-    step: Callable[[Rows, Rows, Rows, Rows], None]
+    steps: tuple[Callable[[Rows, Rows, Rows, Rows], None], ...]
+    """One for each of the options' substeps."""
     observe: Callable[[Rows, Rows, Rows], None]
     predict: Callable[[Rows, Rows, Rows, Rows], None]
     rest_matrix: NDArray[np.float64]
@@ -72,7 +74,10 @@ class Kernel:
             Two arrays of the shape given, equal to PyBaMM's electrode state of health.
         """
         at = (lithium_fraction - _LITHIUM_MIDDLE) / _LITHIUM_HALF
-        return chebyshev.chebval(at, self.empty_series), chebyshev.chebval(at, self.full_series)
+        return (
+            np.asarray(chebyshev.chebval(at, self.empty_series), dtype=np.float64),
+            np.asarray(chebyshev.chebval(at, self.full_series), dtype=np.float64),
+        )
 
     def at_rest(
         self,
@@ -115,7 +120,7 @@ def load(options: CellOptions | None = None) -> Kernel:
     path = cache_path(options)
     try:
         return _read(options, path.read_bytes())
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         # Absent or damaged: built anew.
         pass
     from adapters.pybamm.build import build
@@ -137,6 +142,11 @@ def cache_path(options: CellOptions) -> Path:
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache_dir() / "battery" / f"{options.parameter_set}-{digest[:24]}.npz"
+
+
+def step_name(length_s: float) -> str:
+    """Return the name of the array function that steps by this length."""
+    return "step_" + format(length_s, "g").replace(".", "_").replace("-", "m")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -163,6 +173,7 @@ def _read(options: CellOptions, data: bytes) -> Kernel:
     }  # fmt: skip
     # The source was written by this package's own emitter into the user's own cache folder.
     exec(compile(parts["source"].tobytes(), "<cell kernel>", "exec"), names)  # noqa: S102
+    step_names = [step_name(length) for length in options.substeps_s]
     prefix = "constant_"
     return Kernel(
         options=options,
@@ -172,8 +183,8 @@ def _read(options: CellOptions, data: bytes) -> Kernel:
             if name.startswith(prefix)
         },
         states=parts["rest"].shape[1],
-        work=max(names[f"{name}_WORK"] for name in ("step", "observe", "predict")),
-        step=names["step"],
+        work=max(names[f"{name}_WORK"] for name in (*step_names, "observe", "predict")),
+        steps=tuple(names[name] for name in step_names),
         observe=names["observe"],
         predict=names["predict"],
         rest_matrix=parts["rest"],

@@ -146,8 +146,7 @@ def predict(model: Model, horizon_s: float) -> Any:
 
     def sustained(limit_v: float, bound: Any, sign: int) -> Any:
         lowest, highest = (0, ca.fmin(bound, most)) if sign > 0 else (ca.fmax(-bound, least), 0)
-        current = ca.SX(0)
-        ratio = ca.SX(1)
+        current, ratio, begin = ca.SX(0), ca.SX(1), ca.SX(limit_v)
         for _ in range(PREDICT_ITERATIONS):
             v, slope = evaluate(x, current, ratio)
             current = _clip(current + (limit_v - v) / slope, lowest, highest)

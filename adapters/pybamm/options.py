@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from cosim.errors import Problem, ScenarioError
 
@@ -19,8 +20,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
 RANGES: dict[str, tuple[float, float]] = {
     "radial_points": (5, 40),
     "radial_stretch": (0.0, 4.0),
-    "substeps": (1, 60),
-    "tick_s": (10.0, 3600.0),
 }
 """What each numeric option may be, both ends included."""
 
@@ -41,6 +40,10 @@ class CellOptions:
     0.32 mV, 10 points clustered towards the surface (stretch 1.5) 0.38 mV. The clustered ten are
     the default: they cost half of twenty, and the single-particle assumption itself is 8 mV away
     from the Doyle-Fuller-Newman model.
+
+    Power jumps where ticks meet, so the steps begin short. Error of the voltage against PyBaMM's
+    IDAKLU solver over three hours of city driving, fast charging at 1.6C and V2G: five equal steps
+    0.30, 0.61 and 0.11 mV, the five graded ones 0.07, 0.30 and 0.03 mV (root mean square).
     """
 
     model: str = "SPM"
@@ -55,10 +58,8 @@ class CellOptions:
     """Finite volumes along the radius of each particle."""
     radial_stretch: float = 1.5
     """Largest over smallest finite volume is about exp(stretch), fine at the surface; 0 = equal."""
-    substeps: int = 5
-    """Steps of the time integration in a tick."""
-    tick_s: float = 300.0
-    """Settlement interval [s]."""
+    substeps_s: tuple[float, ...] = (10.0, 30.0, 60.0, 100.0, 100.0)
+    """Steps of the time integration in a tick [s], short ones first."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -72,15 +73,18 @@ class CellOptions:
             for name, (low, high) in RANGES.items()
             if not low <= (value := getattr(self, name)) <= high
         ]
+        if not self.substeps_s or not all(1 <= step <= 600 for step in self.substeps_s):
+            allowed = "must be one or more lengths of 1 to 600 s"
+            problems.append(Problem("battery.substeps_s", repr(self.substeps_s), allowed))
         if problems:
             raise ScenarioError("battery options", problems)
 
     @property
-    def substep_s(self) -> float:
-        """Length of one step of the time integration [s]."""
-        return self.tick_s / self.substeps
+    def tick_s(self) -> float:
+        """Settlement interval [s]."""
+        return sum(self.substeps_s)
 
-    def as_dict(self) -> dict[str, str | int | float]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the options as plain values, for a cache key or a manifest."""
         return asdict(self)
 

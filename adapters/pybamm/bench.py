@@ -1,0 +1,94 @@
+"""Speed of the batteries on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.options import CellOptions
+from adapters.pybamm.packs import Packs
+from cosim.health import Measurement
+
+FLEETS = (500, 10_200)
+BARE_TICKS = 30
+
+
+def bench() -> list[Measurement]:
+    """Measure a battery tick per vehicle, beside PyBaMM's own step of one cell.
+
+    Returns
+    -------
+    list of Measurement
+        Microseconds per vehicle and tick, limits and state of health included; the ratio is to one
+        ``Simulation.step`` of 300 s with IDAKLU at the engine's default tolerances, same model and
+        mesh, in the same run.
+    """
+    options = CellOptions()
+    kernel = load(options)
+    warm_s = _median_s(lambda: load(options), 3)
+    bare_s = _bare_step_s(options)
+    rows = [
+        Measurement("battery start, model in the cache", warm_s, "s"),
+        Measurement(
+            "PyBaMM Simulation.step of one cell", bare_s * 1e6, "us/cell/tick", note="IDAKLU"
+        ),
+    ]
+    for count in FLEETS:
+        seconds = _tick_s(kernel, count) / count
+        rows.append(
+            Measurement(
+                f"battery tick, {count} vehicles",
+                seconds * 1e6,
+                "us/vehicle/tick",
+                seconds / bare_s,
+                "numpy, one core, median",
+            )
+        )
+    return rows
+
+
+def _tick_s(kernel: Kernel, count: int) -> float:
+    rng = np.random.default_rng(1)
+    full = np.full(count, 1.0)
+    packs = Packs(
+        kernel, 75 * full, 400 * full, rng.uniform(0.3, 0.8, count), 150 * full, 300 * full
+    )
+    traction = rng.uniform(0, 1.5, count) * (rng.random(count) < 0.4)
+    plug = np.where(traction == 0, rng.uniform(-11, 50, count), 0)
+    return _median_s(lambda: packs.advance(0, traction, plug, 0.93, 20.0), 9)
+
+
+def _bare_step_s(options: CellOptions) -> float:
+    import pybamm
+
+    from adapters.pybamm.export import mesh, simulation_parts
+
+    base, values, _ = simulation_parts(options)
+    values.update({"Power function [W]": "[input]"})
+    model = pybamm.lithium_ion.SPM({**base.options, "operating mode": "power"})
+    model.events = []
+    simulation = pybamm.Simulation(
+        model, parameter_values=values, solver=pybamm.IDAKLUSolver(), **mesh(options, model)
+    )
+    simulation.build(initial_soc=0.6, inputs={"Power function [W]": 0.0})
+    powers = iter(np.random.default_rng(1).uniform(-5, 5, BARE_TICKS + 1))
+
+    def step() -> None:
+        inputs = {"Power function [W]": float(next(powers))}
+        simulation.step(options.tick_s, save=False, inputs=inputs)
+
+    step()
+    return _median_s(step, BARE_TICKS)
+
+
+def _median_s(work: Callable[[], object], times: int) -> float:
+    seconds: list[float] = []
+    for _ in range(times):
+        start = perf_counter()
+        work()
+        seconds.append(perf_counter() - start)
+    return median(seconds)
