@@ -102,8 +102,10 @@ def test_power_adds_up(shared: Feeder, scale: float, seed: int, share: float) ->
     solved = shared.solve(scale, charger_kw)
     ev_kw = float(solved.transformer_ev_kw.sum())
     used_kw = solved.feeder_base_kw + ev_kw + solved.feeder_losses_kw
-    size = max(abs(solved.feeder_power_kw), 1.0)
-    assert solved.feeder_power_kw == pytest.approx(used_kw, abs=1e-6 * size)
+    # Relative to what flows, not to its balance, which feeding back can bring near zero. The
+    # 1 micro-ohm switches leave the engine's arithmetic a noise of about 1e-5 kW.
+    gross_kw = solved.feeder_base_kw + np.abs(charger_kw).sum() + solved.feeder_losses_kw
+    assert solved.feeder_power_kw == pytest.approx(used_kw, abs=1e-6 * max(gross_kw, 25.0))
     # The engine drew what was asked for, behind the transformer it was asked for.
     assert solved.transformer_ev_kw[: shared.first_service] == pytest.approx(np.zeros(8))
     assert solved.transformer_ev_kw[shared.first_service :] == pytest.approx(charger_kw, abs=1e-3)
