@@ -20,6 +20,8 @@ class Trace:
     """Inside every tick, at the ends of all substeps but the last."""
     soc: Floats
     temperature_k: Floats
+    sei_m: float
+    """At the end."""
 
 
 def _profiles(ticks: int) -> dict[str, tuple[float, float, Floats]]:
@@ -28,13 +30,13 @@ def _profiles(ticks: int) -> dict[str, tuple[float, float, Floats]]:
     city = rng.uniform(-1.5, 8.0, ticks)
     fast = np.zeros(ticks)
     fast[2:7], fast[7:9] = -30.0, -12.0
-    fast[12:] = rng.uniform(0, 8, ticks - 12) * (rng.random(ticks - 12) < 0.5)
+    fast[12:] = rng.uniform(0, 8, ticks - 12) * (rng.random(ticks - 12) < 0.5) * (36 / ticks)
     feed = np.zeros(ticks)
     feed[3 : 3 + ticks // 3] = 4.0
     feed[-ticks // 4 :] = -5.0
     return {
         "city": (0.95, 20.0, city * min(1.0, 36 / ticks)),
-        "fast charge": (0.10, 25.0, fast * (1.0 if ticks <= 40 else 0.9)),
+        "fast charge": (0.10, 25.0, fast),
         "v2g": (0.80, 10.0, feed * min(1.0, 40 / ticks)),
         "idle": (0.50, 40.0, np.zeros(ticks)),
     }
@@ -62,7 +64,7 @@ def _ours(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Tr
         kernel.observe(x, seen, w)
         soc.append(float((seen[0][0] - empty) / (full - empty)))
         temperature.append(float(seen[2][0]))
-    return Trace(np.array(voltage), np.array(soc), np.array(temperature))
+    return Trace(np.array(voltage), np.array(soc), np.array(temperature), float(seen[3][0]))
 
 
 def _theirs(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Trace:
@@ -86,8 +88,8 @@ def _theirs(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> 
     voltage: list[float] = []
     soc: list[float] = []
     temperature: list[float] = []
+    solution: Any = None
     for power in power_w:
-        solution: Any = None
         for substep, length_s in enumerate(options.substeps_s):
             solution = simulation.step(
                 length_s, save=False, inputs={"Power function [W]": float(power)}
@@ -97,7 +99,8 @@ def _theirs(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> 
         x = float(solution["Average negative particle stoichiometry"].entries[-1])
         soc.append(float((x - empty) / (full - empty)))
         temperature.append(float(solution["Volume-averaged cell temperature [K]"].entries[-1]))
-    return Trace(np.array(voltage), np.array(soc), np.array(temperature))
+    sei_m = float(solution["X-averaged negative SEI thickness [m]"].entries[-1])
+    return Trace(np.array(voltage), np.array(soc), np.array(temperature), sei_m)
 
 
 def _compare(kernel: Kernel, name: str, ticks: int) -> None:
@@ -113,6 +116,8 @@ def _compare(kernel: Kernel, name: str, ticks: int) -> None:
     assert np.sqrt(np.mean(error_mv**2)) < 0.5
     assert soc_error < 5e-4
     assert temperature_error < 0.1
+    grown = theirs.sei_m - kernel.constants["sei_initial_m"]
+    assert ours.sei_m - theirs.sei_m == pytest.approx(0, abs=1e-3 * grown)
 
 
 @pytest.mark.parametrize("name", ["city", "fast charge", "v2g", "idle"])

@@ -1,0 +1,52 @@
+"""The mosaik face: the wire table's signals in, the wire table's signals out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adapters.pybamm.simulator import Battery
+from cosim.loading import load
+from cosim.signals import SIGNALS, produced_by, read_by
+from cosim.simulator import EID
+
+COUNT = 12
+
+
+def _battery() -> Battery:
+    scenario = load(settings=[f"fleet.vehicles={COUNT}", "battery.ambient_c=25"])
+    battery = Battery()
+    battery.init("battery-0", scenario=scenario.plain())
+    return battery
+
+
+def _inputs(**values: float) -> dict[str, Any]:
+    given = {signal.name: 0.0 for signal in read_by("battery")} | values
+    return {
+        EID: {
+            name: {"source": np.full(COUNT, value, dtype=SIGNALS[name].dtype)}
+            for name, value in given.items()
+        }
+    }
+
+
+def test_a_tick_gives_every_signal(kernel: object) -> None:
+    battery = _battery()
+    info = battery.create(1, "Battery")[0]["extra_info"]
+    battery.bind({"vehicle": [str(i) for i in range(COUNT)]}, info["facts"])
+    before = np.array(info["initial"]["vehicle_soc"])
+    assert before.shape == (COUNT,)
+    following = battery.step(0, _inputs(vehicle_traction_kwh=0.5, plug_efficiency=0.9), 1)
+    assert following == 1
+    names = [signal.name for signal in produced_by("battery")]
+    found = battery.get_data({EID: names})[EID]
+    assert set(found) == set(names)
+    np.testing.assert_array_equal(found["battery_traction_kwh"], 0.5)
+    assert (found["vehicle_soc"] < before).all()
+    assert np.ptp(found["vehicle_temperature_c"] - 25) < 5
+
+
+def test_what_others_read_a_tick_later_has_a_first_value(kernel: object) -> None:
+    initial = _battery().initial()
+    assert set(initial) == {signal.name for signal in produced_by("battery") if signal.shifted}
