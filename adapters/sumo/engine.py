@@ -84,20 +84,25 @@ class Sumo:
         types = Path(self._folder.name) / "types.add.xml"
         types.write_text(_vehicle_types(specs), encoding="utf-8")
         command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
-        command += ["--mesosim", "true", "--seed", str(seed)]
+        command += ["--mesosim", "true", "--seed", str(seed), "--save-state.rng", "true"]
         # Without overtaking one slow vehicle holds up all that follow on a corridor of many lanes.
         command += ["--meso-overtaking", "true"]
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
-        command += ["--duration-log.disable", "true", *options]
+        self._command = [*command, "--duration-log.disable", "true", *options]
+        self._net_file = net_file
+        try:
+            self._start()
+        except TrafficError:
+            self.close()
+            raise
+
+    def _start(self) -> None:
         try:
             with self._listening():
-                self.api.start(command)
+                self.api.start(self._command)
         except Exception as error:
-            said = " ".join(self._new_text().split())
-            self._dispose()
-            raise TrafficError(
-                f"SUMO did not start: {said or error}", where=str(net_file)
-            ) from error
+            said = " ".join(self._new_text().split()) or str(error)
+            raise TrafficError(f"SUMO did not start: {said}", where=str(self._net_file)) from error
         self._open = True
 
     def __enter__(self) -> Sumo:
@@ -146,19 +151,36 @@ class Sumo:
                 others.append(line.strip().removeprefix("Warning: "))
         return teleports, others
 
+    def save(self, file: Path) -> None:
+        """Write SUMO's state to `file`."""
+        with self.calling(str(file), -1) as api:
+            api.simulation.saveState(str(file))
+
+    def load(self, file: Path) -> None:
+        """Start anew from the state in `file`; TrafficError if SUMO cannot read it.
+
+        A simulation that loads a state into itself does not drive on as a fresh one does.
+        """
+        if not file.is_file():
+            raise TrafficError("the saved state of SUMO is missing", where=str(file))
+        self._stop()
+        self._start()
+        with self.calling(str(file), -1) as api:
+            api.simulation.loadState(str(file))
+
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
+        try:
+            self._stop()
+        finally:
+            self._said.close()
+            self._folder.cleanup()
+
+    def _stop(self) -> None:
         if self._open:
             self._open = False
-            try:
-                with self._listening():
-                    self.api.close()
-            finally:
-                self._dispose()
-
-    def _dispose(self) -> None:
-        self._said.close()
-        self._folder.cleanup()
+            with self._listening():
+                self.api.close()
 
     def _new_text(self) -> str:
         self._said.seek(self._read_to)
@@ -185,7 +207,8 @@ class Sumo:
 
 def _vehicle_types(specs: Sequence[VehicleSpec]) -> str:
     rows = "\n".join(
-        f"  <vType id={quoteattr(s.name)} vClass='passenger' length='{s.length_m:g}'/>"
+        f"  <vType id={quoteattr(s.name)} vClass='passenger' length='{s.length_m:g}' "
+        f"speedFactor='1' speedDev='0'/>"
         for s in specs
     )
     return f"<additional>\n{rows}\n</additional>\n"

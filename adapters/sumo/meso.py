@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ from cosim.errors import TrafficError
 from cosim.signals import LEGS, TICK_S
 from networks.roads import RoadNetwork
 from networks.vehicles import VehicleSpec, load_energy
+
+SPEED_DEVIATION = 0.1
+"""Standard deviation of the vehicles' paces relative to the limit: SUMO's default for cars."""
+_SUMO_FILE, _STATE_FILE = "sumo.xml.gz", "traffic.npz"
 
 
 class MesoTraffic:
@@ -44,7 +49,8 @@ class MesoTraffic:
     dwell_s
         Time that a vehicle stands between two legs of an itinerary, for boarding [s].
     teleport_s
-        Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event.
+        Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
+        the way that it skips counts as driven.
     insertion_s
         Wait for room on the road that is reported as an event [s].
     options
@@ -74,6 +80,9 @@ class MesoTraffic:
         self._dwell_s, self._insertion_s = max(int(dwell_s), 1), insertion_s
         curves = load_energy()
         self._energy = TractionEnergy([curves[spec.name] for spec in specs], body_type)
+        # SUMO would draw a pace for every leg from numbers that its saved state does not hold.
+        rng = np.random.default_rng(seed)
+        self._pace = np.clip(rng.normal(1.0, SPEED_DEVIATION, len(home_edge)), 0.8, 1.2)
         self.state = State.standing(home_edge)
         self._on_road: dict[str, int] = {}
         self._route: dict[int, Route] = {}
@@ -84,6 +93,41 @@ class MesoTraffic:
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
         self._sumo.close()
+
+    def save(self, folder: Path) -> None:
+        """Write everything to `folder` between two ticks, and go on from what was written.
+
+        SUMO does not resume exactly where it was: a run that was saved and one that is restored
+        follow the same path only because both load the file.
+        """
+        self._sumo.save(folder / _SUMO_FILE)
+        np.savez(folder / _STATE_FILE, allow_pickle=False, **self.state.arrays())
+        self.restore(folder)
+
+    def restore(self, folder: Path) -> None:
+        """Go on from what `save` wrote to `folder`.
+
+        Raises
+        ------
+        TrafficError
+            If SUMO cannot read its state, or the two files do not belong together.
+        """
+        self._sumo.load(folder / _SUMO_FILE)
+        self._sumo.messages()
+        with np.load(folder / _STATE_FILE, allow_pickle=False) as arrays:
+            self.state.take(arrays)
+        state = self.state
+        self._routes.forget()
+        self._on_road.clear()
+        self._route.clear()
+        for vehicle in np.flatnonzero(np.isin(state.phase, (INSERTING, DRIVING))).tolist():
+            target = int(state.itinerary[vehicle, state.done[vehicle]])
+            self._on_road[state.leg_id(vehicle)] = vehicle
+            self._route[vehicle] = self._found(vehicle, int(state.stand_edge[vehicle]), target)
+        there = set(self._sumo.api.vehicle.getIDList())
+        for leg, vehicle in self._on_road.items():
+            if state.phase[vehicle] == DRIVING and leg not in there:
+                raise TrafficError("not in SUMO's saved state", where=f"vehicle {vehicle}")
 
     def advance(
         self,
@@ -212,18 +256,23 @@ class MesoTraffic:
         if target == state.edge[vehicle]:
             self._finish_leg(vehicle, time, 0.0, queue, end)
             return
-        route = self._routes.find(int(state.edge[vehicle]), target, self._now.tick)
-        if isinstance(route, str):
-            raise TrafficError(route, where=f"vehicle {vehicle}", tick=self._now.tick)
+        route = self._found(vehicle, int(state.edge[vehicle]), target)
         state.number[vehicle] += 1
         leg = state.leg_id(vehicle)
         with self._sumo.reading(f"vehicle {vehicle}", self._now.tick):
             api.vehicle.add(
                 leg, route.id, typeID=self._types[vehicle], departPos="0", departSpeed="max"
             )
+            api.vehicle.setSpeedFactor(leg, float(self._pace[vehicle]))
         state.phase[vehicle] = INSERTING
         self._on_road[leg] = vehicle
         self._route[vehicle] = route
+
+    def _found(self, vehicle: int, start: int, end: int) -> Route:
+        route = self._routes.find(start, end, self._now.tick)
+        if isinstance(route, str):
+            raise TrafficError(route, where=f"vehicle {vehicle}", tick=self._now.tick)
+        return route
 
     def _arrive(
         self, vehicle: int, time: float, queue: list[tuple[float, int]], end: float

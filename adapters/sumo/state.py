@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -69,6 +70,11 @@ class State:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays by name, for a checkpoint."""
         return {f.name: getattr(self, f.name).copy() for f in fields(self)}
+
+    def take(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Set all arrays from those of a checkpoint; KeyError if one is missing."""
+        for f in fields(self):
+            getattr(self, f.name)[...] = arrays[f.name]
 
     def leg_id(self, vehicle: int) -> str:
         """Return the SUMO id of the leg under way."""

@@ -347,3 +347,41 @@ print(digest.hexdigest())
         for seed in ("1", "1", "2")
     ]
     assert said[0] == said[1] != said[2]
+
+
+def test_restored_run_follows_the_saved_one(
+    start: Any, siouxfalls: RoadNetwork, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(11)
+    count, cut, ticks = 300, 5, 12
+    home = rng.choice(siouxfalls.zone_edge, count)
+    plans = rng.choice(siouxfalls.zone_edge, (ticks, count, LEGS))
+    starts = rng.uniform(0, TICK_S, (ticks, count))
+    nowhere = np.full(count, -1, np.int32)
+
+    def play(traffic: MesoTraffic, first: int, last: int) -> list[TrafficTick]:
+        return [traffic.advance(k, plans[k], starts[k], nowhere) for k in range(first, last)]
+
+    whole = start(siouxfalls, home)
+    play(whole, 0, cut)
+    whole.save(tmp_path)
+    assert (whole.state.phase > 1).sum() > 100, "the cut is in the middle of traffic"
+    expected = play(whole, cut, ticks)
+    whole.close()
+    resumed = start(siouxfalls, home)
+    resumed.restore(tmp_path)
+    found = play(resumed, cut, ticks)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.vehicle_distance_km, other.vehicle_distance_km)
+        np.testing.assert_array_equal(one.vehicle_traction_kwh, other.vehicle_traction_kwh)
+        np.testing.assert_array_equal(one.leg_arrival_s, other.leg_arrival_s)
+        np.testing.assert_array_equal(one.vehicle_edge, other.vehicle_edge)
+        assert one.events == other.events
+
+
+def test_state_that_cannot_be_read_is_an_error(
+    start: Any, siouxfalls: RoadNetwork, tmp_path: Path
+) -> None:
+    traffic = start(siouxfalls, siouxfalls.zone_edge[:1])
+    with pytest.raises(TrafficError, match=r"sumo\.xml\.gz"):
+        traffic.restore(tmp_path)
