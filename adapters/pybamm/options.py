@@ -44,6 +44,11 @@ class CellOptions:
     Power jumps where ticks meet, so the steps begin short. Error of the voltage against PyBaMM's
     IDAKLU solver over three hours of city driving, fast charging at 1.6C and V2G: five equal steps
     0.30, 0.61 and 0.11 mV, the five graded ones 0.07, 0.30 and 0.03 mV (root mean square).
+
+    The heat that warms the cell is PyBaMM's default: kinetics and reversible heat, without the heat
+    of mixing in the particles, which would triple the work. With it PyBaMM's cell gets 0.8 K warmer
+    in city driving and V2G and up to 14 K warmer in a charge at 1.6C from 10 %. The energy itself
+    is in ``pack_loss_kwh`` all the same.
     """
 
     model: str = "SPM"
