@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from adapters.sumo.ear import Ear
 from cosim.errors import TrafficError
 from networks.roads.programs import libsumo
 from networks.vehicles import VehicleSpec
@@ -79,8 +78,7 @@ class Sumo:
                 "close it first or run each in a process of its own (processes: separate)"
             )
         self._folder = tempfile.TemporaryDirectory(prefix="voltstep-sumo-")
-        self._said: BinaryIO = (Path(self._folder.name) / "said.txt").open("w+b")
-        self._read_to = 0
+        self._ear = Ear()
         types = Path(self._folder.name) / "types.add.xml"
         types.write_text(_vehicle_types(specs), encoding="utf-8")
         command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
@@ -98,10 +96,10 @@ class Sumo:
 
     def _start(self) -> None:
         try:
-            with self._listening():
+            with self._ear.listening():
                 self.api.start(self._command)
         except Exception as error:
-            said = " ".join(self._new_text().split()) or str(error)
+            said = " ".join(self._ear.lines()) or str(error)
             raise TrafficError(f"SUMO did not start: {said}", where=str(self._net_file)) from error
         self._open = True
 
@@ -124,12 +122,6 @@ class Sumo:
     @contextmanager
     def calling(self, where: str, tick: int) -> Generator[Any]:
         """Yield libsumo; what SUMO refuses inside becomes a TrafficError that names `where`."""
-        with self.reading(where, tick), self._listening():
-            yield self.api
-
-    @contextmanager
-    def reading(self, where: str, tick: int) -> Generator[Any]:
-        """Like `calling`, for calls that never write to the terminal: cheaper."""
         if not self._open:
             raise TrafficError("the simulation is closed", where=where, tick=tick)
         try:
@@ -137,23 +129,28 @@ class Sumo:
         except self.refusals as error:
             raise TrafficError(str(error).strip(), where=where, tick=tick) from error
 
+    def step(self, until_s: float) -> None:
+        """Advance to simulation time `until_s` [s]."""
+        with self._ear.listening():
+            self.api.simulationStep(until_s)
+
     def messages(self) -> tuple[list[Teleport], list[str]]:
         """Return the teleports and the other warnings since the last call."""
         # Mesoscopic SUMO leaves getStartingTeleportIDList empty: only its warnings tell.
         teleports: list[Teleport] = []
         others: list[str] = []
-        for line in self._new_text().splitlines():
+        for line in self._ear.lines():
             if found := _TELEPORT.search(line):
                 teleports.append(
                     Teleport(found["leg"], found["edge"], float(found["time"]), found["why"])
                 )
-            elif line.strip() and not any(words in line for words in _AFTERMATH):
-                others.append(line.strip().removeprefix("Warning: "))
+            elif not any(words in line for words in _AFTERMATH):
+                others.append(line.removeprefix("Warning: "))
         return teleports, others
 
     def save(self, file: Path) -> None:
         """Write SUMO's state to `file`."""
-        with self.calling(str(file), -1) as api:
+        with self.calling(str(file), -1) as api, self._ear.listening():
             api.simulation.saveState(str(file))
 
     def load(self, file: Path) -> None:
@@ -165,7 +162,7 @@ class Sumo:
             raise TrafficError("the saved state of SUMO is missing", where=str(file))
         self._stop()
         self._start()
-        with self.calling(str(file), -1) as api:
+        with self.calling(str(file), -1) as api, self._ear.listening():
             api.simulation.loadState(str(file))
 
     def close(self) -> None:
@@ -173,36 +170,14 @@ class Sumo:
         try:
             self._stop()
         finally:
-            self._said.close()
+            self._ear.close()
             self._folder.cleanup()
 
     def _stop(self) -> None:
         if self._open:
             self._open = False
-            with self._listening():
+            with self._ear.listening():
                 self.api.close()
-
-    def _new_text(self) -> str:
-        self._said.seek(self._read_to)
-        text = self._said.read()
-        self._read_to += len(text)
-        self._said.seek(0, os.SEEK_END)
-        return text.decode("utf-8", errors="replace")
-
-    @contextmanager
-    def _listening(self) -> Generator[None]:
-        """Send what SUMO writes to the terminal into a file of ours."""
-        saved = {fd: os.dup(fd) for fd in (1, 2)}
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        try:
-            for fd in saved:
-                os.dup2(self._said.fileno(), fd)
-            yield
-        finally:
-            for fd, copy in saved.items():
-                os.dup2(copy, fd)
-                os.close(copy)
 
 
 def _vehicle_types(specs: Sequence[VehicleSpec]) -> str:

@@ -232,7 +232,7 @@ class MesoTraffic:
                 # Nobody is on the road before the next departure: no need to look every second.
                 free = min(end, float(np.ceil(queue[0][0]))) if queue else end
                 until = time + 1.0 if self._on_road else free
-                api.simulationStep(until)
+                self._sumo.step(until)
                 for leg in api.simulation.getDepartedIDList():
                     vehicle = self._on_road[leg]
                     state.phase[vehicle] = DRIVING
@@ -259,7 +259,7 @@ class MesoTraffic:
         route = self._found(vehicle, int(state.edge[vehicle]), target)
         state.number[vehicle] += 1
         leg = state.leg_id(vehicle)
-        with self._sumo.reading(f"vehicle {vehicle}", self._now.tick):
+        with self._sumo.calling(f"vehicle {vehicle}", self._now.tick):
             api.vehicle.add(
                 leg, route.id, typeID=self._types[vehicle], departPos="0", departSpeed="max"
             )

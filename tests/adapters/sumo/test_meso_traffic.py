@@ -250,7 +250,7 @@ def test_tow_takes_the_vehicle_off_the_road(start: Any, siouxfalls: RoadNetwork)
     assert not done.itinerary_refused.any()
 
 
-def test_teleports_and_waits_are_told(start: Any, town: RoadNetwork) -> None:
+def test_teleports_and_waits_are_told(start: Any, town: RoadNetwork, capfd: Any) -> None:
     """A town that is too small for its traffic: SUMO lifts vehicles over the jam."""
     rng = np.random.default_rng(2)
     every = np.arange(len(town.edge_ids))
@@ -273,9 +273,10 @@ def test_teleports_and_waits_are_told(start: Any, town: RoadNetwork) -> None:
     assert all(e["place"] in town.edge_ids for e in late)
     legs = [(e["vehicle"], traffic.state.number[e["vehicle"]]) for e in late]
     assert len(set(legs)) <= len(legs)
+    assert capfd.readouterr() == ("", "")
 
 
-def test_refusals_of_sumo_name_the_vehicle(start: Any, siouxfalls: RoadNetwork) -> None:
+def test_refusals_of_sumo_name_the_vehicle(start: Any, siouxfalls: RoadNetwork, capfd: Any) -> None:
     zones = siouxfalls.zone_edge.tolist()
     traffic = start(siouxfalls, np.array(zones[:2]))
     go(traffic, 0, {0: [zones[19]]})
@@ -285,6 +286,7 @@ def test_refusals_of_sumo_name_the_vehicle(start: Any, siouxfalls: RoadNetwork) 
         go(traffic, 1, {1: [zones[19]]})
     assert caught.value.where == "vehicle 1"
     assert caught.value.tick == 1
+    assert capfd.readouterr() == ("", "")
 
 
 def test_vehicle_lost_by_sumo_is_an_error(start: Any, siouxfalls: RoadNetwork) -> None:

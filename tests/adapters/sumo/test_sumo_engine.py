@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from adapters.sumo import bench, doctor
+from adapters.sumo.ear import Ear
 from adapters.sumo.energy import TractionEnergy
 from adapters.sumo.engine import Sumo
 from cosim.errors import TrafficError
@@ -38,6 +40,22 @@ def test_start_that_fails_says_why(siouxfalls: RoadNetwork, capfd: Any) -> None:
     with Sumo(siouxfalls.net_file, SPECS, seed=1) as sumo:
         assert sumo.messages() == ([], [])
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_others_write_meanwhile_is_passed_on(capfd: Any) -> None:
+    """Progress bars of another thread are not SUMO's words and must not be lost."""
+    ear = Ear()
+    with ear.listening():
+        os.write(
+            2, b"bar 10 %\rWarning: Teleporting vehicle 'x'; waited too long\nUserWarning: y\n"
+        )
+        os.write(1, b"to stdout\n")
+    with ear.listening():
+        os.write(2, b"Error: no route\n")
+    assert ear.lines() == ["Warning: Teleporting vehicle 'x'; waited too long", "Error: no route"]
+    assert ear.lines() == []
+    assert capfd.readouterr() == ("to stdout\n", "bar 10 %\rUserWarning: y\n")
+    ear.close()
 
 
 def test_self_tests_pass_and_stay_quiet(capfd: Any) -> None:
