@@ -1,1 +1,6 @@
-"""Traffic: SUMO moves the vehicles of the fleet."""
+"""Traffic: SUMO moves the vehicles of the fleet.
+
+``meso`` moves a fleet tick by tick; ``legs`` starts and ends its SUMO vehicles, ``itineraries``
+takes over new plans, ``routes`` finds the ways, ``state`` holds what is outside SUMO, ``energy``
+draws the traction energy, ``engine`` and ``ear`` hold the one simulation of the process.
+"""

@@ -69,6 +69,8 @@ class Work:
     under_way_m: Floats
     """Part of the distance that belongs to legs not ended yet [m]."""
     trips: list[Trip] = field(default_factory=list[Trip])
+    late: list[int] = field(default_factory=list[int])
+    """Vehicles that SUMO has had no room for, for long."""
     events: list[Event] = field(default_factory=list[Event])
 
     def add(self, kind: str, time_s: float, place: str, detail: str, **values: float) -> None:
