@@ -6,7 +6,9 @@ Arrays grow by blocks of ticks, so a run that was cut has only the ticks that we
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,15 @@ import zarr
 from numpy.typing import NDArray
 
 from cosim.events import EventLog
-from cosim.signals import SIGNALS, TICK_S, Ids, Signal
+from cosim.signals import SIGNALS, TICK_S, Ids, Signal, shape_of
 from cosim.simulator import Facts
 
 SCHEMA_VERSION = 1
 """Version of the layout of a run folder."""
-BLOCK_TICKS = 72
-"""Ticks between two writes to the store: a quarter of a day."""
+BLOCK_TICKS = 288
+"""Most ticks between two writes to the store: a day."""
+BLOCK_BYTES = 32_000_000
+"""Most bytes between two writes to the store."""
 
 _CELL_METHODS = {
     "sum": "tick: sum",
@@ -63,17 +67,20 @@ class Recorder:
         self._start = np.datetime64(start.replace(tzinfo=None), "ns")
         self._ids = ids
         self._block: dict[str, list[Any]] = {s.name: [] for s in RECORDED}
+        tick_bytes = sum(math.prod(shape_of(s, ids)) * np.dtype(s.dtype).itemsize for s in RECORDED)
+        self._block_ticks = max(1, min(BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
         self._written = 0
         self.last_tick = -1
+        self._create()
 
     def take(self, tick: int, signals: Mapping[str, Any]) -> None:
-        """Record one tick."""
+        """Record one tick; a full block is written first."""
+        if tick - self._written >= self._block_ticks:
+            self.flush()
         for signal in RECORDED:
             self._block[signal.name].append(signals[signal.name])
         self.events.take(tick, signals)
         self.last_tick = tick
-        if tick + 1 - self._written >= BLOCK_TICKS:
-            self.flush()
 
     def flush(self) -> None:
         """Write what has been taken in since the last write."""
@@ -83,37 +90,53 @@ class Recorder:
             return
         block = {name: np.stack(values) for name, values in self._block.items()}
         ticks = np.arange(self._written, self.last_tick + 1)
-        if self._written:
-            self._append(block | {"tick": ticks, "time": ticks * TICK_S})
-        else:
-            self._create(block, ticks)
+        self._append(block | {"tick": ticks, "time": ticks * TICK_S})
         self._written = self.last_tick + 1
         for values in self._block.values():
             values.clear()
 
-    def _create(self, block: Mapping[str, NDArray[Any]], ticks: NDArray[Any]) -> None:
-        times = self._start + ticks * np.timedelta64(TICK_S, "s")
+    def _create(self) -> None:
+        """Write the store without a tick: names, dimensions, units and ids."""
+        shapes = {s.name: (0, *shape_of(s, self._ids)) for s in RECORDED}
+        none = np.empty(0, dtype=np.int64)
         dataset = xr.Dataset(
-            {s.name: (("tick", *s.dims), block[s.name], attributes(s)) for s in RECORDED},
+            {
+                s.name: (("tick", *s.dims), np.empty(shapes[s.name], s.dtype), attributes(s))
+                for s in RECORDED
+            },
             coords={
-                "tick": ("tick", ticks, {"long_name": "settlement interval"}),
-                "time": ("tick", times, {"long_name": "local time at which the tick begins"}),
+                "tick": ("tick", none, {"long_name": "settlement interval"}),
+                "time": (
+                    "tick",
+                    none.astype("datetime64[ns]"),
+                    {"long_name": "local time at which the tick begins"},
+                ),
                 **self._static(),
             },
             attrs={"voltstep_schema_version": SCHEMA_VERSION},
         )
-        time_encoding = {"units": f"seconds since {self._start}", "dtype": "int64"}
-        dataset.to_zarr(
-            self.store, zarr_format=2, consolidated=True, encoding={"time": time_encoding}
-        )
+        encoding: dict[str, dict[str, Any]] = {
+            name: {"chunks": (self._block_ticks, *shape[1:])} for name, shape in shapes.items()
+        }
+        along_ticks = {"chunks": (self._block_ticks,)}
+        encoding["tick"] = along_ticks
+        encoding["time"] = along_ticks | {
+            "units": f"seconds since {self._start}",
+            "dtype": "int64",
+        }
+        dataset.to_zarr(self.store, zarr_format=2, consolidated=True, encoding=encoding)
 
     def _append(self, block: Mapping[str, NDArray[Any]]) -> None:
         # Straight to zarr: xarray's append takes three times as long for many small arrays.
         group = zarr.open_group(self.store, mode="r+", use_consolidated=False)
-        for name, values in block.items():
-            array = group[name]
-            assert isinstance(array, zarr.Array)  # noqa: S101 - it was created as one
-            array.append(values.astype(array.dtype, copy=False))
+        arrays = dict(group.arrays())
+
+        def append(name: str) -> None:
+            arrays[name].append(block[name].astype(arrays[name].dtype, copy=False))
+
+        with ThreadPoolExecutor(4) as pool:
+            # Gathered in a list, so that a failure of any of them is raised here.
+            list(pool.map(append, block))
         zarr.consolidate_metadata(self.store, zarr_format=2)
 
     def _static(self) -> dict[str, Any]:

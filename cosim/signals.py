@@ -236,13 +236,15 @@ def _reads_now(signal: Signal, reader: Role) -> bool:
     return reader == "monitor" or reader in signal.readers
 
 
+_DTYPES = {code: np.dtype(code) for code in sorted({s.dtype for s in _TABLE})}
+
 Ids = Mapping[str, tuple[str, ...]]
 """Ids of every dimension, in the fixed order of the arrays."""
 
 
 def shape_of(signal: Signal, ids: Ids) -> tuple[int, ...]:
     """Shape of the array that carries `signal`."""
-    return tuple(LEGS if dim == "leg" else len(ids[dim]) for dim in signal.dims)
+    return tuple([LEGS if dim == "leg" else len(ids[dim]) for dim in signal.dims])
 
 
 def checked(signal: Signal, value: Any, ids: Ids, tick: int) -> Any:
@@ -270,20 +272,22 @@ def checked(signal: Signal, value: Any, ids: Ids, tick: int) -> Any:
                 signal.name, tick, "", f"not a list of events: {type(value).__name__}"
             )
         return value
-    try:
-        array: NDArray[Any] = np.asarray(value)
-        array = array.astype(signal.dtype, copy=False) if _castable(array, signal) else array
-    except (TypeError, ValueError) as error:
-        raise SignalError(signal.name, tick, "", f"not an array of numbers: {error}") from None
-    if array.dtype != np.dtype(signal.dtype):
-        raise SignalError(signal.name, tick, "", f"type {array.dtype}, not {signal.dtype}")
+    if isinstance(value, float) and not signal.dims and signal.low <= value <= signal.high:
+        if abs(value) < np.inf:
+            return np.array(value)
+    array = _cast(signal, value, tick)
     shape = shape_of(signal, ids)
     if array.shape != shape:
         raise SignalError(signal.name, tick, "", f"shape {array.shape}, not {shape}")
     if signal.dtype == "?":
         return array
     high = len(ids[signal.index_of]) - 1 if signal.index_of else signal.high
-    # A NaN fails both comparisons, so one pass finds it too.
+    # A NaN is both least and greatest, and fails every comparison. Most arrays end here.
+    if not array.size:
+        return array
+    least, most = array.min(), array.max()
+    if least >= signal.low and most <= high and abs(least) < np.inf and most < np.inf:
+        return array
     bad = ~((array >= signal.low) & (array <= high))
     if np.isinf(high) and array.dtype.kind == "f":
         bad |= ~np.isfinite(array)
@@ -297,6 +301,20 @@ def checked(signal: Signal, value: Any, ids: Ids, tick: int) -> Any:
             f"{found:.9g} is not within {signal.low:g} to {high:g} {signal.unit}"
             f" ({int(bad.sum())} of {bad.size} values)",
         )
+    return array
+
+
+def _cast(signal: Signal, value: Any, tick: int) -> NDArray[Any]:
+    wanted = _DTYPES[signal.dtype]
+    if isinstance(value, np.ndarray) and value.dtype == wanted:
+        return cast(NDArray[Any], value)
+    try:
+        array: NDArray[Any] = np.asarray(value)
+        array = array.astype(wanted, copy=False) if _castable(array, signal) else array
+    except (TypeError, ValueError) as error:
+        raise SignalError(signal.name, tick, "", f"not an array of numbers: {error}") from None
+    if array.dtype != wanted:
+        raise SignalError(signal.name, tick, "", f"type {array.dtype}, not {wanted}")
     return array
 
 

@@ -51,6 +51,7 @@ class Simulator(mosaik_api_v3.Simulator):
         self._ids: Ids = {}
         self._facts: Facts = {}
         self._outputs: dict[str, Any] = {}
+        self._writes, self._reads = produced_by(self.role), read_by(self.role)
         self._wall = f"{self.role}_wall_s"
         self._events = f"{self.role}_events"
 
@@ -130,7 +131,7 @@ class Simulator(mosaik_api_v3.Simulator):
             produced.setdefault(self._wall, wall)
             produced.setdefault(self._events, [])
         self._outputs = {}
-        for signal in produced_by(self.role):
+        for signal in self._writes:
             if signal.name not in produced:
                 raise SignalError(signal.name, tick, "", f"the {self.role} did not produce it")
             value = checked(signal, produced[signal.name], self._ids, tick)
@@ -155,7 +156,7 @@ class Simulator(mosaik_api_v3.Simulator):
 
     def _gather(self, tick: int, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         given: dict[str, Any] = {}
-        for signal in read_by(self.role):
+        for signal in self._reads:
             sources = attributes.get(signal.name)
             if not sources:
                 raise SignalError(signal.name, tick, "", f"did not reach the {self.role}")

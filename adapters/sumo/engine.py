@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -129,10 +129,13 @@ class Sumo:
         except self.refusals as error:
             raise TrafficError(str(error).strip(), where=where, tick=tick) from error
 
+    def listening(self) -> AbstractContextManager[None]:
+        """Collect SUMO's messages for as long as the context lasts; see `messages`."""
+        return self._ear.listening()
+
     def step(self, until_s: float) -> None:
         """Advance to simulation time `until_s` [s]."""
-        with self._ear.listening():
-            self.api.simulationStep(until_s)
+        self.api.simulationStep(until_s)
 
     def messages(self) -> tuple[list[Teleport], list[str]]:
         """Return the teleports and the other warnings since the last call."""

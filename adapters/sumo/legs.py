@@ -84,7 +84,7 @@ class Legs:
         queue = self._queue = [(float(state.due_s[v]), int(v)) for v in soon]
         heapq.heapify(queue)
         time, self._end_s = now.begin_s, end
-        with self._sumo.calling("stepping", now.tick) as api:
+        with self._sumo.listening(), self._sumo.calling("stepping", now.tick) as api:
             while time < end:
                 while queue and queue[0][0] <= time:
                     _, vehicle = heapq.heappop(queue)

@@ -62,6 +62,25 @@ def test_order_within_every_tick() -> None:
     assert sink.ticks == list(range(6))
 
 
+def test_the_monitor_keeps_up() -> None:
+    """A breach must stop the run before the next tick is far."""
+    seen: list[tuple[str, int]] = []
+
+    class Watcher(Sink):
+        def take(self, tick: int, signals: Mapping[str, Any]) -> None:
+            seen.append(("monitor", tick))
+
+    def note(role: Role, tick: int, values: dict[str, Any]) -> None:
+        seen.append((role, tick))
+
+    scenario = Scenario.model_validate({**TINY, "duration": "2h"})
+    watcher = Watcher()
+    with World(scenario, MonitorParts(lambda *_: (watcher,)), cast(change=note)) as world:
+        world.run()
+    for tick in range(22):
+        assert seen.index(("monitor", tick)) < seen.index(("traffic", tick + 1))
+
+
 def test_every_simulator_sees_what_the_wire_table_says() -> None:
     log: Log = []
     run_world(log)

@@ -27,7 +27,10 @@ def test_start_times_follow_the_profile() -> None:
 
 
 @given(
-    start_h=st.integers(0, 23), hours=st.integers(1, 80), per_day=st.floats(0, 500), seed=st.integers(0, 99)
+    start_h=st.integers(0, 23),
+    hours=st.integers(1, 80),
+    per_day=st.floats(0, 500),
+    seed=st.integers(0, 99),
 )
 def test_start_times_lie_in_the_run(start_h: int, hours: int, per_day: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
