@@ -1,0 +1,1 @@
+"""One package per coupled simulator; they never import each other."""

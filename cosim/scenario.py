@@ -63,7 +63,7 @@ class Fleet(Section):
     body_types: BodyTypes = Field(default_factory=BodyTypes, description="mix of body types")
     stations: Stations = Field(default_factory=Stations, description="charging stations")
     trips_per_vehicle_day: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=8.0, description="requests made over a day, per vehicle"
+        default=16.0, description="requests made over a day, per vehicle"
     )
     waiting_limit: Annotated[Duration, Field(ge=TICK_S, le=86_400)] = Field(
         default=parse_duration("30min"), description="a request not picked up by then is missed"
@@ -72,7 +72,7 @@ class Fleet(Section):
         default=parse_duration("1min"), description="stop at the pick-up"
     )
     initial_soc: tuple[Share, Share] = Field(
-        default=(0.35, 0.9), description="states of charge at the start are uniform in this range"
+        default=(0.4, 0.9), description="states of charge at the start are uniform in this range"
     )
     towing: Annotated[Duration, Field(ge=TICK_S, le=86_400)] = Field(
         default=parse_duration("45min"),

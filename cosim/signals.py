@@ -272,9 +272,9 @@ def checked(signal: Signal, value: Any, ids: Ids, tick: int) -> Any:
                 signal.name, tick, "", f"not a list of events: {type(value).__name__}"
             )
         return value
-    if isinstance(value, float) and not signal.dims and signal.low <= value <= signal.high:
-        if abs(value) < np.inf:
-            return np.array(value)
+    bounded = not signal.dims and isinstance(value, float) and abs(value) < np.inf
+    if bounded and signal.low <= value <= signal.high:
+        return np.array(value)
     array = _cast(signal, value, tick)
     shape = shape_of(signal, ids)
     if array.shape != shape:

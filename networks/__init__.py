@@ -1,0 +1,1 @@
+"""Data and its loaders, each folder with its source."""
