@@ -19,6 +19,8 @@ from cosim.scenario import Scenario
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 """Exit codes."""
+WIDE = 120
+"""Columns from which on tables show what each figure means."""
 
 app = typer.Typer(
     add_completion=False,
@@ -57,7 +59,7 @@ def run(
         return
     _print_figures(console, result.figures)
     _print_engines(console, result.engine_wall_s)
-    console.print(f"digest {result.output_digest[:16]}", highlight=False)
+    console.print(f"digest {result.output_digest}", highlight=False, soft_wrap=True)
     console.print(f"run    {result.folder}", highlight=False, soft_wrap=True)
 
 
@@ -173,14 +175,19 @@ def _heading(scenario: Scenario) -> str:
 
 def _print_figures(console: Console, figures: Any) -> None:
     table = Table(title="Key figures", title_justify="left", box=None, pad_edge=False)
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    table.add_column("unit")
-    table.add_column("meaning", style="dim")
+    table.add_column("figure", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    wide = console.width >= WIDE
+    if wide:
+        table.add_column("meaning", style="dim")
     for key, figure in figures.items():
         value = "-" if figure.value is None else _number(figure.value)
-        table.add_row(key, value, "" if figure.unit == "1" else figure.unit, figure.meaning)
+        row = [key, value, "" if figure.unit == "1" else figure.unit]
+        table.add_row(*row, *([figure.meaning] if wide else []))
     console.print(table)
+    if not wide:
+        console.print("kpis.json in the run folder says what each means", style="dim")
 
 
 def _print_engines(console: Console, wall_s: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from cosim import kpis, manifest
 from cosim.assets import Assets
 from cosim.audit import Audit
-from cosim.errors import IncompleteRunError, UserError
+from cosim.errors import IncompleteRunError, RunError, UserError, VoltstepError
 from cosim.monitor import MonitorParts, TickSink
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
@@ -96,24 +97,47 @@ class _Life:
         self.progress = RunProgress(console, scenario.ticks, scenario.start_time, quiet=quiet)
         self.manifest = manifest.new(scenario)
         self.began = perf_counter()
+        self.log = logging.getLogger(f"cosim.run.{id(self)}")
+        self.log.setLevel(logging.INFO)
+        self.log.propagate = False
+        self.log_file = logging.FileHandler(folder / "logs" / "run.log", encoding="utf-8")
+        self.log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.log.addHandler(self.log_file)
         self.recorder: Recorder | None = None
         self.audit: Audit | None = None
 
     def run(self) -> Result:
         self._save("running")
+        plain = (self.scenario.name, self.scenario.seed, self.scenario.ticks)
+        self.log.info("scenario %s, seed %d, %d ticks", *plain)
+        for name, version in manifest.versions().items():
+            self.log.info("%s %s", name, version)
         try:
             loop_wall_s = self._lockstep()
             return self._conclude(loop_wall_s)
         except KeyboardInterrupt:
+            self.log.warning("stopped by the user after tick %d", self.last_tick)
             self._keep("interrupted", "stopped by the user")
             raise
-        except Exception as error:
-            self._keep("failed", f"{type(error).__name__}: {error}")
+        except VoltstepError as error:
+            self.log.exception("failed after tick %d", self.last_tick)
+            self._keep("failed", str(error))
             raise
+        except Exception as error:
+            # A fault of a simulator's code: people get one message, the log has the traceback.
+            self.log.exception("failed after tick %d", self.last_tick)
+            reason = f"{type(error).__name__}: {error}"
+            self._keep("failed", reason)
+            log = self.folder / "logs" / "run.log"
+            raise RunError(f"a simulator broke: {reason}. The traceback stands in {log}") from error
+        finally:
+            self.log.removeHandler(self.log_file)
+            self.log_file.close()
 
     def _lockstep(self) -> float:
         with self.progress, World(self.scenario, MonitorParts(self._sinks), self.cast) as world:
             self.manifest["wall_s"]["startup"] = perf_counter() - self.began
+            self.log.info("engines ready after %.1f s", self.manifest["wall_s"]["startup"])
             self.progress.begin()
             start = perf_counter()
             world.run()
@@ -162,6 +186,7 @@ class _Life:
         }
         self.manifest["output_digest"] = found
         self._save("complete")
+        self.log.info("complete in %.1f s, digest %s", self.manifest["wall_s"]["total"], found)
         return Result(self.folder, figures, engines, found)
 
     def _keep(self, status: str, reason: str) -> None:

@@ -11,7 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
-from cosim.errors import AuditError, IncompleteRunError, PowerFlowError, SignalError, UserError
+from cosim.errors import (
+    AuditError,
+    IncompleteRunError,
+    PowerFlowError,
+    RunError,
+    SignalError,
+    UserError,
+)
 from cosim.recorder import RECORDED
 from cosim.run import Result, default_folder, run
 from cosim.scenario import Scenario
@@ -120,6 +127,15 @@ def test_an_engine_that_fails_leaves_what_was_recorded(tmp_path: Path) -> None:
     with xr.open_zarr(folder / "timeseries.zarr", chunks=None) as data:
         assert data.sizes["tick"] == 4
     assert pq.read_table(folder / "events.parquet").num_rows == 4
+
+
+def test_a_fault_in_a_simulator_becomes_one_message_and_a_log(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"ZeroDivisionError: by nought.*run\.log"):
+        go(tmp_path / "run", failing(ZeroDivisionError("by nought")))
+    log = (tmp_path / "run" / "logs" / "run.log").read_text()
+    assert "Traceback" in log
+    assert "failed after tick 3" in log
+    assert manifest(tmp_path / "run")["error"] == "ZeroDivisionError: by nought"
 
 
 def test_an_interrupt_is_not_taken_for_an_end(tmp_path: Path) -> None:
