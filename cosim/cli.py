@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cosim import loading, registry
@@ -154,15 +155,11 @@ def main() -> None:
     except VoltstepError as error:
         errors.print(f"[red]failed[/] {_escaped(error)}", highlight=False)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        errors.print("stopped", highlight=False)
-        sys.exit(FAILED)
 
 
 def _escaped(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))
+    notes: list[str] = getattr(error, "__notes__", [])
+    return escape("\n".join([str(error), *notes]))
 
 
 def _heading(scenario: Scenario) -> str:

@@ -14,6 +14,7 @@
           PowerFlowError        OpenDSS
           MarketError           HiGHS
         IncompleteRunError      the world returned before the last tick
+        StoppedRunError         the user stopped the run
 """
 
 from __future__ import annotations
@@ -140,3 +141,11 @@ class IncompleteRunError(RunError):
         self.last_tick, self.ticks = last_tick, ticks
         reason = f": {detail}" if detail else ""
         super().__init__(f"the run ended after tick {last_tick} of {ticks}{reason}")
+
+
+class StoppedRunError(RunError):
+    """The user stopped the run."""
+
+    def __init__(self, last_tick: int, ticks: int) -> None:
+        self.last_tick, self.ticks = last_tick, ticks
+        super().__init__(f"stopped by the user after tick {last_tick + 1} of {ticks}")

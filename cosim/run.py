@@ -14,7 +14,7 @@ from rich.console import Console
 from cosim import kpis, manifest
 from cosim.assets import Assets
 from cosim.audit import Audit
-from cosim.errors import IncompleteRunError, RunError, UserError, VoltstepError
+from cosim.errors import IncompleteRunError, RunError, StoppedRunError, UserError, VoltstepError
 from cosim.monitor import MonitorParts, TickSink
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
@@ -116,12 +116,15 @@ class _Life:
             loop_wall_s = self._lockstep()
             return self._conclude(loop_wall_s)
         except KeyboardInterrupt:
-            self.log.warning("stopped by the user after tick %d", self.last_tick)
-            self._keep("interrupted", "stopped by the user")
-            raise
+            stopped = StoppedRunError(self.last_tick, self.scenario.ticks)
+            self.log.warning("%s", stopped)
+            self._keep("interrupted", str(stopped))
+            stopped.add_note(self._kept())
+            raise stopped from None
         except VoltstepError as error:
             self.log.exception("failed after tick %d", self.last_tick)
             self._keep("failed", str(error))
+            error.add_note(self._kept())
             raise
         except Exception as error:
             # A fault of a simulator's code: people get one message, the log has the traceback.
@@ -129,7 +132,9 @@ class _Life:
             reason = f"{type(error).__name__}: {error}"
             self._keep("failed", reason)
             log = self.folder / "logs" / "run.log"
-            raise RunError(f"a simulator broke: {reason}. The traceback stands in {log}") from error
+            broken = RunError(f"a simulator broke: {reason}. The traceback stands in {log}")
+            broken.add_note(self._kept())
+            raise broken from error
         finally:
             self.log.removeHandler(self.log_file)
             self.log_file.close()
@@ -197,6 +202,9 @@ class _Life:
                 self.recorder.flush()
         finally:
             self._save(status)
+
+    def _kept(self) -> str:
+        return f"{self.last_tick + 1} ticks were recorded in {self.folder}"
 
     def _save(self, status: str) -> None:
         self.manifest |= {"status": status, "last_tick": self.last_tick}

@@ -17,6 +17,7 @@ from cosim.errors import (
     PowerFlowError,
     RunError,
     SignalError,
+    StoppedRunError,
     UserError,
 )
 from cosim.recorder import RECORDED
@@ -139,9 +140,20 @@ def test_a_fault_in_a_simulator_becomes_one_message_and_a_log(tmp_path: Path) ->
 
 
 def test_an_interrupt_is_not_taken_for_an_end(tmp_path: Path) -> None:
-    with pytest.raises((KeyboardInterrupt, IncompleteRunError)):
+    with pytest.raises(StoppedRunError, match="after tick 4 of 12") as caught:
         go(tmp_path / "run", failing(KeyboardInterrupt()))
-    assert manifest(tmp_path / "run")["status"] in ("interrupted", "failed")
+    assert caught.value.__notes__ == [f"4 ticks were recorded in {tmp_path / 'run'}"]
+    assert manifest(tmp_path / "run")["status"] == "interrupted"
+
+
+def test_a_world_that_returns_early_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So does mosaik when a simulator of another process is lost.
+    monkeypatch.setattr("cosim.world.World.run", lambda _: None)
+    with pytest.raises(IncompleteRunError):
+        go(tmp_path / "run")
+    assert manifest(tmp_path / "run")["status"] == "failed"
 
 
 def test_a_failure_before_the_first_tick(tmp_path: Path) -> None:
