@@ -15,6 +15,7 @@ from cosim import kpis, manifest
 from cosim.assets import Assets
 from cosim.audit import Audit
 from cosim.errors import IncompleteRunError, RunError, StoppedRunError, UserError, VoltstepError
+from cosim.interrupt import StopSignals
 from cosim.monitor import MonitorParts, TickSink
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
@@ -95,6 +96,7 @@ class _Life:
     ) -> None:
         self.scenario, self.folder, self.cast = scenario, folder, cast
         self.progress = RunProgress(console, scenario.ticks, scenario.start_time, quiet=quiet)
+        self.stop = StopSignals(scenario.ticks)
         self.manifest = manifest.new(scenario)
         self.began = perf_counter()
         self.log = logging.getLogger(f"cosim.run.{id(self)}")
@@ -113,9 +115,10 @@ class _Life:
         for name, version in manifest.versions().items():
             self.log.info("%s %s", name, version)
         try:
-            loop_wall_s = self._lockstep()
+            with self.stop:
+                loop_wall_s = self._lockstep()
             return self._conclude(loop_wall_s)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StoppedRunError):
             stopped = StoppedRunError(self.last_tick, self.scenario.ticks)
             self.log.warning("%s", stopped)
             self._keep("interrupted", str(stopped))
@@ -163,7 +166,7 @@ class _Life:
             on_breach=self.scenario.run.audit,
             note=lambda tick, event: events.add(tick, "monitor", [event]),
         )
-        return self.audit, self.recorder, self.progress
+        return self.audit, self.recorder, self.progress, self.stop
 
     @property
     def last_tick(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,30 @@ def test_an_interrupt_is_not_taken_for_an_end(tmp_path: Path) -> None:
         go(tmp_path / "run", failing(KeyboardInterrupt()))
     assert caught.value.__notes__ == [f"4 ticks were recorded in {tmp_path / 'run'}"]
     assert manifest(tmp_path / "run")["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_the_tick(tmp_path: Path, number: signal.Signals) -> None:
+    def interrupt(role: Role, tick: int, values: dict[str, Any]) -> None:
+        if role == "battery" and tick == 4:
+            signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedRunError, match="after tick 5 of 12"):
+        go(tmp_path / "run", interrupt)
+    assert manifest(tmp_path / "run")["status"] == "interrupted"
+    assert signal.getsignal(number) == before
+    with xr.open_zarr(tmp_path / "run" / "timeseries.zarr", chunks=None) as data:
+        assert data.sizes["tick"] == 5
+
+
+def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
+    def interrupt(role: Role, tick: int, values: dict[str, Any]) -> None:
+        if role in ("fleet", "battery") and tick == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedRunError, match="after tick 4 of 12"):
+        go(tmp_path / "run", interrupt)
 
 
 def test_a_world_that_returns_early_is_not_taken_for_whole(
