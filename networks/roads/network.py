@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,10 +91,7 @@ class RoadNetwork:
         ndarray
             Distance [km], shape (n, m); 0 for the same edge, inf where no way exists.
         """
-        origins, targets = self._checked(from_edges), self._checked(to_edges)
-        rows = self._ways(origins)
-        table = [rows[edge].length_m[targets] for edge in origins.tolist()]
-        return np.array(table).reshape(len(origins), len(targets)) / 1000.0
+        return self._table(from_edges, to_edges, lambda ways: ways.length_m) / 1000.0
 
     def travel_time_s(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the least free-flow time between ends of edges.
@@ -109,10 +107,7 @@ class RoadNetwork:
             Time [s], shape (n, m); 0 for the same edge, inf where no way exists. Queues, signals
             and SUMO's insertion delay come on top.
         """
-        origins, targets = self._checked(from_edges), self._checked(to_edges)
-        rows = self._ways(origins)
-        table = [rows[edge].time_s[targets] for edge in origins.tolist()]
-        return np.array(table).reshape(len(origins), len(targets))
+        return self._table(from_edges, to_edges, lambda ways: ways.time_s)
 
     def path(self, from_edge: int, to_edge: int) -> list[int]:
         """Return the edges of the fastest free-flow way, both ends included.
@@ -131,6 +126,18 @@ class RoadNetwork:
     def edge_index(self, edge_id: str) -> int:
         """Return the index of SUMO edge `edge_id`; ValueError if the net has no such edge."""
         return self.edge_ids.index(edge_id)
+
+    def _table(
+        self, from_edges: ArrayLike, to_edges: ArrayLike, row_of: Callable[[_Ways], FloatArray]
+    ) -> FloatArray:
+        origins, targets = self._checked(from_edges), self._checked(to_edges)
+        ways = self._ways(origins)
+        # Many vehicles stand at few places: one row a place.
+        places, place_of = np.unique(origins, return_inverse=True)
+        rows = np.empty((len(places), len(targets)))
+        for row, place in enumerate(places.tolist()):
+            rows[row] = row_of(ways[place])[targets]
+        return rows[place_of]
 
     def _checked(self, edges: ArrayLike) -> NDArray[np.int64]:
         found = np.atleast_1d(np.asarray(edges, dtype=np.int64))
