@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("cosim", "adapters", "networks", "tests")
 CHECKS = (
-    ("ruff", "format", "--check", "."),
-    ("ruff", "check", "."),
+    ("ruff", "format", "--check", *PACKAGES),
+    ("ruff", "check", *PACKAGES),
     ("pyright", "--pythonpath", sys.executable),
     ("pytest", *sys.argv[1:]),
 )
