@@ -1,0 +1,127 @@
+"""Key figures of a day so small that every one of them is worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from cosim import kpis
+from cosim.kpis import RunData
+from cosim.recorder import RECORDED
+from cosim.signals import shape_of
+from cosim.team import Status
+from tests.fakes import IDS
+
+TICKS = 24
+"""Two hours."""
+MONTHS = 365.25 / 12 / (TICKS / 288)
+"""Runs of this length in a month."""
+
+
+def tiny_run(**changes: Any) -> RunData:
+    """Return a run of two hours with 3 vehicles in which nothing happens but `changes`."""
+    arrays: dict[str, Any] = {
+        s.name: (("tick", *s.dims), np.zeros((TICKS, *shape_of(s, IDS)), dtype=s.dtype))
+        for s in RECORDED
+    }
+    arrays["bus_voltage_pu"][1][:] = 1.0
+    arrays["vehicle_soh"][1][:] = 1.0
+    for name, (position, value) in changes.items():
+        arrays[name][1][position] = value
+    return RunData(xr.Dataset(arrays), loop_wall_s=1.5, audit_breaches=0)
+
+
+def figure(key: str, **changes: Any) -> float | None:
+    return kpis.compute(tiny_run(**changes))[key].value
+
+
+ALL = np.s_[:]
+DRIVEN = {
+    "vehicle_distance_km": (np.s_[3, 0], 16.09344),
+    "battery_traction_kwh": (np.s_[3, 0], 2.0),
+}
+CHARGED = {
+    "vehicle_power_kw": (np.s_[5:7, 1], 12.0),
+    # 2 kWh at the plug, 1.8 kWh at the terminals, less what was driven.
+    "pack_energy_kwh": (np.s_[5, 1], 1.8),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "changes", "expected"),
+    [
+        ("distance_mi", DRIVEN, 10.0),
+        ("energy_driven_kwh", DRIVEN, 2.0),
+        ("fleet_efficiency_mi_per_kwh", DRIVEN, 5.0),
+        ("fleet_efficiency_mi_per_kwh", {}, None),
+        ("energy_charged_kwh", CHARGED, 2.0),
+        (
+            "fleet_efficiency_wall_mi_per_kwh",
+            {**DRIVEN, **CHARGED, "pack_energy_kwh": (np.s_[5, 1], 1.8 - 2.0)},
+            5.0 * 0.9,
+        ),
+        (
+            "energy_cost_usd_per_vehicle_month",
+            {"vehicle_cost_usd": (np.s_[5, :], [0.3, 0.6, -0.3])},
+            0.2 * MONTHS,
+        ),
+        (
+            "v2g_revenue_usd_per_vehicle_month",
+            {
+                "vehicle_cost_usd": (np.s_[5, :], [0.3, 0.6, -0.3]),
+                "vehicle_billed_kwh": (np.s_[5, :], [3.0, 6.0, -3.0]),
+            },
+            0.1 * MONTHS,
+        ),
+        (
+            "battery_degradation_pct_per_year",
+            {"vehicle_soh": (np.s_[-1, :], [1 - 1e-6, 1 - 2e-6, 1 - 3e-6])},
+            100 * 2e-6 / (23 / 288) * 365.25,
+        ),
+        ("fleet_utilization_pct", {"vehicle_status": (np.s_[:6, 0], Status.SERVING)}, 100 / 12),
+        (
+            "service_level_pct",
+            {"requests_in_time": (ALL, 19.0), "requests_missed": (ALL, 1.0)},
+            95.0,
+        ),
+        ("service_level_pct", {}, None),
+        ("feeder_peak_kw", {"feeder_power_kw": (7, 4200.0)}, 4200.0),
+        ("fleet_peak_kw", {"vehicle_power_kw": (np.s_[7, :], [7.0, 50.0, -7.0])}, 50.0),
+        ("voltage_min_pu", {"bus_voltage_pu": (np.s_[3, 1], 0.93)}, 0.93),
+        ("voltage_max_pu", {"bus_voltage_pu": (np.s_[3, 1], 1.06)}, 1.06),
+        ("voltage_violation_pct", {"bus_voltage_pu": (np.s_[:6, 1], 0.93)}, 100 / 12),
+        ("transformers_overloaded", {"transformer_loading_pct": (np.s_[3:5, 1], 101.0)}, 1),
+        ("lines_overloaded", {"line_loading_pct": (np.s_[3, 0], 150.0)}, 1),
+        ("audit_breaches", {}, 0),
+        ("decision_latency_p50_ms", {"decision_latency_ms": (ALL, 4.0)}, 4.0),
+        ("decision_latency_p99_ms", {"decision_latency_ms": (ALL, np.arange(24.0))}, 22.77),
+        ("realtime_factor", {}, 4800.0),
+        (
+            "coupling_overhead",
+            {"battery_wall_s": (ALL, 0.03), "traffic_wall_s": (ALL, 0.02)},
+            1.25,
+        ),
+        ("coupling_overhead", {}, None),
+    ],
+)
+def test_figure(key: str, changes: dict[str, Any], expected: float | None) -> None:
+    found = figure(key, **changes)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_every_figure_has_unit_and_meaning_and_wall_times_are_volatile() -> None:
+    figures = kpis.compute(tiny_run())
+    for key, entry in figures.items():
+        assert entry.unit, key
+        assert entry.meaning, key
+    volatile = {key for key, entry in figures.items() if entry.volatile}
+    assert volatile == {
+        "decision_latency_p50_ms",
+        "decision_latency_p99_ms",
+        "realtime_factor",
+        "coupling_overhead",
+    }
+    assert not volatile & set(kpis.steady(figures))
