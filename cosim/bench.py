@@ -33,6 +33,8 @@ def measure(what: Sequence[str], console: Console, json_file: Path | None = None
             near = difflib.get_close_matches(name, PARTS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UserError(f"bench {name}: must be one of {', '.join(PARTS)}.{hint}")
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise UserError(f"{json_file} cannot be written: there is no folder for it")
     table = Table(title="Speed on this machine", title_justify="left", box=None, pad_edge=False)
     table.add_column("part")
     table.add_column("measured")
@@ -67,7 +69,8 @@ def coupling(repeats: int = 3) -> list[Measurement]:
     from cosim import loading
     from cosim.run import run
 
-    scenario = loading.load(settings=["duration=2h"])
+    # The morning peak: at night hardly anybody drives.
+    scenario = loading.load(settings=["start=2022-09-14 07:00", "duration=2h"])
     factors: list[float] = []
     overheads: list[float] = []
     for _ in range(repeats):

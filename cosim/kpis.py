@@ -114,15 +114,15 @@ def _charged(run: RunData) -> float:
     return run.total("vehicle_power_kw") * TICK_S / 3600
 
 
-@_figure("fleet_efficiency_mi_per_kwh", "mi/kWh", "distance over traction energy")
+@_figure("fleet_efficiency_mi_per_kwh", "mi/kWh", "distance over the energy that driving takes")
 def _efficiency(run: RunData) -> float | None:
-    return _ratio(_distance(run), _driven(run))
+    return _ratio(_distance(run), run.total("vehicle_traction_kwh"))
 
 
 @_figure(
     "fleet_efficiency_wall_mi_per_kwh",
     "mi/kWh",
-    "distance over the energy at the plug that driving costs: traction energy over the share of "
+    "distance over the energy at the plug that driving takes: traction energy over the share of "
     "plug energy that reached the pack's terminals",
 )
 def _wall_efficiency(run: RunData) -> float | None:
@@ -174,6 +174,11 @@ def _service(run: RunData) -> float | None:
     return None if share is None else 100 * share
 
 
+@_figure("vehicles_ran_empty", "1", "vehicles whose battery could not give what driving took")
+def _empty(run: RunData) -> float:
+    return float((run.array("traction_shortfall_kwh") > 0).any(axis=0).sum())
+
+
 @_figure("feeder_peak_kw", "kW", "highest active power at the feeder's head")
 def _peak(run: RunData) -> float:
     return float(run.array("feeder_power_kw").max())
@@ -204,7 +209,11 @@ def _outside(run: RunData) -> float:
     return 100 * float(((voltage < VOLTAGE_LOW_PU) | (voltage > VOLTAGE_HIGH_PU)).mean())
 
 
-@_figure("transformers_overloaded", "1", "transformers above their rating in any tick")
+@_figure(
+    "transformers_overloaded",
+    "1",
+    "transformers above their rating in any tick, the feeder's regulators among them",
+)
 def _overloaded(run: RunData) -> float:
     return float((run.array("transformer_loading_pct") > 100).any(axis=0).sum())
 

@@ -17,8 +17,9 @@ CONSUMPTION_MARGIN = 1.15
 class NearestVehicle(Agent):
     """Dispatcher: each open request, oldest first, gets the nearest vehicle that can make it.
 
-    A vehicle can make a trip if it would end with at least the reserve, by its EPA combined
-    consumption with a margin, over the deadhead and the trip.
+    A vehicle can make a trip if it reaches the pick-up by the deadline on an empty road, and if
+    it would end with at least the reserve, by its EPA combined consumption with a margin, over
+    the deadhead and the trip.
     """
 
     name: ClassVar[str] = "fleet_dispatcher"
@@ -27,7 +28,7 @@ class NearestVehicle(Agent):
         self._roads = assets.roads
         self._battery_kwh = assets.vehicles.per_vehicle("battery_kwh")
         self._kwh_per_km = kwh_per_km(assets)
-        self._reserve_soc = rules.reserve_soc
+        self._rules = rules
 
     def due(self, seen: Observation) -> Ints:
         """Return the open requests."""
@@ -35,21 +36,26 @@ class NearestVehicle(Agent):
 
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
         """Assign vehicles to requests, by deadline."""
-        free = np.flatnonzero(seen.idle & ~plan.taken)
+        # A vehicle with a low battery waits for the charging scheduler.
+        fit = seen.vehicle_soc >= self._rules.plug_in_below_soc
+        free = np.flatnonzero(seen.idle & fit & ~plan.taken)
         if not free.size:
             return
         order = due[np.argsort(seen.request_deadline_s[due], kind="stable")]
         origin, destination = seen.request_origin_edge, seen.request_destination_edge
         deadhead_km = self._roads.distance_km(seen.vehicle_edge[free], origin[order])
         spare_kwh = (
-            (seen.vehicle_soc[free] - self._reserve_soc)
+            (seen.vehicle_soc[free] - self._rules.reserve_soc)
             * self._battery_kwh[free]
             * seen.vehicle_soh[free]
         )
+        pick_up_s = seen.time_s + self._roads.travel_time_s(seen.vehicle_edge[free], origin[order])
+        in_time = pick_up_s <= seen.request_deadline_s[order]
         trip_km = np.diagonal(self._roads.distance_km(origin[order], destination[order]))
         for column, request in enumerate(order):
             need_kwh = (deadhead_km[:, column] + trip_km[column]) * self._kwh_per_km[free]
-            cost_km = np.where(need_kwh <= spare_kwh, deadhead_km[:, column], np.inf)
+            able = (need_kwh <= spare_kwh) & in_time[:, column]
+            cost_km = np.where(able, deadhead_km[:, column], np.inf)
             best = int(np.argmin(cost_km))
             if np.isfinite(cost_km[best]):
                 plan.request_vehicle[request] = free[best]
@@ -93,7 +99,7 @@ class ChargeWhenLow(Agent):
             open_cost = np.where(free_ports > 0, cost[row], np.inf)
             station = int(np.argmin(open_cost))
             if not np.isfinite(open_cost[station]):
-                break
+                continue
             free_ports[station] -= 1
             plan.vehicle_goto_station[vehicle] = station
 

@@ -194,7 +194,7 @@ class FiveBus:
     def _set(self, load_mw: Floats, offer_scale: float) -> None:
         engine, total = self._engine, float(load_mw.sum())
         engine.changeRowBounds(0, total, total)
-        withdrawn = self._factors[self._limited] @ load_mw
+        withdrawn = _times(self._factors[self._limited], load_mw)
         for row, line in enumerate(self._limited):
             limit = float(self.data.line_limit_mw[line])
             engine.changeRowBounds(row + 1, withdrawn[row] - limit, withdrawn[row] + limit)
@@ -211,8 +211,8 @@ class FiveBus:
     ) -> None:
         """Check the conditions of Karush, Kuhn and Tucker, which prove the optimum."""
         upper = np.concatenate([self._block_mw, load_mw])
-        gradient = self._offers(offer_scale) - self._rows.T @ duals
-        flow = self._rows[1:] @ power - self._factors[self._limited] @ load_mw
+        gradient = self._offers(offer_scale) - _times(self._rows.T, duals)
+        flow = _times(self._rows[1:], power) - _times(self._factors[self._limited], load_mw)
         limit = self.data.line_limit_mw[self._limited]
         slack = np.where(duals[1:] < 0, limit - flow, limit + flow)
         # At a bound the gradient may push outwards only; between its bounds it must vanish.
@@ -244,17 +244,22 @@ class FiveBus:
         shed_mw = power[self._blocks :].clip(0, load_mw)
         injected = np.bincount(self.data.generator_bus, weights=generator_mw, minlength=self._buses)
         served_mw = load_mw - shed_mw
-        lmp = offer_scale * (duals[0] + duals[1:] @ self._factors[self._limited])
+        lmp = offer_scale * (duals[0] + _times(self._factors[self._limited].T, duals[1:]))
         shadow = np.zeros(len(self.data.line_ids))
         shadow[self._limited] = offer_scale * np.abs(duals[1:])
         return Clearing(
             lmp_usd_per_mwh=lmp,
             generator_mw=generator_mw,
-            line_flow_mw=self._factors @ (injected - served_mw),
+            line_flow_mw=_times(self._factors, injected - served_mw),
             line_shadow_usd_per_mwh=shadow,
             load_shed_mw=shed_mw,
-            congestion_rent_usd=float(lmp @ (served_mw - injected)) * HOURS,
+            congestion_rent_usd=float((lmp * (served_mw - injected)).sum()) * HOURS,
             cost_usd_per_h=float(
                 offer_scale * (self._block_offer @ block_mw) + self._value * shed_mw.sum()
             ),
         )
+
+
+def _times(matrix: Floats, vector: Floats) -> Floats:
+    """Matrix times vector; BLAS would round it differently on another type of processor."""
+    return (matrix * vector).sum(axis=1)

@@ -5,3 +5,8 @@ written out as array code (``tape``) and cached (``kernel``); ``cells`` steps it
 ``packs`` makes vehicles of them. Only ``export`` and ``method`` import the engine, and only when
 the cache is cold.
 """
+
+import os
+
+# Before anything imports PyBaMM: it would report home, and ask whether it may.
+os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")

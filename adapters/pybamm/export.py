@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
-
-os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
 
 import casadi as ca
 import numpy as np

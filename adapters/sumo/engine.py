@@ -75,7 +75,7 @@ class Sumo:
         if self.api.isLoaded():
             raise TrafficError(
                 "this process already runs a SUMO simulation and libsumo holds only one; "
-                "close it first or run each in a process of its own (processes: separate)"
+                "close it first or run each in a process of its own"
             )
         self._folder = tempfile.TemporaryDirectory(prefix="voltstep-sumo-")
         self._ear = Ear()

@@ -198,7 +198,15 @@ class MesoTraffic:
         self._legs.take_off(vehicle, self._now.tick)
         state.edge[vehicle] = edge
         detail = f"set down at {self._roads.edge_ids[edge]}"
-        self._tell("tow", self._now.begin_s, vehicle, taken_from, detail)
+        self._tell(
+            "tow",
+            self._now.begin_s,
+            vehicle,
+            taken_from,
+            detail,
+            distance_km=float(state.leg_m[vehicle]) / 1000.0,
+            energy_kwh=float(state.leg_kwh[vehicle]),
+        )
 
     def _report_late(self, end: float) -> None:
         state = self.state
@@ -215,6 +223,9 @@ class MesoTraffic:
         speed_kmh = 3.6 * self._now.moved_m / np.maximum(self._now.moving_s, 1.0)
         per_km = self._energy.kwh_per_km(speed_kmh)
         for trip in self._now.trips:
+            if not trip.total_m:
+                # The vehicle stood there already.
+                continue
             energy_kwh = trip.before_kwh + float(per_km[trip.vehicle]) * trip.now_m / 1000.0
             self._tell(
                 "trip",

@@ -45,15 +45,22 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
     Raises
     ------
     UserError
-        The zone is not known, the intervals leave the year that is there, or they cross the hour
-        that daylight saving skips.
+        The zone is not known, or the intervals leave the year that is there.
+
+    Notes
+    -----
+    A run's clock does not jump: the hour that daylight saving skips has the price of the hour
+    before it.
     """
     known = zones()
     if zone not in known:
         near = difflib.get_close_matches(zone, known, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UserError(f"price zone {zone!r} is not known: choose from {', '.join(known)}.{hint}")
-    end = start + ticks * TICK
+    try:
+        end = start + ticks * TICK
+    except OverflowError:
+        end = datetime.max
     if start < _FIRST or end > _END:
         raise UserError(
             f"no prices from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
@@ -61,20 +68,12 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
         )
     minutes = (start - _FIRST) / timedelta(minutes=1) + 5 * np.arange(ticks)
     hours = (minutes // 60).astype(np.int64)
-    price = _table()[zone][hours]
-    missing = np.flatnonzero(np.isnan(price))
-    if len(missing):
-        skipped = _FIRST + timedelta(hours=int(hours[missing[0]]))
-        raise UserError(
-            f"no price for the hour from {skipped:%Y-%m-%d %H:%M}: daylight saving time skips it; "
-            "choose a start after it or an end before it"
-        )
-    return price
+    return _table()[zone][hours]
 
 
 @cache
 def _table() -> dict[str, NDArray[np.float64]]:
-    """Price by zone for every hour of the year, NaN where the file has none."""
+    """Price by zone for every hour of the year."""
     with gzip.open(_FILE, "rt", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     hours = int((_END - _FIRST) / timedelta(hours=1))
@@ -88,6 +87,8 @@ def _table() -> dict[str, NDArray[np.float64]]:
             continue
         price = np.full(hours, np.nan)
         price[at] = [float(row[zone]) for row in rows]
+        (skipped,) = np.flatnonzero(np.isnan(price))
+        price[skipped] = price[skipped - 1]
         price.flags.writeable = False
         table[zone] = price
     return table

@@ -28,7 +28,8 @@ def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> 
     Notes
     -----
     The key is a digest of inputs, options and SUMO's version. The net is built in a folder of its
-    own and moved into place, so two processes that build at once both end with a whole file.
+    own and moved into place, so two processes that build at once both end with a whole file. Its
+    digest is kept beside it: a net that was damaged or changed since is built anew.
 
     Raises
     ------
@@ -40,7 +41,8 @@ def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> 
         digest.update(f"\0{file}\0{text}".encode())
     digest.update("\0".join(options).encode())
     target = cache_dir() / "roads" / f"{name}-{digest.hexdigest()[:16]}.net.xml"
-    if target.is_file():
+    seal = target.with_suffix(".sha256")
+    if target.is_file() and seal.is_file() and seal.read_text() == _digest(target):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
@@ -48,7 +50,13 @@ def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> 
         for file, text in inputs.items():
             (work / file).write_text(text, encoding="utf-8")
         run_program("netconvert", [*options, "--output-file", "out.net.xml"], work)
+        (work / "seal").write_text(_digest(work / "out.net.xml"))
         os.replace(work / "out.net.xml", target)
+        os.replace(work / "seal", seal)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

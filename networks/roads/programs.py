@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import sumo
-
 from cosim.errors import TrafficError
 
 TIMEOUT_S = 600
@@ -28,12 +26,22 @@ def sumo_version() -> str:
 def binary(name: str) -> Path:
     """Return the path of a SUMO program; TrafficError if it is not installed."""
     suffix = ".exe" if os.name == "nt" else ""
-    file = Path(str(sumo.SUMO_HOME)) / "bin" / f"{name}{suffix}"
+    file = Path(_home()) / "bin" / f"{name}{suffix}"
     if not file.is_file():
         raise TrafficError(
             f"{name} is not installed; run: pip install eclipse-sumo", where=str(file)
         )
     return file
+
+
+@cache
+def _home() -> str:
+    try:
+        return str(importlib.import_module("sumo").SUMO_HOME)
+    except ImportError as error:
+        raise TrafficError(
+            f"SUMO is not installed; run: pip install eclipse-sumo ({error})"
+        ) from error
 
 
 @cache
@@ -56,7 +64,7 @@ def run_program(name: str, options: Sequence[str], folder: Path) -> None:
         done = subprocess.run(  # noqa: S603
             [str(binary(name)), *options],
             cwd=folder,
-            env=os.environ | {"SUMO_HOME": str(sumo.SUMO_HOME)},
+            env=os.environ | {"SUMO_HOME": _home()},
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

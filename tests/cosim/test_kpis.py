@@ -41,6 +41,7 @@ def figure(key: str, **changes: Any) -> float | None:
 ALL = np.s_[:]
 DRIVEN = {
     "vehicle_distance_km": (np.s_[3, 0], 16.09344),
+    "vehicle_traction_kwh": (np.s_[3, 0], 2.0),
     "battery_traction_kwh": (np.s_[3, 0], 2.0),
 }
 CHARGED = {
@@ -88,6 +89,7 @@ CHARGED = {
             95.0,
         ),
         ("service_level_pct", {}, None),
+        ("vehicles_ran_empty", {"traction_shortfall_kwh": (np.s_[3:5, 1], 0.1)}, 1),
         ("feeder_peak_kw", {"feeder_power_kw": (7, 4200.0)}, 4200.0),
         ("fleet_peak_kw", {"vehicle_power_kw": (np.s_[7, :], [7.0, 50.0, -7.0])}, 50.0),
         ("voltage_min_pu", {"bus_voltage_pu": (np.s_[3, 1], 0.93)}, 0.93),

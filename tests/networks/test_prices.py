@@ -45,12 +45,19 @@ def test_the_result_is_the_callers_own() -> None:
         ("LZ_AENN", datetime(2022, 7, 1), 1, "Did you mean LZ_AEN"),
         ("LZ_AEN", datetime(2021, 12, 31, 23, 55), 2, "there are prices from 2022-01-01 00:00"),
         ("LZ_AEN", datetime(2022, 12, 31), 289, "to 2023-01-01 00:00"),
-        ("LZ_AEN", datetime(2022, 3, 13), 288, "2022-03-13 02:00: daylight saving"),
+        ("LZ_AEN", datetime(9999, 12, 31), 288, "there are prices from 2022-01-01 00:00"),
     ],
 )
 def test_what_is_not_there_is_named(zone: str, start: datetime, ticks: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         prices.day_ahead_usd_per_mwh(zone, start, ticks)
+
+
+def test_the_hour_that_daylight_saving_skips_has_the_price_before_it() -> None:
+    price = prices.day_ahead_usd_per_mwh("LZ_AEN", datetime(2022, 3, 13), 288)
+    assert np.isfinite(price).all()
+    assert (price[24:36] == price[12:24]).all()
+    assert (price[36:48] != price[12:24]).all()
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the full ERCOT extract is not beside the tree")

@@ -150,7 +150,19 @@ def test_two_processes_may_build_at_once(tmp_path: Path) -> None:
     said = [run.communicate(timeout=60)[0] for run in runs]
     assert said[0] == said[1]
     assert said[0].startswith("siouxfalls-")
-    assert [f.suffix for f in (tmp_path / "roads").iterdir()] == [".xml"], "nothing is left over"
+    left = sorted(f.suffix for f in (tmp_path / "roads").iterdir())
+    assert left == [".sha256", ".xml"], "nothing is left over"
+
+
+def test_a_damaged_net_is_built_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path))
+    net = roads.load("siouxfalls")
+    whole = net.net_file.read_bytes()
+    for damage in (b"", whole[: len(whole) // 2], whole.replace(b'speed="16.67"', b'speed="5.00"')):
+        assert damage != whole
+        net.net_file.write_bytes(damage)
+        again = roads.load("siouxfalls")
+        np.testing.assert_array_equal(again.speed_mps, net.speed_mps)
 
 
 def test_the_cache_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from cosim.team import Observation, Plan, RequestStatus, Status
 SCENARIO = Scenario.model_validate({"fleet": {"vehicles": 40, "stations": {"count": 20}}})
 ASSETS = Assets.of(SCENARIO)
 TEAM = rule_based.team(SCENARIO, ASSETS)
-RESERVE = SCENARIO.rules.reserve_soc
 
 
 def decide(seen: Observation) -> Plan:
@@ -38,6 +37,7 @@ def one_request(**changes: object) -> Observation:
         "vehicle_status": np.zeros(40, dtype=np.int8),
         "vehicle_driving": np.zeros(40, dtype=bool),
         "vehicle_soc": np.full(40, 0.9),
+        "request_deadline_s": np.full(1, 1e5),
     }
     return replace(seen, **{**still, **changes})
 
@@ -53,11 +53,45 @@ def test_a_vehicle_that_cannot_make_the_trip_is_passed_over() -> None:
     seen = one_request()
     nearest = decide(seen).request_vehicle[0]
     soc = seen.vehicle_soc.copy()
-    soc[nearest] = RESERVE + 1e-4
+    soc[nearest] = SCENARIO.rules.plug_in_below_soc - 1e-4
     other = decide(replace(seen, vehicle_soc=soc)).request_vehicle[0]
     assert other not in (-1, nearest)
-    empty = decide(replace(seen, vehicle_soc=np.full(40, RESERVE)))
-    assert empty.request_vehicle[0] == -1
+
+
+def test_no_trip_is_begun_that_would_end_below_the_reserve() -> None:
+    seen = one_request()
+    vehicle = decide(seen).request_vehicle[0]
+    places = (seen.request_origin_edge, seen.request_destination_edge)
+    km = ASSETS.roads.distance_km(seen.vehicle_edge, places[0])[vehicle, 0]
+    km += ASSETS.roads.distance_km(*places)[0, 0]
+    spec = ASSETS.vehicles.specs[ASSETS.vehicles.body_type[vehicle]]
+    need_kwh = 1.15 * spec.epa_kwh_per_100km / 100 * km
+    energy_kwh = spec.battery_kwh * seen.vehicle_soh[vehicle]
+    for margin, expected in ((1e-6, vehicle), (-1e-6, -1)):
+        rules = SCENARIO.rules.model_copy(
+            update={"plug_in_below_soc": 0.0, "reserve_soc": 0.9 - need_kwh / energy_kwh - margin}
+        )
+        only = np.zeros(40)
+        only[vehicle] = 0.9
+        scenario = SCENARIO.model_copy(update={"rules": rules})
+        plan = empty_plan(seen)
+        rule_based.team(scenario, ASSETS).decide(replace(seen, vehicle_soc=only), plan)
+        assert plan.request_vehicle[0] == expected
+
+
+def test_a_request_that_nobody_reaches_in_time_is_left_to_others() -> None:
+    seen = one_request()
+    late = replace(seen, request_deadline_s=np.full(1, seen.time_s - 1.0))
+    assert decide(late).request_vehicle[0] == -1
+
+
+def test_a_vehicle_that_reaches_no_port_does_not_hold_up_the_rest() -> None:
+    seen = some()
+    soc = np.where(seen.idle, 0.2, 0.9)
+    free = np.zeros(20, dtype=np.int32)
+    free[4] = 2
+    plan = decide(replace(seen, vehicle_soc=soc, station_free_ports=free))
+    assert (plan.vehicle_goto_station == 4).sum() == 2
 
 
 def test_low_vehicles_go_to_the_nearest_free_port_every_15_minutes() -> None:

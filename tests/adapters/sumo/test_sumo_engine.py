@@ -22,7 +22,7 @@ SPECS = list(vehicles.load().values())
 
 def test_second_simulation_is_refused(siouxfalls: RoadNetwork) -> None:
     with Sumo(siouxfalls.net_file, SPECS, seed=1) as first:
-        with pytest.raises(TrafficError, match="processes: separate"):
+        with pytest.raises(TrafficError, match="a process of its own"):
             Sumo(siouxfalls.net_file, SPECS, seed=1)
         assert first.time_s == 0, "the first one goes on"
     with Sumo(siouxfalls.net_file, SPECS, seed=1) as third:

@@ -64,7 +64,7 @@ def test_every_signal_of_the_role_is_produced(scenario: Scenario) -> None:
         last = face.get_data({"all": names})["all"]
         assert last["legs_completed"].tolist() == [2] * VEHICLES
         assert set(last["vehicle_edge"].tolist()) == {int(zones[7])}
-        with pytest.raises(TrafficError, match="processes: separate"):
+        with pytest.raises(TrafficError, match="a process of its own"):
             Traffic().prepare(scenario, assets)
     finally:
         face.finalize()
