@@ -17,6 +17,8 @@ from cosim.team import Flags, Floats, Ints, RequestStatus, Status
 
 FULL_SOC_MARGIN = 0.005
 """A session ends this close to its target: the last kilowatt-minutes would take a whole tick."""
+SHORTFALL_KWH = 1e-6
+"""A vehicle that lacks more than this for its driving has run empty; less is rounding."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ class Operations:
     def __init__(self, scenario: Scenario, assets: Assets) -> None:
         count = len(assets.vehicles.ids)
         self.requests = Requests.of(scenario, assets)
-        self.chargers = Chargers(assets)
+        self.chargers = Chargers(assets, scenario.rules.reserve_soc)
         self._roads = assets.roads
         self._towing_s = scenario.fleet.towing
+        self._last_tick = scenario.ticks - 1
         self.status: NDArray[np.int8] = np.full(count, Status.IDLE, dtype=np.int8)
         self.station: Ints = np.full(count, -1, dtype=np.int32)
         """Station that the vehicle drives to, waits at or holds a port of."""
@@ -76,6 +79,8 @@ class Operations:
         self._send_to_stations(orders, itinerary, now_s)
         self._expire(now_s)
         self._plug_in(now_s)
+        if tick == self._last_tick:  # its own power is not known before the run is over
+            self._report_open_sessions(back, now_s)
         self.requests.open_until(now_s + TICK_S)
         return {
             "itinerary_edge": itinerary,
@@ -129,10 +134,23 @@ class Operations:
         plugged = self.status == Status.PLUGGED
         self._session_kwh[plugged] += back.vehicle_power_kw[plugged] * TICK_S / 3600
         full = back.vehicle_soc >= orders.vehicle_target_soc - FULL_SOC_MARGIN
-        for vehicle in np.flatnonzero(plugged & full):
-            self._unplug(int(vehicle), float(back.vehicle_soc[vehicle]), now_s)
+        # A full battery that is to feed back has work left at its port.
+        giving = (orders.vehicle_charge_kw < 0) & (self.chargers.limits(self._holds).floor_kw < 0)
+        for vehicle in np.flatnonzero(plugged & full & ~giving):
+            self._unplug(int(vehicle), back, now_s)
 
-    def _unplug(self, vehicle: int, soc: float, now_s: float) -> None:
+    def _unplug(self, vehicle: int, back: Feedback, now_s: float) -> None:
+        self._note_session(vehicle, back, now_s)
+        self.status[vehicle] = Status.IDLE
+        self.station[vehicle] = -1
+
+    def _report_open_sessions(self, back: Feedback, now_s: float) -> None:
+        known = (self.status == Status.PLUGGED) & (self._since_s < now_s)
+        detail = "under way at the end; the last tick is not in it"
+        for vehicle in np.flatnonzero(known):
+            self._note_session(int(vehicle), back, now_s, detail)
+
+    def _note_session(self, vehicle: int, back: Feedback, now_s: float, detail: str = "") -> None:
         self._note(
             "charging_session",
             now_s,
@@ -140,16 +158,15 @@ class Operations:
             station=int(self.station[vehicle]),
             start_s=float(self._since_s[vehicle]),
             energy_kwh=float(self._session_kwh[vehicle]),
-            value=soc,
+            value=float(back.vehicle_soc[vehicle]),
+            detail=detail,
         )
-        self.status[vehicle] = Status.IDLE
-        self.station[vehicle] = -1
 
     def _tow_empty(self, back: Feedback, now_s: float) -> Ints:
         """Take vehicles that ran empty off the road, to the nearest station."""
         tow_edge = np.full(len(self.status), -1, dtype=np.int32)
         moving = (self.status == Status.SERVING) | (self.status == Status.TO_STATION)
-        for vehicle in np.flatnonzero((back.traction_shortfall_kwh > 0) & moving):
+        for vehicle in np.flatnonzero((back.traction_shortfall_kwh > SHORTFALL_KWH) & moving):
             request = int(self._request[vehicle])
             if request >= 0:
                 self._end_request(request, served=False, time_s=now_s)
@@ -187,11 +204,12 @@ class Operations:
             if requests.status[request] != RequestStatus.OPEN:
                 reason = "the request is not open"
             elif self.status[vehicle] == Status.PLUGGED:
-                self._unplug(vehicle, float(back.vehicle_soc[vehicle]), now_s)
+                self._unplug(vehicle, back, now_s)
             elif self.status[vehicle] != Status.IDLE:
                 reason = f"the vehicle is {Status(self.status[vehicle]).name.lower()}"
             if reason:
-                self._refuse(now_s, reason, vehicle=vehicle, request=int(request))
+                where = {"vehicle": vehicle, "request": int(request)}
+                self._note("decision_refused", now_s, detail=reason, **where)
                 continue
             requests.status[request] = RequestStatus.ASSIGNED
             requests.vehicle[request] = vehicle
@@ -207,14 +225,12 @@ class Operations:
         ready = ordered & (self.status == Status.IDLE)
         for vehicle in np.flatnonzero(ordered & ~ready):
             reason = f"the vehicle is {Status(self.status[vehicle]).name.lower()}"
-            station = int(orders.vehicle_goto_station[vehicle])
-            self._refuse(now_s, reason, vehicle=int(vehicle), station=station)
+            station = orders.vehicle_goto_station[vehicle]
+            where = {"vehicle": int(vehicle), "station": int(station)}
+            self._note("decision_refused", now_s, detail=reason, **where)
         self.station[ready] = orders.vehicle_goto_station[ready]
         self.status[ready] = Status.TO_STATION
         itinerary[ready, 0] = self.chargers.edge[self.station[ready]]
-
-    def _refuse(self, now_s: float, reason: str, **where: int) -> None:
-        self._note("decision_refused", now_s, detail=reason, **where)
 
     # --- what follows
 
