@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run between two ticks."""
+"""Ctrl-C, SIGTERM and a closed terminal end a run between two ticks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any, Self
 
 from cosim.errors import StoppedRunError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP, which a closed terminal sends elsewhere.
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class StopSignals:

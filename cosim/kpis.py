@@ -141,7 +141,8 @@ def _cost(run: RunData) -> float:
 def _v2g(run: RunData) -> float:
     cost = run.array("vehicle_cost_usd")
     fed = run.array("vehicle_billed_kwh") < 0
-    return -float(cost[fed].sum()) / run.vehicles / run.days * DAYS_PER_MONTH
+    # Adding 0 turns a negative zero into zero.
+    return -float(cost[fed].sum()) / run.vehicles / run.days * DAYS_PER_MONTH + 0.0
 
 
 @_figure(
@@ -160,7 +161,8 @@ def _degradation(run: RunData) -> float | None:
 
 @_figure("fleet_utilization_pct", "%", "share of vehicle time spent on requests, deadhead included")
 def _utilization(run: RunData) -> float:
-    return 100 * float((run.array("vehicle_status") == Status.SERVING).mean())
+    serving = run.array("vehicle_status") == Status.SERVING
+    return 100 * float(run.array("vehicle_busy_s")[serving].sum()) / (serving.size * TICK_S)
 
 
 @_figure(

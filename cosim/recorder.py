@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
@@ -132,7 +133,11 @@ class Recorder:
         arrays = dict(group.arrays())
 
         def append(name: str) -> None:
-            arrays[name].append(block[name].astype(arrays[name].dtype, copy=False))
+            array, values = arrays[name], block[name]
+            if array.shape[0] != self._written:
+                # A write that failed half-way left some arrays longer than others.
+                array.resize((self._written, *array.shape[1:]))
+            array.append(values.astype(array.dtype, copy=False))
 
         with ThreadPoolExecutor(4) as pool:
             # Gathered in a list, so that a failure of any of them is raised here.
@@ -160,21 +165,30 @@ def attributes(signal: Signal) -> dict[str, Any]:
     return found
 
 
-def digest(store: Path, events: EventLog, figures: Mapping[str, Any]) -> str:
+def digest(folder: Path, figures: Mapping[str, Any]) -> str:
     """Return the SHA-256 over every array, event and key figure that is not a wall time.
 
-    Arrays go in by name, type, shape and bytes, so any difference in a bit shows.
+    Parameters
+    ----------
+    folder
+        A run folder; arrays and events are read back from it, so that the digest is of what is
+        stored. Arrays go in by name, type, shape and bytes: any difference in a bit shows.
+    figures
+        Key figures that do not rest on wall time.
     """
     total = hashlib.sha256()
-    with xr.open_zarr(store, chunks=None) as dataset:
+    with xr.open_zarr(folder / "timeseries.zarr", chunks=None) as dataset:
         for name in sorted(str(key) for key in dataset.variables):
             if dataset[name].attrs.get("volatile"):
                 continue
             values: NDArray[Any] = dataset[name].to_numpy()
+            if values.dtype.hasobject:
+                raise TypeError(f"{name} holds Python objects, which have no bytes of their own")
             total.update(f"{name} {values.dtype.str} {values.shape}".encode())
             total.update(np.ascontiguousarray(values).tobytes())
-    for row in events.rows:
-        total.update(repr(sorted(row.items())).encode())
+    events = pq.read_table(folder / "events.parquet")
+    for name in events.column_names:
+        total.update(repr((name, events[name].to_pylist())).encode())
     total.update(repr(sorted(figures.items())).encode())
     return total.hexdigest()
 

@@ -99,11 +99,12 @@ class _Life:
         self.stop = StopSignals(scenario.ticks)
         self.manifest = manifest.new(scenario)
         self.began = perf_counter()
-        self.log = logging.getLogger(f"cosim.run.{id(self)}")
-        self.log.setLevel(logging.INFO)
-        self.log.propagate = False
+        # A logger of its own, not one of the process: two runs must not share a file.
+        self.log = logging.Logger("cosim.run", logging.INFO)
         self.log_file = logging.FileHandler(folder / "logs" / "run.log", encoding="utf-8")
         self.log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        # A log that cannot be written is no reason to end a run, nor to print tracebacks.
+        self.log_file.handleError = lambda record: None
         self.log.addHandler(self.log_file)
         self.recorder: Recorder | None = None
         self.audit: Audit | None = None
@@ -138,6 +139,10 @@ class _Life:
             broken = RunError(f"a simulator broke: {reason}. The traceback stands in {log}")
             broken.add_note(self._kept())
             raise broken from error
+        except BaseException as error:
+            # What is not an error of ours ends the process: an exit, a pipe that closed.
+            self._keep("interrupted", f"{type(error).__name__}: {error}")
+            raise
         finally:
             self.log.removeHandler(self.log_file)
             self.log_file.close()
@@ -160,10 +165,10 @@ class _Life:
         self.recorder = Recorder(self.folder, self.scenario.start_time, ids, facts)
         events = self.recorder.events
         self.audit = Audit(
+            self.scenario,
             Assets.of(self.scenario),
             ids,
             facts,
-            on_breach=self.scenario.run.audit,
             note=lambda tick, event: events.add(tick, "monitor", [event]),
         )
         return self.audit, self.recorder, self.progress, self.stop
@@ -186,7 +191,7 @@ class _Life:
             for key, f in figures.items()
         }
         manifest.write_json(self.folder / "kpis.json", content)
-        found = digest(recorder.store, recorder.events, kpis.steady(figures))
+        found = digest(self.folder, kpis.steady(figures))
         self.manifest["wall_s"] |= {
             "ticks": loop_wall_s,
             "engines": engines,
@@ -199,12 +204,18 @@ class _Life:
 
     def _keep(self, status: str, reason: str) -> None:
         """Write what was recorded, and a manifest that says that the run is not whole."""
-        self.manifest["error"] = reason
         try:
             if self.recorder is not None:
                 self.recorder.flush()
-        finally:
+        except Exception as error:
+            self.log.exception("not all could be kept")
+            reason += f"; not all could be kept: {type(error).__name__}: {error}"
+        self.manifest["error"] = reason
+        try:
             self._save(status)
+        except OSError:
+            # The disk is full, say: the first error tells more than this one.
+            self.log.exception("the manifest could not be written")
 
     def _kept(self) -> str:
         return f"{self.last_tick + 1} ticks were recorded in {self.folder}"

@@ -98,9 +98,9 @@ itinerary_start_s          | s             | vehicle     | f8 | 0..300          
 tow_edge                   | index:edge    | vehicle     | i4 | -               | fleet   | traffic             | start | unrecorded | the vehicle is taken off the road and set down at this edge
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
 vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | grid market agents  | start | -          | station whose port the vehicle holds through the tick
-plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, site and vehicle
+plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
-plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the least of port, vehicle and its site share
+plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the lesser of port and vehicle
 plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | -                   | start | -          | most the vehicle may feed back at its port, negative; 0 without V2G
 request_status             | 1             | request     | i1 | 0..6            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed
 request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
@@ -115,6 +115,7 @@ requests_missed            | 1             | -           | f8 | 0..             
 vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
 vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick
 vehicle_driving_s          | s             | vehicle     | f8 | 0..300          | traffic | -                   | sum   | -          | time on the road in the tick
+vehicle_busy_s             | s             | vehicle     | f8 | 0..300          | traffic | -                   | sum   | -          | time with an itinerary under way in the tick: driving, boarding, waiting to set out
 vehicle_edge               | index:edge    | vehicle     | i4 | -               | traffic | agents fleet+1      | end   | -          | where the vehicle is, or was last
 vehicle_driving            | 1             | vehicle     | ?  | -               | traffic | agents fleet+1      | end   | -          | an itinerary is under way
 legs_completed             | 1             | vehicle     | i4 | 0..3            | traffic | agents fleet+1      | end   | unrecorded | legs completed of the current or last itinerary
@@ -130,7 +131,7 @@ vehicle_temperature_c      | degC          | vehicle     | f8 | -60..120        
 pack_charge_ah             | Ah            | vehicle     | f8 | -100..100       | battery | -                   | sum   | -          | net charge into each cell of the pack
 cell_capacity_ah           | Ah            | vehicle     | f8 | 0..1000         | battery | -                   | end   | -          | charge between state of charge 0 and 1 of each cell of the pack
 pack_energy_kwh            | kWh           | vehicle     | f8 | -100..100       | battery | -                   | sum   | -          | net electrical energy into the pack's terminals
-pack_loss_kwh              | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | heat set free in the pack
+pack_loss_kwh              | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | energy put in and not stored at equilibrium: heat, and gradients that come back later
 vehicle_charge_limit_kw    | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can take through the whole next tick
 vehicle_discharge_limit_kw | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can give through the whole next tick
 # --- grid
@@ -149,6 +150,7 @@ bus_load_mw                | MW            | zone        | f8 | 0..             
 load_shed_mw               | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load that could not be served
 generator_mw               | MW            | generator   | f8 | -1e-06..        | market  | -                   | mean  | -          | dispatch of the generator
 market_line_flow_mw        | MW            | market_line | f8 | -               | market  | -                   | mean  | -          | flow on the transmission line, positive in its named direction
+market_line_shadow_usd_per_mwh | USD/MWh       | market_line | f8 | -               | market  | -                   | mean  | -          | what one more MW of the line's limit would save
 congestion_rent_usd        | USD           | -           | f8 | -               | market  | -                   | sum   | -          | load payments less generator revenue
 vehicle_billed_kwh         | kWh           | vehicle     | f8 | -100..100       | market  | -                   | sum   | -          | energy billed to the vehicle; negative if fed back
 vehicle_cost_usd           | USD           | vehicle     | f8 | -               | market  | agents              | sum   | -          | what the vehicle pays for its energy

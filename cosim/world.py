@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -114,10 +115,12 @@ class World:
     def _close(self) -> None:
         # After a failure mosaik leaves the other simulators' steps waiting for it.
         loop = self._world.loop
-        waiting = asyncio.all_tasks(loop)
-        for task in waiting:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+        while waiting := asyncio.all_tasks(loop):
+            for task in waiting:
+                task.cancel()
+            # A step that ended in an exit ends the loop once more; the others still wait then.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
         self._world.shutdown()
         asyncio.set_event_loop(None)
 

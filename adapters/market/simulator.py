@@ -83,6 +83,7 @@ class Market(Simulator):
             "load_shed_mw": cleared.load_shed_mw,
             "generator_mw": cleared.generator_mw,
             "market_line_flow_mw": cleared.line_flow_mw,
+            "market_line_shadow_usd_per_mwh": cleared.line_shadow_usd_per_mwh,
             "congestion_rent_usd": cleared.congestion_rent_usd,
             "vehicle_billed_kwh": bill.billed_kwh,
             "vehicle_cost_usd": bill.cost_usd,

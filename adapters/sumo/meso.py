@@ -158,7 +158,10 @@ class MesoTraffic:
         now = self._now = Work(tick, begin, np.zeros(count), np.zeros(count), np.zeros(count))
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
+        under_way = self.state.phase != IDLE
         refused = self._accept(itinerary_edge, itinerary_start_s)
+        set_out_s = np.where(under_way, 0.0, itinerary_start_s)
+        under_way |= (itinerary_edge[:, 0] >= 0) & ~refused
         self._legs.drive(now, begin + TICK_S)
         self._legs.read_odometers(now, begin + TICK_S, self._insertion_s)
         self._report_late(begin + TICK_S)
@@ -170,6 +173,7 @@ class MesoTraffic:
             vehicle_distance_km=now.moved_m / 1000.0,
             vehicle_traction_kwh=traction_kwh,
             vehicle_driving_s=now.moving_s,
+            vehicle_busy_s=np.where(under_way, self._ended_s(begin) - set_out_s, 0.0),
             vehicle_edge=state.edge.copy(),
             vehicle_driving=state.phase != IDLE,
             legs_completed=state.done.copy(),
@@ -177,6 +181,11 @@ class MesoTraffic:
             itinerary_refused=refused,
             events=now.events,
         )
+
+    def _ended_s(self, begin: float) -> Floats:
+        """Return when each itinerary ended after `begin`, the end of the tick if it has not [s]."""
+        last_s = self.state.arrival_s.max(axis=1) - begin
+        return np.where(self.state.phase == IDLE, last_s, float(TICK_S))
 
     def _accept(
         self, itinerary_edge: NDArray[np.integer], itinerary_start_s: Floats

@@ -22,6 +22,8 @@ class TrafficTick:
     """Net energy that driving took from the battery [kWh]."""
     vehicle_driving_s: Floats
     """Time on the road [s]."""
+    vehicle_busy_s: Floats
+    """Time with an itinerary under way: driving, boarding, waiting to set out [s]."""
     vehicle_edge: NDArray[np.int32]
     """Edge where the vehicle is, or was last."""
     vehicle_driving: NDArray[np.bool_]

@@ -82,7 +82,15 @@ CHARGED = {
             {"vehicle_soh": (np.s_[-1, :], [1 - 1e-6, 1 - 2e-6, 1 - 3e-6])},
             100 * 2e-6 / (23 / 288) * 365.25,
         ),
-        ("fleet_utilization_pct", {"vehicle_status": (np.s_[:6, 0], Status.SERVING)}, 100 / 12),
+        (
+            "fleet_utilization_pct",
+            {
+                "vehicle_status": (np.s_[:6, 0], Status.SERVING),
+                # On the way to a station it is busy, but not with a request.
+                "vehicle_busy_s": (np.s_[:8, 0], [300, 300, 300, 300, 300, 150, 300, 300]),
+            },
+            100 * 1650 / (24 * 3 * 300),
+        ),
         (
             "service_level_pct",
             {"requests_in_time": (ALL, 19.0), "requests_missed": (ALL, 1.0)},

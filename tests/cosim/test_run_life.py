@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
+import zarr
 
+from cosim import kpis
 from cosim.errors import (
     AuditError,
     IncompleteRunError,
@@ -21,11 +24,12 @@ from cosim.errors import (
     StoppedRunError,
     UserError,
 )
-from cosim.recorder import RECORDED
+from cosim.events import SCHEMA
+from cosim.recorder import RECORDED, Recorder, digest
 from cosim.run import Result, default_folder, run
 from cosim.scenario import Scenario
 from cosim.signals import Role
-from tests.fakes import TINY, Change, cast
+from tests.fakes import IDS, TINY, Change, cast, quiet_tick
 
 
 def go(folder: Path, change: Change | None = None, **fields: Any) -> Result:
@@ -105,6 +109,49 @@ def test_digest_is_of_the_results_alone(tmp_path: Path) -> None:
     assert go(tmp_path / "c", slow).output_digest == first
     assert go(tmp_path / "d", shift).output_digest != first
     assert go(tmp_path / "e", happening).output_digest != first
+
+
+def test_digest_is_of_what_is_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    result = go(folder, happening)
+    steady = kpis.steady(result.figures)
+    assert digest(folder, steady) == result.output_digest
+    assert digest(folder, steady | {"distance_mi": 1.0}) != result.output_digest
+    rows = pq.read_table(folder / "events.parquet").to_pylist()
+    rows[-1]["vehicle"] = 0 if rows[-1]["vehicle"] else 1
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "events.parquet")
+    assert digest(folder, steady) != result.output_digest
+
+
+def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cosim.recorder.Recorder._append", full)
+    with pytest.raises(RunError, match="No space left"):
+        go(tmp_path / "run")
+    found = manifest(tmp_path / "run")
+    assert found["status"] == "failed"
+    assert "not all could be kept" in found["error"]
+
+
+def test_an_exit_in_the_middle_leaves_no_running_manifest(tmp_path: Path) -> None:
+    # So ends a run whose output goes to a pipe that was closed.
+    with pytest.raises(SystemExit):
+        go(tmp_path / "run", failing(SystemExit(1)))
+    assert manifest(tmp_path / "run")["status"] == "interrupted"
+
+
+def test_a_write_that_failed_half_way_is_made_good(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, Scenario().start_time, IDS)
+    recorder.take(0, quiet_tick())
+    recorder.flush()
+    longer = zarr.open_array(recorder.store, path="vehicle_soc", mode="r+")
+    longer.append(np.zeros((1, 3)))
+    recorder.take(1, quiet_tick())
+    recorder.flush()
+    with xr.open_zarr(recorder.store, chunks=None) as data:
+        assert data["vehicle_soc"].to_numpy().tolist() == [[0.5] * 3] * 2
 
 
 def failing(error: BaseException) -> Change:

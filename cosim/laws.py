@@ -1,0 +1,217 @@
+"""The conservation laws that the audit checks, one function for each group.
+
+Each law compares figures that come from different simulators, or holds one simulator to the
+static tables. Tolerances are for rounding unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.assets import Assets
+from cosim.checking import ABSOLUTE, Breach, Checker
+from cosim.signals import TICK_S, Ids
+from cosim.simulator import Facts
+from cosim.team import Status
+
+Floats = NDArray[np.float64]
+Signals = Mapping[str, Any]
+
+HOURS = TICK_S / 3600
+"""Hours in a tick."""
+FEEDER_REL = 1e-4
+"""OpenDSS solves to a power mismatch of about 1e-4 of the feeder."""
+SOC_TICK, SOC_RUN = 5e-6, 2e-3
+"""State of charge against its own integral, over a tick and since the start: side reactions take
+up to 1e-6 of the charge a tick at 25 degC, and more when it is warmer."""
+BATTERY_LIMIT_REL = 0.01
+"""Delivered power may pass the sustained limit that the battery foresaw by this share."""
+STORED_REL, STORED_ABS = 0.40, 2e-3
+"""Energy stored against the change of state of charge times the pack's energy: the open-circuit
+voltage lies within this share of its mean over the whole range (2.5 to 4.2 V around 3.7 V)."""
+EMPTY_SOC = 0.02
+"""Below this a battery may fail to give what driving takes, whatever it foresaw."""
+MONEY_USD = 1e-6
+"""Bills hold to this."""
+
+
+@dataclass
+class Before:
+    """What the laws need of earlier ticks."""
+
+    soc: Floats
+    """State of charge at the end of the tick before, shape (vehicle,)."""
+    integral: Floats
+    """State of charge at the start plus all charge since, over the present capacity."""
+    charge_limit_kw: Floats | None = None
+    """Sustained limits that the battery foresaw at the end of the tick before."""
+    discharge_limit_kw: Floats | None = None
+    feeder_kw: float | None = None
+    """Power at the feeder's head in the tick before."""
+    feeder_bus_mw: float | None = None
+    """Load at the feeders' market bus in the tick before."""
+
+
+class Plates:
+    """Name plates: what the static tables allow, independent of what any simulator says."""
+
+    def __init__(self, assets: Assets, ids: Ids, facts: Facts, feeder_multiplier: float) -> None:
+        stations, vehicles = assets.stations, assets.vehicles
+        self.ports = stations.ports
+        self.rating_kw = stations.rating_kw
+        self.port_kw = stations.per_station("port_kw")
+        self.bidirectional = stations.per_station("bidirectional") > 0
+        self.direct = (stations.per_station("three_phase") > 0) | self.bidirectional
+        self.ac_kw = vehicles.per_vehicle("ac_charge_kw")
+        self.dc_kw = vehicles.per_vehicle("dc_charge_kw")
+        self.v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
+        self.ac_efficiency = vehicles.per_vehicle("ac_charge_efficiency")
+        self.dc_efficiency = vehicles.per_vehicle("dc_charge_efficiency")
+        self.battery_kwh = vehicles.per_vehicle("battery_kwh")
+        self.feeder_zone = ids["zone"].index("D")
+        self.feeder_multiplier = feeder_multiplier
+        transformer = {name: i for i, name in enumerate(ids["transformer"])}
+        self.transformer = np.array([transformer[n] for n in facts["station_transformer"][1]])
+        zone = {name: i for i, name in enumerate(ids["zone"])}
+        self.generator_zone = np.array([zone[n] for n in facts["generator_zone"][1]])
+
+    def efficiency(self, at: NDArray[np.int32]) -> Floats:
+        """DC over AC energy of each vehicle's charger, 1 where it holds no port."""
+        charger = np.where(self.direct[at], self.dc_efficiency, self.ac_efficiency)
+        return np.where(at >= 0, charger, 1.0)
+
+    def most_kw(self, at: NDArray[np.int32]) -> Floats:
+        """Most that each vehicle may draw, grid side [kW]."""
+        vehicle_kw = np.where(self.direct[at], self.dc_kw / self.dc_efficiency, self.ac_kw)
+        return np.where(at >= 0, np.minimum(self.port_kw[at], vehicle_kw), 0.0)
+
+    def least_kw(self, at: NDArray[np.int32]) -> Floats:
+        """Most that each vehicle may feed back, grid side, negative [kW]."""
+        feed_kw = np.minimum(self.port_kw[at], self.v2g_kw)
+        return np.where((at >= 0) & self.bidirectional[at], -feed_kw, 0.0)
+
+
+def driving(check: Checker, s: Signals, before: Before) -> Iterator[Breach]:
+    """Traction energy of SUMO's vehicles against what the batteries gave."""
+    asked, given = s["vehicle_traction_kwh"], s["battery_traction_kwh"]
+    short = s["traction_shortfall_kwh"]
+    # Recuperation that a full battery cannot take goes into the brakes.
+    braked = (asked < 0) & (given >= asked) & (given <= ABSOLUTE)
+    met = np.where(braked, asked, given + short)
+    law = "traction energy from the battery = energy of driving"
+    yield from check.equal(law, "vehicle", met, asked, "kWh")
+    law = "traction energy from the batteries = energy of driving"
+    yield from check.equal_sum(law, met, asked, "kWh")
+    if before.discharge_limit_kw is not None:
+        # Only a battery at its limit may fall short.
+        spare_kw = before.discharge_limit_kw * (1 - 2 * BATTERY_LIMIT_REL)
+        spare_kw += s["pack_energy_kwh"] / HOURS
+        free = np.where(s["vehicle_soc"] > EMPTY_SOC, np.maximum(spare_kw, 0.0) * HOURS, 0.0)
+        law = "a battery falls short only at its limit"
+        yield from check.at_most(law, "vehicle", np.minimum(short, free), 0.0 * short, "kWh")
+    still = s["vehicle_station"] >= 0
+    moved_km = np.where(still, s["vehicle_distance_km"], 0.0)
+    law = "a vehicle at a port does not drive"
+    yield from check.equal(law, "vehicle", moved_km, 0.0 * moved_km, "km")
+
+
+def charging(check: Checker, s: Signals, plates: Plates, ids: Ids) -> Iterator[Breach]:
+    """Energy that chargers delivered, the feeder carried and the bills name."""
+    power, at = s["vehicle_power_kw"], s["vehicle_station"]
+    carried = np.bincount(at[at >= 0], power[at >= 0], minlength=len(plates.ports))
+    law = "feeder load of a station = power of its vehicles"
+    yield from check.equal(law, "station", s["station_power_kw"], carried, "kW")
+    below = np.bincount(plates.transformer, carried, minlength=len(ids["transformer"]))
+    law = "charger load that OpenDSS drew = power of the stations"
+    yield from check.equal(law, "transformer", s["transformer_ev_kw"], below, "kW")
+    law = "billed energy = delivered energy"
+    yield from check.equal(law, "vehicle", s["vehicle_billed_kwh"], power * HOURS, "kWh")
+    law = "billed energy = energy that the feeder carried to chargers"
+    drawn_kwh = s["transformer_ev_kw"] * HOURS
+    yield from check.equal_sum(law, s["vehicle_billed_kwh"], drawn_kwh, "kWh")
+    efficiency = plates.efficiency(at)
+    law = "efficiency of the charger = that of vehicle and port"
+    yield from check.equal(law, "vehicle", s["plug_efficiency"], efficiency, "1")
+    law = "energy into the pack = charged behind losses less traction"
+    into_kwh = behind_losses_kw(power, efficiency) * HOURS - s["battery_traction_kwh"]
+    yield from check.equal(law, "vehicle", s["pack_energy_kwh"], into_kwh, "kWh")
+
+
+def behind_losses_kw(power_kw: Floats, efficiency: Floats) -> Floats:
+    """DC power behind the charger: less than AC while charging, more while feeding back [kW]."""
+    return np.where(power_kw >= 0, power_kw * efficiency, power_kw / efficiency)
+
+
+def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:
+    """Limits of port, vehicle, station and battery."""
+    power, at = s["vehicle_power_kw"], s["vehicle_station"]
+    law = "charging power within port and vehicle"
+    yield from check.at_most(law, "vehicle", power, plates.most_kw(at), "kW")
+    law = "feeding power within port and vehicle"
+    yield from check.at_most(law, "vehicle", -power, -plates.least_kw(at), "kW")
+    law = "station power within its rating"
+    drawn_kw = np.abs(s["station_power_kw"])
+    yield from check.at_most(law, "station", drawn_kw, plates.rating_kw, "kW")
+    held = np.bincount(at[at >= 0], minlength=len(plates.ports)).astype(float)
+    law = "a port holds one vehicle"
+    yield from check.at_most(law, "station", held, plates.ports.astype(float), "1")
+    plugged = (s["vehicle_status"] == Status.PLUGGED).astype(float)
+    law = "a vehicle holds a port only while plugged in"
+    yield from check.equal(law, "vehicle", (at >= 0).astype(float), plugged, "1")
+    if before.charge_limit_kw is None or before.discharge_limit_kw is None:
+        return
+    pack_kw, slack = s["pack_energy_kwh"] / HOURS, BATTERY_LIMIT_REL
+    law = "power into the battery within its limit"
+    yield from check.at_most(law, "vehicle", pack_kw, before.charge_limit_kw, "kW", slack)
+    law = "power from the battery within its limit"
+    yield from check.at_most(law, "vehicle", -pack_kw, before.discharge_limit_kw, "kW", slack)
+
+
+def state_of_charge(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:
+    """State of charge against its integral, and against the energy that went in."""
+    soc, moved = s["vehicle_soc"], s["pack_charge_ah"] / s["cell_capacity_ah"]
+    law = "state of charge = its integral"
+    yield from check.equal(law, "vehicle", soc, before.soc + moved, "1", SOC_TICK)
+    law = "state of charge = its integral since the start"
+    yield from check.equal(law, "vehicle", soc, before.integral + moved, "1", SOC_RUN)
+    stored = (soc - before.soc) * plates.battery_kwh * s["vehicle_soh"]
+    put_in = s["pack_energy_kwh"] - s["pack_loss_kwh"]
+    gap = np.maximum(np.abs(put_in - stored) - STORED_REL * np.abs(stored), 0.0)
+    law = "energy into the pack less losses goes with its state of charge"
+    yield from check.equal(law, "vehicle", gap, 0.0 * gap, "kWh", STORED_ABS)
+
+
+def feeder(check: Checker, s: Signals) -> Iterator[Breach]:
+    """Power at the feeder's head against loads and losses."""
+    used = s["feeder_base_kw"] + s["transformer_ev_kw"].sum() + s["feeder_losses_kw"]
+    tolerance = FEEDER_REL * max(1.0, abs(float(used)))
+    law = "power into the feeder = loads and losses"
+    yield from check.equal_sum(law, s["feeder_power_kw"], used, "kW", tolerance)
+
+
+def money(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:
+    """Energy and money of the market."""
+    price, load = s["lmp_usd_per_mwh"], s["bus_load_mw"] - s["load_shed_mw"]
+    yield from check.equal_sum("generation = load served", s["generator_mw"], load, "MW")
+    if before.feeder_kw is not None and before.feeder_bus_mw is not None:
+        change_mw = float(s["bus_load_mw"][plates.feeder_zone]) - before.feeder_bus_mw
+        feeders_mw = (float(s["feeder_power_kw"]) - before.feeder_kw) / 1000
+        law = "change of load at bus D = change of the feeders there"
+        yield from check.equal_sum(law, change_mw, plates.feeder_multiplier * feeders_mw, "MW")
+    law = "bill = energy at the price of bus D"
+    bill = s["vehicle_billed_kwh"] * price[plates.feeder_zone] / 1000
+    yield from check.equal(law, "vehicle", s["vehicle_cost_usd"], bill, "USD", MONEY_USD)
+    paid = float((load * price).sum()) * HOURS
+    earned = float((s["generator_mw"] * price[plates.generator_zone]).sum()) * HOURS
+    tolerance = MONEY_USD * max(1.0, abs(paid))
+    law = "load payments = generator revenue + congestion rent"
+    rent = s["congestion_rent_usd"]
+    yield from check.equal_sum(law, paid, earned + rent, "USD", tolerance)
+    flow, shadow = np.abs(s["market_line_flow_mw"]), s["market_line_shadow_usd_per_mwh"]
+    law = "congestion rent = flow at the shadow price of its line"
+    yield from check.equal_sum(law, rent, float((flow * shadow).sum()) * HOURS, "USD", tolerance)
