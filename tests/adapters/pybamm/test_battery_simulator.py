@@ -50,3 +50,21 @@ def test_a_tick_gives_every_signal(kernel: object) -> None:
 def test_what_others_read_a_tick_later_has_a_first_value(kernel: object) -> None:
     initial = _battery().initial()
     assert set(initial) == {signal.name for signal in produced_by("battery") if signal.shifted}
+
+
+def test_the_fleet_has_the_age_of_the_scenario(kernel: object) -> None:
+    health: list[float] = []
+    for age_years in (0, 1, 8):
+        settings = [f"fleet.vehicles={COUNT}", f"battery.age_years={age_years}"]
+        battery = Battery()
+        battery.init("battery-0", scenario=load(settings=settings).plain())
+        battery.bind({"vehicle": [str(i) for i in range(COUNT)]}, {})
+        battery.step(0, _inputs(plug_efficiency=1.0), 1)
+        soh = battery.get_data({EID: ["vehicle_soh"]})[EID]["vehicle_soh"]
+        assert np.ptp(soh) < 1e-3
+        health.append(float(soh.mean()))
+    new, one, eight = health
+    assert new > 0.9999
+    assert 0.001 < new - one < new - eight
+    # Lost lithium goes with the root of time, so eight years take less than eight times one.
+    assert 2 < (new - eight) / (new - one) < 8
