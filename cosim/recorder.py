@@ -74,6 +74,11 @@ class Recorder:
         self.last_tick = -1
         self._create()
 
+    @property
+    def written_ticks(self) -> int:
+        """Ticks that are in the store."""
+        return self._written
+
     def take(self, tick: int, signals: Mapping[str, Any]) -> None:
         """Record one tick; a full block is written first."""
         if tick - self._written >= self._block_ticks:

@@ -130,6 +130,13 @@ class _Life:
             self._keep("failed", str(error))
             error.add_note(self._kept())
             raise
+        except OSError as error:
+            self.log.exception("failed after tick %d", self.last_tick)
+            reason = f"{self.folder} cannot be written: {error.strerror or error}"
+            self._keep("failed", reason)
+            full = RunError(reason)
+            full.add_note(self._kept())
+            raise full from error
         except Exception as error:
             # A fault of a simulator's code: people get one message, the log has the traceback.
             self.log.exception("failed after tick %d", self.last_tick)
@@ -218,7 +225,8 @@ class _Life:
             self.log.exception("the manifest could not be written")
 
     def _kept(self) -> str:
-        return f"{self.last_tick + 1} ticks were recorded in {self.folder}"
+        written = self.recorder.written_ticks if self.recorder else 0
+        return f"{written} ticks were recorded in {self.folder}"
 
     def _save(self, status: str) -> None:
         self.manifest |= {"status": status, "last_tick": self.last_tick}
