@@ -104,7 +104,7 @@ class _Life:
         self.log_file = logging.FileHandler(folder / "logs" / "run.log", encoding="utf-8")
         self.log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         # A log that cannot be written is no reason to end a run, nor to print tracebacks.
-        self.log_file.handleError = lambda record: None
+        self.log_file.handleError = lambda _: None
         self.log.addHandler(self.log_file)
         self.recorder: Recorder | None = None
         self.audit: Audit | None = None
