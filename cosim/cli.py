@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cosim import loading, registry
 from cosim.errors import UserError, VoltstepError
@@ -56,12 +59,12 @@ def run(
         console.print(_heading(chosen), highlight=False)
     result = carry_out(chosen, out, console=console, quiet=quiet)
     if quiet:
-        console.print(str(result.folder), highlight=False, soft_wrap=True)
+        typer.echo(str(result.folder))
         return
     _print_figures(console, result.figures)
     _print_engines(console, result.engine_wall_s)
-    console.print(f"digest {result.output_digest}", highlight=False, soft_wrap=True)
-    console.print(f"run    {result.folder}", highlight=False, soft_wrap=True)
+    _say(console, f"digest {result.output_digest}")
+    _say(console, f"run    {result.folder}")
 
 
 @app.command(epilog="Example: cosim scenarios")
@@ -71,7 +74,7 @@ def scenarios() -> None:
     for column in ("scenario", "what it is"):
         table.add_column(column)
     for name in loading.shipped():
-        table.add_row(name, loading.load(name).description)
+        table.add_row(name, Text(loading.load(name).description))
     Console().print(table)
 
 
@@ -80,32 +83,31 @@ def new(
     file: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
 ) -> None:
     """Write a commented scenario to start from."""
-    from cosim.template import commented
+    from cosim.template import commented, name_for
 
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in file.stem).strip("-_")
+    text = commented(name_for(file.stem), str(file))
     try:
-        with file.open("x", encoding="utf-8") as target:
-            target.write(commented(name or "my_scenario", str(file)))
+        target = file.open("x", encoding="utf-8")
     except FileExistsError:
         raise UserError(f"{file} exists already: choose another name") from None
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
-    Console().print(f"{file} written. Run it: cosim run {file}", highlight=False, soft_wrap=True)
+    try:
+        with target:
+            target.write(text)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
+    _say(Console(), f"{file} written. Run it: cosim run {shlex.quote(str(file))}")
 
 
 @app.command(epilog="Example: cosim schema > scenario.schema.json")
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    content = Scenario.model_json_schema()
-    for field, options in registry.choices().items():
-        node: dict[str, Any] = content
-        *parents, last = field.split(".")
-        for parent in parents:
-            reference = node["properties"][parent]["$ref"]
-            node = content["$defs"][reference.rpartition("/")[2]]
-        node["properties"][last]["enum"] = list(options)
+    from cosim.template import json_schema
+
     # Not through Rich: the text must reach a file as it is.
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
 
 
 @app.command(epilog="Example: cosim doctor")
@@ -145,21 +147,60 @@ def _common(
 
 
 def main() -> None:
-    """Run the command; a user's mistake ends in a message, never in a traceback."""
-    errors = Console(stderr=True, soft_wrap=True)
+    """Run the command; whatever goes wrong ends in a message, never in a traceback."""
+    try:
+        code = _attempt()
+        # A full disk shows here rather than after the last chance to say so.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        code = FAILED
+        _drop_output()
+    except OSError as error:
+        code = FAILED
+        place = f"{error.filename}: " if error.filename else ""
+        _complain("failed", f"{place}{error.strerror or error}")
+        _drop_output()
+    sys.exit(code)
+
+
+def _attempt() -> int:
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else DONE
     except UserError as error:
-        errors.print(f"[red]error[/] {_escaped(error)}", highlight=False)
-        sys.exit(WRONG_INPUT)
+        _complain("error", _with_notes(error))
+        return WRONG_INPUT
     except VoltstepError as error:
-        errors.print(f"[red]failed[/] {_escaped(error)}", highlight=False)
-        sys.exit(FAILED)
+        _complain("failed", _with_notes(error))
+        return FAILED
+    return DONE
 
 
-def _escaped(error: Exception) -> str:
+def _complain(head: str, text: str) -> None:
+    # As Text: what people typed is no markup.
+    with suppress(OSError):
+        message = Text.assemble((head, "red"), " ", text)
+        Console(stderr=True, soft_wrap=True).print(message)
+
+
+def _with_notes(error: Exception) -> str:
     notes: list[str] = getattr(error, "__notes__", [])
-    return escape("\n".join([str(error), *notes]))
+    return "\n".join([str(error), *notes])
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere: the interpreter would fail on it at its end."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _say(console: Console, text: str) -> None:
+    """Print text as it is: no markup, no emoji codes, no line breaks put in."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _heading(scenario: Scenario) -> str:

@@ -9,9 +9,10 @@ from time import perf_counter
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cosim import manifest, registry
-from cosim.errors import VoltstepError
+from cosim.errors import UserError, VoltstepError
 from cosim.health import Check
 from cosim.paths import cache_dir
 
@@ -24,12 +25,12 @@ def examine(console: Console) -> bool:
         table.add_column(column, justify="right" if column == "time" else "left")
     good = True
     with console.status("testing engines"):
-        for engine in registry.ENGINES:
+        for engine in ("machine", *registry.ENGINES):
             start = perf_counter()
-            for check in _checks(engine):
+            for check in [_cache()] if engine == "machine" else _checks(engine):
                 mark = "[green]ok[/]" if check.ok else "[red]FAILED[/]"
                 wall = f"{perf_counter() - start:.1f} s"
-                table.add_row(engine, mark, check.name, check.detail, wall)
+                table.add_row(engine, mark, Text(check.name), Text(check.detail), wall)
                 good &= check.ok
                 start = perf_counter()
     console.print(table)
@@ -47,6 +48,13 @@ def _checks(engine: str) -> list[Check]:
         return [Check(engine, False, f"{type(error).__name__}: {error}")]
 
 
+def _cache() -> Check:
+    try:
+        return Check("cache folder", True, str(cache_dir()))
+    except UserError as error:
+        return Check("cache folder", False, str(error))
+
+
 def _machine() -> Table:
     compilers = [path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
     table = Table(
@@ -55,7 +63,6 @@ def _machine() -> Table:
     table.add_row("system", f"{platform.system()} {platform.machine()}")
     table.add_row("cores", str(os.cpu_count()))
     table.add_row("C compiler", compilers[0] if compilers else "none (not needed)")
-    table.add_row("cache", str(cache_dir()))
     for name, version in manifest.versions().items():
         table.add_row(name, version)
     return table

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cosim import registry
+from cosim import plain_yaml, registry
 from cosim.errors import Problem, ScenarioError, UserError
 from cosim.scenario import Scenario
 
 DEFAULT = "siouxfalls_day"
 """Scenario that ``cosim run`` takes when none is named."""
+SHOWN = 60
+"""Characters of a wrong value that messages show."""
+
+# The fields that `registry.scenario_checks` go by.
+_WITH_DATA = ("start", "duration", "market.prices")
+_ABSENT = object()
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = SHOWN
 
 
 def shipped() -> dict[str, Path]:
@@ -64,17 +73,15 @@ def load(
 
 def check(data: Mapping[str, Any], source: str) -> Scenario:
     """Return the scenario in `data`, or raise every problem in it at once as a ScenarioError."""
+    scenario: Scenario | None = None
+    problems: list[Problem] = []
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
         problems = [_problem(details) for details in error.errors()]
-        raise ScenarioError(source, [*problems, *_choice_problems(data)]) from None
-    problems = _choice_problems(scenario.plain())
-    if not problems:
-        problems = [
-            problem for checker in registry.scenario_checks() for problem in checker(scenario)
-        ]
-    if problems:
+    problems += _choice_problems(data)
+    problems += _data_problems(data)
+    if scenario is None or problems:
         raise ScenarioError(source, problems)
     return scenario
 
@@ -83,42 +90,24 @@ def _find(source: str) -> Path:
     known = shipped()
     if source in known:
         return known[source]
+    if not source:
+        raise UserError(f"the scenario has no name: name a file or one of {', '.join(known)}")
     path = Path(source)
-    if path.is_file():
-        return path
-    if path.is_dir():
+    try:
+        if path.is_file():
+            return path
+        folder = path.is_dir()
+    except OSError as error:
+        raise UserError(f"{_cut(source)} cannot be read: {error.strerror}") from None
+    if folder:
         raise UserError(f"{source} is a folder: name a scenario file in it")
     near = difflib.get_close_matches(source, known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]}?" if near else ""
+    file = source if source.endswith((".yaml", ".yml")) else f"{source}.yaml"
     raise UserError(
         f"no scenario {source}: neither a file nor one of the shipped "
-        f"({', '.join(known)}).{hint} `cosim new {Path(source).with_suffix('.yaml')}` writes one."
+        f"({', '.join(known)}).{hint} `cosim new {file}` writes one."
     )
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML, except that a key given twice is a mistake rather than an override."""
-
-
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        try:
-            first = seen.setdefault(key, key_node.start_mark.line + 1)
-        except TypeError:
-            continue
-        if first != key_node.start_mark.line + 1:
-            raise yaml.constructor.ConstructorError(
-                None,
-                None,
-                f"the field {key} is given twice, first in line {first}",
-                node.start_mark,
-            )
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -127,13 +116,10 @@ def _parse(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as text: {error}") from None
     try:
-        # The loader is a SafeLoader: it makes plain data only.
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
-        what = getattr(error, "problem", None) or str(error) or "it nests too deeply"
-        raise ScenarioError(str(path), [Problem(place, "", f"is not YAML: {what}")]) from None
+        data = plain_yaml.parse(text)
+    except plain_yaml.NotYamlError as error:
+        problem = Problem(error.place or "the file", "", f"is not YAML: {error.reason}")
+        raise ScenarioError(str(path), [problem]) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -145,21 +131,23 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _override(data: dict[str, Any], setting: str) -> None:
     field, equals, text = setting.partition("=")
-    if not equals or not field.strip():
-        raise UserError(f"--set {setting}: must be field=value, such as fleet.vehicles=200")
+    *parents, last = (part.strip() for part in field.split("."))
+    shown = f"--set {_cut(setting)}"
+    if not equals or not all((*parents, last)):
+        raise UserError(f"{shown}: must be field=value, such as fleet.vehicles=200")
     try:
-        value: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {setting}: the value is not YAML: {error}") from None
+        value = plain_yaml.parse(text)
+    except plain_yaml.NotYamlError as error:
+        raise UserError(f"{shown}: the value is not YAML: {error.reason}") from None
     node = data
-    *parents, last = field.strip().split(".")
     for parent in parents:
-        child = node.setdefault(parent, {})
-        if child is None:
-            child = node[parent] = {}
-        if not isinstance(child, dict):
-            raise UserError(f"--set {setting}: {parent} has no fields of its own")
-        node = cast(dict[str, Any], child)
+        child = node.get(parent)
+        if child is not None and not isinstance(child, dict):
+            raise UserError(f"{shown}: {parent} has no fields of its own")
+        # A copy: in a file with anchors two sections may be one and the same object.
+        child = cast(dict[str, Any], {**(child or {})})
+        node[parent] = child
+        node = child
     node[last] = value
 
 
@@ -168,17 +156,14 @@ _PHRASES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
-    "multiple_of": "must be a multiple of {multiple_of}",
     "literal_error": "must be {expected}",
-    "missing": "must be given",
-    "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "string_type": "must be text",
+    "string_too_long": "must be at most {max_length} characters",
     "string_pattern_mismatch": "must be letters, digits, - and _, and start with no - or _",
+    "missing": "must be a list [low, high]",
     "tuple_type": "must be a list [low, high]",
     "too_short": "must be a list [low, high]",
     "too_long": "must be a list [low, high]",
@@ -188,8 +173,11 @@ _PHRASES = {
 
 def _problem(details: ErrorDetails) -> Problem:
     location = details["loc"]
+    if details["type"] == "missing":
+        # All fields have defaults: only a list can lack something.
+        location = location[:-1]
     field = ".".join(str(part) for part in location) or "the scenario"
-    if details["type"] == "extra_forbidden":
+    if details["type"] in ("extra_forbidden", "invalid_key"):
         options = _fields_at(location[:-1])
         return Problem(
             field,
@@ -197,35 +185,63 @@ def _problem(details: ErrorDetails) -> Problem:
             f"is not a field; known here are {', '.join(options)}",
             _nearest(str(location[-1]), options),
         )
+    value = details["input"]
     context: dict[str, Any] = details.get("ctx") or {}
     if details["type"] == "value_error":
         allowed = str(context["error"])
+    elif isinstance(value, float) and not math.isfinite(value):
+        allowed = "must be a finite number"
     else:
         phrase = _PHRASES.get(details["type"])
         allowed = phrase.format(**context) if phrase else details["msg"]
-    if context.get("multiple_of"):
-        allowed = "must be a whole number of 5-minute ticks"
-    found = "" if details["type"] == "missing" else _short(details["input"])
+    if details["type"] in ("int_type", "float_type") and isinstance(value, str):
+        allowed += ", not text"
     nearest = ""
     if details["type"] == "literal_error":
-        nearest = _nearest(str(details["input"]), _quoted(str(context["expected"])))
-    return Problem(field, found, allowed, nearest)
+        nearest = _nearest(str(value), _quoted(str(context["expected"])))
+    return Problem(field, _short(value), allowed, nearest)
 
 
 def _choice_problems(data: Mapping[str, Any]) -> list[Problem]:
     """Fields whose options are known only when everything is installed."""
     problems: list[Problem] = []
     for field, options in registry.choices().items():
-        node: Any = data
-        for part in field.split("."):
-            node = cast(Mapping[str, Any], node).get(part) if isinstance(node, Mapping) else None
-        if isinstance(node, str) and node not in options:
-            problems.append(
-                Problem(
-                    field, node, f"must be one of {', '.join(options)}", _nearest(node, options)
-                )
-            )
+        value = _at(data, field)
+        if isinstance(value, str) and value not in options:
+            nearest = _nearest(value, options)
+            allowed = f"must be one of {', '.join(options)}"
+            problems.append(Problem(field, _cut(value), allowed, nearest))
     return problems
+
+
+def _data_problems(data: Mapping[str, Any]) -> list[Problem]:
+    """Return what data rules out, as soon as the fields that it depends on are right."""
+    given: dict[str, Any] = {}
+    for field in _WITH_DATA:
+        *parents, last = field.split(".")
+        value = _at(data, field)
+        if value is _ABSENT:
+            continue
+        node = given
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    if _choice_problems(given):
+        return []
+    try:
+        scenario = Scenario.model_validate(given)
+    except ValidationError:
+        return []
+    return [problem for checker in registry.scenario_checks() for problem in checker(scenario)]
+
+
+def _at(data: Mapping[str, Any], field: str) -> Any:
+    node: Any = data
+    for part in field.split("."):
+        if not isinstance(node, Mapping):
+            return _ABSENT
+        node = cast(Mapping[str, Any], node).get(part, _ABSENT)
+    return node
 
 
 def _fields_at(location: Iterable[int | str]) -> list[str]:
@@ -248,7 +264,13 @@ def _quoted(expected: str) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value) if not isinstance(value, BaseModel) else "this section"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     if isinstance(value, dict):
-        text = "{" + ", ".join(str(key) for key in cast(dict[Any, Any], value)) + "}"
-    return text if len(text) <= 60 else text[:57] + "..."
+        return _cut("{" + ", ".join(str(key) for key in cast(dict[Any, Any], value)) + "}")
+    # Not repr: aliases in a file can make a small text a huge object.
+    return _cut(_REPR.repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

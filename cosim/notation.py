@@ -6,10 +6,13 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+
+from cosim.signals import TICK_S
 
 _UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
-_PART = re.compile(r"(\d+)\s*(d|h|min|s)")
+# Nine digits are 31 years of seconds; more are a slip.
+_PART = re.compile(r"([0-9]{1,9})\s*(d|h|min|s)")
 
 
 def parse_duration(value: Any) -> int:
@@ -40,6 +43,30 @@ def format_duration(seconds: int) -> str:
     return text or "0s"
 
 
+def within(least: str, most: str, *, whole_ticks: bool = False) -> AfterValidator:
+    """Return the bounds of a `Duration`, told in the notation that they are given in.
+
+    Parameters
+    ----------
+    least, most
+        The shortest and the longest duration allowed.
+    whole_ticks
+        The duration is a whole number of ticks.
+    """
+    least_s, most_s = parse_duration(least), parse_duration(most)
+
+    def check(seconds: int) -> int:
+        if seconds < least_s:
+            raise ValueError(f"must be at least {least}")
+        if seconds > most_s:
+            raise ValueError(f"must be at most {most}")
+        if whole_ticks and seconds % TICK_S:
+            raise ValueError("must be a whole number of 5-minute ticks")
+        return seconds
+
+    return AfterValidator(check)
+
+
 def parse_moment(value: Any) -> str:
     """Return `value`, a date or a date and time, as ISO text without zone.
 
@@ -54,7 +81,8 @@ def parse_moment(value: Any) -> str:
         moment = datetime(value.year, value.month, value.day)
     else:
         try:
-            moment = datetime.fromisoformat(str(value).strip())
+            # A number is no date: 20220914 might be anything.
+            moment = datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
         except ValueError:
             raise ValueError("must be a date such as 2022-07-14 or 2022-07-14 06:00") from None
     if moment.tzinfo is not None:
@@ -69,7 +97,11 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
     WithJsonSchema(
-        {"type": "string", "pattern": r"^\s*(\d+\s*(d|h|min|s)\s*)+$", "examples": ["24h", "90min"]}
+        {
+            "type": "string",
+            "pattern": r"^\s*([0-9]{1,9}\s*(d|h|min|s)\s*)+$",
+            "examples": ["24h", "90min"],
+        }
     ),
 ]
 """Seconds, written with units."""
@@ -77,6 +109,12 @@ Duration = Annotated[
 Moment = Annotated[
     str,
     BeforeValidator(parse_moment),
-    WithJsonSchema({"type": "string", "examples": ["2022-07-14", "2022-07-14 06:00"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9][05](:00)?)?$",
+            "examples": ["2022-07-14", "2022-07-14 06:00"],
+        }
+    ),
 ]
 """Local date and time as ISO text."""

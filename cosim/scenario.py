@@ -4,25 +4,96 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
-from cosim.notation import Duration, Moment, parse_duration, parse_moment
+from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
 from cosim.signals import TICK_S
+
+NAME_LENGTH = 100
+"""Characters of a scenario's name: it names folders, with a time stamp."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """Base of every part of a scenario: frozen, and no field that is not known."""
+    """Base of every part of a scenario: frozen, nothing unknown, nothing converted in silence.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    An empty section has its defaults. What fields get wrong together is found also when one of
+    them, or another of the section, is wrong by itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    together: ClassVar[tuple[str, ...]] = ()
+    """Numbers that `_clash` looks at together."""
+
+    @classmethod
+    def _clash(cls, numbers: Mapping[str, float]) -> str:
+        """Return what is wrong with `together`, empty if nothing."""
+        del numbers
+        return ""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _every_problem(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        given = {} if data is None else data
+        if not isinstance(given, Mapping):
+            return handler(given)
+        found: list[InitErrorDetails] = []
+        section: Self | None = None
+        try:
+            section = handler(given)
+        except ValidationError as error:
+            found += [
+                InitErrorDetails(
+                    type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {})
+                )
+                for one in error.errors()
+            ]
+        if clash := cls._clash_in(cast(Mapping[Any, Any], given)):
+            context = {"error": ValueError(clash)}
+            found.append(InitErrorDetails(type="value_error", input=given, ctx=context))
+        if section is None or found:
+            raise ValidationError.from_exception_data(cls.__name__, found)
+        return section
+
+    @classmethod
+    def _clash_in(cls, given: Mapping[Any, Any]) -> str:
+        numbers = {name: given.get(name, cls.model_fields[name].default) for name in cls.together}
+        # What is no number is a problem by itself, and there is nothing to compare it with.
+        usable = all(
+            type(value) in (int, float) and math.isfinite(value) for value in numbers.values()
+        )
+        return cls._clash(numbers) if numbers and usable else ""
 
 
-class Stations(Section):
+class Shares(Section):
+    """A section with shares that make up a whole."""
+
+    @classmethod
+    def _clash(cls, numbers: Mapping[str, float]) -> str:
+        total = math.fsum(numbers.values())
+        return "" if abs(total - 1) <= 1e-6 else f"{' + '.join(numbers)} must be 1, not {total:g}"
+
+
+class Stations(Shares):
     """Charging stations of the fleet."""
+
+    together = ("level_2", "dc_fast", "v2g")
 
     count: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=170, description="number of stations"
@@ -31,27 +102,15 @@ class Stations(Section):
     dc_fast: Share = Field(default=0.30, description="share of DC fast stations")
     v2g: Share = Field(default=0.05, description="share of bidirectional stations")
 
-    @model_validator(mode="after")
-    def _shares_add_up(self) -> Self:
-        total = self.level_2 + self.dc_fast + self.v2g
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"level_2 + dc_fast + v2g must be 1, not {total:g}")
-        return self
 
-
-class BodyTypes(Section):
+class BodyTypes(Shares):
     """Mix of body types."""
+
+    together = ("sedan", "suv", "van")
 
     sedan: Share = Field(default=0.55, description="share of sedans")
     suv: Share = Field(default=0.30, description="share of SUVs")
     van: Share = Field(default=0.15, description="share of vans")
-
-    @model_validator(mode="after")
-    def _shares_add_up(self) -> Self:
-        total = self.sedan + self.suv + self.van
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"sedan + suv + van must be 1, not {total:g}")
-        return self
 
 
 class Fleet(Section):
@@ -65,25 +124,28 @@ class Fleet(Section):
     trips_per_vehicle_day: Annotated[float, Field(ge=0, le=100)] = Field(
         default=16.0, description="requests made over a day, per vehicle"
     )
-    waiting_limit: Annotated[Duration, Field(ge=TICK_S, le=86_400)] = Field(
+    waiting_limit: Annotated[Duration, within("5min", "24h")] = Field(
         default=parse_duration("30min"), description="a request not picked up by then is missed"
     )
-    boarding: Annotated[Duration, Field(ge=0, le=3600)] = Field(
+    boarding: Annotated[Duration, within("0s", "1h")] = Field(
         default=parse_duration("1min"), description="stop at the pick-up"
     )
     initial_soc: tuple[Share, Share] = Field(
-        default=(0.4, 0.9), description="states of charge at the start are uniform in this range"
+        default=(0.4, 0.9),
+        strict=False,  # files have lists, not tuples
+        description="states of charge at the start are uniform in this range",
     )
-    towing: Annotated[Duration, Field(ge=TICK_S, le=86_400)] = Field(
+    towing: Annotated[Duration, within("5min", "24h")] = Field(
         default=parse_duration("45min"),
         description="time until an empty vehicle stands at the nearest station",
     )
 
-    @model_validator(mode="after")
-    def _soc_range(self) -> Self:
-        if self.initial_soc[0] > self.initial_soc[1]:
-            raise ValueError("initial_soc must be [low, high] with low <= high")
-        return self
+    @field_validator("initial_soc")
+    @classmethod
+    def _low_to_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("must be [low, high] with low <= high")
+        return value
 
 
 class Traffic(Section):
@@ -142,6 +204,8 @@ class Market(Section):
 class Rules(Section):
     """What the rule-based team goes by."""
 
+    together = ("reserve_soc", "plug_in_below_soc", "charge_to_soc")
+
     plug_in_below_soc: Share = Field(
         default=0.4, description="an idle vehicle below this goes to charge"
     )
@@ -150,11 +214,11 @@ class Rules(Section):
         default=0.1, description="no trip is begun that would end below this"
     )
 
-    @model_validator(mode="after")
-    def _order(self) -> Self:
-        if not self.reserve_soc < self.plug_in_below_soc < self.charge_to_soc:
-            raise ValueError("needs reserve_soc < plug_in_below_soc < charge_to_soc")
-        return self
+    @classmethod
+    def _clash(cls, numbers: Mapping[str, float]) -> str:
+        reserve, plug_in, charge_to = numbers.values()
+        rising = reserve < plug_in < charge_to
+        return "" if rising else "needs reserve_soc < plug_in_below_soc < charge_to_soc"
 
 
 class Run(Section):
@@ -169,8 +233,8 @@ class Run(Section):
 class Scenario(Section):
     """A whole scenario. `cosim.loading` reads it from a file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = Field(
-        default="siouxfalls_day", description="name of the scenario"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=NAME_LENGTH)] = (
+        Field(default="siouxfalls_day", description="name of the scenario")
     )
     description: str = Field(default="", description="one line for lists")
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
@@ -179,7 +243,7 @@ class Scenario(Section):
     start: Moment = Field(
         default=parse_moment("2022-09-14"), description="local date and time of the first tick"
     )
-    duration: Annotated[Duration, Field(ge=TICK_S, le=366 * 86_400, multiple_of=TICK_S)] = Field(
+    duration: Annotated[Duration, within("5min", "366d", whole_ticks=True)] = Field(
         default=parse_duration("24h"), description="simulated time, in whole ticks of 5 minutes"
     )
     fleet: Fleet = Field(default_factory=Fleet, description="vehicles, stations and requests")
@@ -189,8 +253,17 @@ class Scenario(Section):
     market: Market = Field(default_factory=Market, description="the market that bills the energy")
     team: str = Field(default="rule_based", description="who decides")
     rules: Rules = Field(default_factory=Rules, description="what the rule-based team goes by")
-    processes: Literal["one"] = Field(default="one", description="processes the simulators run in")
+    processes: Literal["one"] = Field(
+        default="one", description="processes the simulators run in; only one is there yet"
+    )
     run: Run = Field(default_factory=Run, description="how the run is carried out")
+
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _one_process(cls, value: Any) -> Any:
+        if value == "separate":
+            raise ValueError("must be one: only one process is there yet, separate ones are not")
+        return value
 
     @property
     def ticks(self) -> int:

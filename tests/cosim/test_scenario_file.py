@@ -68,7 +68,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         ("duration: 7min", "5-minute ticks"),
         ("seed: 1.5", "whole number"),
         ("seed: .nan", "number"),
-        ("battery: {ambient_c: .inf}", "at most 60"),
+        ("battery: {ambient_c: .inf}", "must be a finite number"),
         ("name: ../up", "letters, digits"),
         ("? [a, b]\n: 1", "is not"),
         ("seed: !!python/object:os.system {}", "is not YAML"),
