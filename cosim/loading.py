@@ -186,7 +186,10 @@ def _problem(details: ErrorDetails) -> Problem:
             _nearest(str(location[-1]), options),
         )
     value = details["input"]
-    context: dict[str, Any] = details.get("ctx") or {}
+    context = {
+        key: f"{bound:g}" if isinstance(bound, float) else bound
+        for key, bound in (details.get("ctx") or {}).items()
+    }
     if details["type"] == "value_error":
         allowed = str(context["error"])
     elif isinstance(value, float) and not math.isfinite(value):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from cosim import bench, cli, doctor, registry
-from cosim.errors import PowerFlowError
+from cosim.errors import PowerFlowError, VoltstepError
 from cosim.health import Check, Measurement
+from cosim.run import Result
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -64,6 +67,7 @@ def test_schema_is_json_with_the_options(cosim: Command) -> None:
     code, out, _ = cosim("schema")
     assert code == 0
     schema = json.loads(out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
     assert schema["$defs"]["Traffic"]["properties"]["kind"]["enum"] == ["meso"]
     assert "LZ_AEN" in schema["$defs"]["Market"]["properties"]["prices"]["enum"]
     assert "team" in schema["properties"]
@@ -75,6 +79,15 @@ def test_schema_is_json_with_the_options(cosim: Command) -> None:
         (("run", "no_such"), "no scenario no_such"),
         (("run", "--set", "fleet.vehicels=3"), "Did you mean vehicles?"),
         (("run", "--set", "nonsense"), "field=value"),
+        (("run", "--set", "start=2022-02-30"), "start is '2022-02-30': must be a date"),
+        (("run", "--set", "start=9999-12-31"), "prices do not cover the run"),
+        (("run", "--set", "start=!!timestamp x"), "not known here"),
+        (("run", "--set", "x=" + "[" * 2000), "nests too deeply"),
+        (("run", "--set", "seed=" + "1" * 5000), "cannot be read as a whole number"),
+        (("run", "--set", "description=[bold]", "--set", "seed=x"), "seed is 'x'"),
+        (("run", ""), "has no name"),
+        (("run", "a" * 300), "cannot be read"),
+        (("run", "[red]x[/]:car:"), "no scenario [red]x[/]:car:"),
         (("run", "--team", "rule_base"), "Did you mean rule_based?"),
         (("run", "--seed", "-1"), "at least 0"),
         (("run", "--seed", "x"), "Invalid value"),
@@ -97,6 +110,81 @@ def test_all_problems_of_a_file_are_shown(cosim: Command, tmp_path: Path) -> Non
     assert "3 problems" in err
     for field in ("sede", "fleet.vehicles", "team"):
         assert field in err
+
+
+@pytest.mark.parametrize("folder", ["r[x]", ":car:", "[/]", "two  spaces " + "x" * 200])
+def test_quiet_prints_the_folder_as_it_is(
+    cosim: Command, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    def finish(_: object, out: Path, **__: object) -> Result:
+        return Result(out, {}, {}, "0123")
+
+    monkeypatch.setattr("cosim.run.run", finish)
+    code, out, _ = cosim("run", "--out", folder, "--quiet")
+    assert (code, out) == (0, f"{folder}\n")
+    code, out, _ = cosim("run", "--out", folder)
+    assert code == 0
+    assert f"run    {folder}\n" in out
+
+
+def test_new_says_its_file_as_it_is(cosim: Command, tmp_path: Path) -> None:
+    code, out, _ = cosim("new", "we ird#: [x].yaml")
+    assert code == 0
+    assert "cosim run 'we ird#: [x].yaml'" in out
+    assert cosim("run", "we ird#: [x].yaml", "--seed", "-1")[0] == 2
+
+
+def test_new_leaves_no_empty_file(
+    cosim: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> str:
+        raise VoltstepError("no kinds")
+
+    monkeypatch.setattr("cosim.template.commented", fail)
+    assert cosim("new", "city.yaml")[0] == 1
+    assert not (tmp_path / "city.yaml").exists()
+
+
+def test_unusable_cache_folder(cosim: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOLTSTEP_CACHE_DIR", "/dev/null/nope")
+    code, _, err = cosim("run", "--set", "duration=5min", "--set", "fleet.vehicles=3", "--quiet")
+    assert code == 2
+    assert "cache folder /dev/null/nope cannot be written" in err
+    monkeypatch.setattr(registry, "engine_function", lambda *_: list)
+    code, out, _ = cosim("doctor")
+    assert code == 1
+    assert "FAILED" in out
+    assert "cache folder /dev/null/nope cannot be written" in out
+
+
+def test_doctor_prints_details_as_they_are(cosim: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Check("[name]", True, "a [/] :car:")
+    monkeypatch.setattr(registry, "engine_function", lambda *_: lambda: [check])
+    code, out, _ = cosim("doctor")
+    assert code == 0
+    assert "[name]" in out
+    assert "a [/] :car:" in out
+
+
+COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", ["scenarios", "schema", "--version"])
+def test_full_disk_ends_in_one_message(command: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, command], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "failed No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["scenarios", "schema"])
+def test_broken_pipe_ends_quietly(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = subprocess.run([*COMMAND, command], stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_a_run_folder_in_use_is_refused(cosim: Command, tmp_path: Path) -> None:
