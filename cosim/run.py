@@ -17,6 +17,7 @@ from cosim.audit import Audit
 from cosim.errors import IncompleteRunError, RunError, StoppedRunError, UserError, VoltstepError
 from cosim.interrupt import StopSignals
 from cosim.monitor import MonitorParts, TickSink
+from cosim.paths import cache_dir
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
 from cosim.scenario import Scenario
@@ -76,6 +77,7 @@ def run(
     RunError
         If the run fails. What was recorded is kept, and the manifest says that it failed.
     """
+    cache_dir()
     folder = _make(folder or default_folder(scenario))
     return _Life(scenario, folder, console or Console(), quiet, cast).run()
 
@@ -90,6 +92,11 @@ def _make(folder: Path) -> Path:
     return folder
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Let it be: a log that cannot be written is no reason to end a run."""
+
+
 class _Life:
     def __init__(
         self, scenario: Scenario, folder: Path, console: Console, quiet: bool, cast: Cast | None
@@ -101,10 +108,8 @@ class _Life:
         self.began = perf_counter()
         # A logger of its own, not one of the process: two runs must not share a file.
         self.log = logging.Logger("cosim.run", logging.INFO)
-        self.log_file = logging.FileHandler(folder / "logs" / "run.log", encoding="utf-8")
+        self.log_file = _LogFile(folder / "logs" / "run.log", encoding="utf-8")
         self.log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        # A log that cannot be written is no reason to end a run, nor to print tracebacks.
-        self.log_file.handleError = lambda _: None
         self.log.addHandler(self.log_file)
         self.recorder: Recorder | None = None
         self.audit: Audit | None = None
@@ -132,7 +137,7 @@ class _Life:
             raise
         except OSError as error:
             self.log.exception("failed after tick %d", self.last_tick)
-            reason = f"{self.folder} cannot be written: {error.strerror or error}"
+            reason = f"a file could not be read or written: {error}"
             self._keep("failed", reason)
             full = RunError(reason)
             full.add_note(self._kept())

@@ -159,8 +159,9 @@ class Battery(Section):
     """How batteries behave."""
 
     kind: str = Field(default="spm", description="battery model")
-    ambient_c: Annotated[float, Field(ge=-30, le=60)] = Field(
-        default=20.0, description="ambient temperature [degC]"
+    # Outside this range chargers and packs derate, and that is not modelled.
+    ambient_c: Annotated[float, Field(ge=0, le=45)] = Field(
+        default=20.0, description="ambient temperature [degC], 0 to 45"
     )
     age_years: Annotated[float, Field(ge=0, le=20)] = Field(
         default=1.0, description="calendar age of the batteries at the start [years]"
