@@ -140,7 +140,7 @@ class IncompleteRunError(RunError):
     def __init__(self, last_tick: int, ticks: int, detail: str = "") -> None:
         self.last_tick, self.ticks = last_tick, ticks
         reason = f": {detail}" if detail else ""
-        super().__init__(f"the run ended after tick {last_tick} of {ticks}{reason}")
+        super().__init__(f"the run ended after {last_tick + 1} of {ticks} ticks{reason}")
 
 
 class StoppedRunError(RunError):
@@ -148,4 +148,4 @@ class StoppedRunError(RunError):
 
     def __init__(self, last_tick: int, ticks: int) -> None:
         self.last_tick, self.ticks = last_tick, ticks
-        super().__init__(f"stopped by the user after tick {last_tick + 1} of {ticks}")
+        super().__init__(f"stopped by the user after {last_tick + 1} of {ticks} ticks")

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from cosim.assets import Assets
 from cosim.checking import ABSOLUTE, Breach, Checker
-from cosim.signals import TICK_S, Ids
+from cosim.signals import TICK_HOURS, Ids
 from cosim.simulator import Facts
 from cosim.team import Status
 
 Floats = NDArray[np.float64]
 Signals = Mapping[str, Any]
 
-HOURS = TICK_S / 3600
-"""Hours in a tick."""
 FEEDER_REL = 1e-4
 """OpenDSS solves to a power mismatch of about 1e-4 of the feeder."""
 SOC_TICK, SOC_RUN = 5e-6, 2e-3
@@ -110,8 +108,8 @@ def driving(check: Checker, s: Signals, before: Before) -> Iterator[Breach]:
     if before.discharge_limit_kw is not None:
         # Only a battery at its limit may fall short.
         spare_kw = before.discharge_limit_kw * (1 - 2 * BATTERY_LIMIT_REL)
-        spare_kw += s["pack_energy_kwh"] / HOURS
-        free = np.where(s["vehicle_soc"] > EMPTY_SOC, np.maximum(spare_kw, 0.0) * HOURS, 0.0)
+        spare_kw += s["pack_energy_kwh"] / TICK_HOURS
+        free = np.where(s["vehicle_soc"] > EMPTY_SOC, np.maximum(spare_kw, 0.0) * TICK_HOURS, 0.0)
         law = "a battery falls short only at its limit"
         yield from check.at_most(law, "vehicle", np.minimum(short, free), 0.0 * short, "kWh")
     still = s["vehicle_station"] >= 0
@@ -130,15 +128,15 @@ def charging(check: Checker, s: Signals, plates: Plates, ids: Ids) -> Iterator[B
     law = "charger load that OpenDSS drew = power of the stations"
     yield from check.equal(law, "transformer", s["transformer_ev_kw"], below, "kW")
     law = "billed energy = delivered energy"
-    yield from check.equal(law, "vehicle", s["vehicle_billed_kwh"], power * HOURS, "kWh")
+    yield from check.equal(law, "vehicle", s["vehicle_billed_kwh"], power * TICK_HOURS, "kWh")
     law = "billed energy = energy that the feeder carried to chargers"
-    drawn_kwh = s["transformer_ev_kw"] * HOURS
+    drawn_kwh = s["transformer_ev_kw"] * TICK_HOURS
     yield from check.equal_sum(law, s["vehicle_billed_kwh"], drawn_kwh, "kWh")
     efficiency = plates.efficiency(at)
     law = "efficiency of the charger = that of vehicle and port"
     yield from check.equal(law, "vehicle", s["plug_efficiency"], efficiency, "1")
     law = "energy into the pack = charged behind losses less traction"
-    into_kwh = behind_losses_kw(power, efficiency) * HOURS - s["battery_traction_kwh"]
+    into_kwh = behind_losses_kw(power, efficiency) * TICK_HOURS - s["battery_traction_kwh"]
     yield from check.equal(law, "vehicle", s["pack_energy_kwh"], into_kwh, "kWh")
 
 
@@ -165,7 +163,7 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     yield from check.equal(law, "vehicle", (at >= 0).astype(float), plugged, "1")
     if before.charge_limit_kw is None or before.discharge_limit_kw is None:
         return
-    pack_kw, slack = s["pack_energy_kwh"] / HOURS, BATTERY_LIMIT_REL
+    pack_kw, slack = s["pack_energy_kwh"] / TICK_HOURS, BATTERY_LIMIT_REL
     law = "power into the battery within its limit"
     yield from check.at_most(law, "vehicle", pack_kw, before.charge_limit_kw, "kW", slack)
     law = "power from the battery within its limit"
@@ -206,12 +204,14 @@ def money(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterato
     law = "bill = energy at the price of bus D"
     bill = s["vehicle_billed_kwh"] * price[plates.feeder_zone] / 1000
     yield from check.equal(law, "vehicle", s["vehicle_cost_usd"], bill, "USD", MONEY_USD)
-    paid = float((load * price).sum()) * HOURS
-    earned = float((s["generator_mw"] * price[plates.generator_zone]).sum()) * HOURS
+    paid = float((load * price).sum()) * TICK_HOURS
+    earned = float((s["generator_mw"] * price[plates.generator_zone]).sum()) * TICK_HOURS
     tolerance = MONEY_USD * max(1.0, abs(paid))
     law = "load payments = generator revenue + congestion rent"
     rent = s["congestion_rent_usd"]
     yield from check.equal_sum(law, paid, earned + rent, "USD", tolerance)
     flow, shadow = np.abs(s["market_line_flow_mw"]), s["market_line_shadow_usd_per_mwh"]
     law = "congestion rent = flow at the shadow price of its line"
-    yield from check.equal_sum(law, rent, float((flow * shadow).sum()) * HOURS, "USD", tolerance)
+    yield from check.equal_sum(
+        law, rent, float((flow * shadow).sum()) * TICK_HOURS, "USD", tolerance
+    )

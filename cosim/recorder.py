@@ -67,9 +67,11 @@ class Recorder:
         self.facts: Facts = facts or {}
         self._start = np.datetime64(start.replace(tzinfo=None), "ns")
         self._ids = ids
-        self._block: dict[str, list[Any]] = {s.name: [] for s in RECORDED}
         tick_bytes = sum(math.prod(shape_of(s, ids)) * np.dtype(s.dtype).itemsize for s in RECORDED)
         self._block_ticks = max(1, min(BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
+        self._block: dict[str, NDArray[Any]] = {
+            s.name: np.empty((self._block_ticks, *shape_of(s, ids)), s.dtype) for s in RECORDED
+        }
         self._written = 0
         self.last_tick = -1
         self._create()
@@ -83,8 +85,8 @@ class Recorder:
         """Record one tick; a full block is written first."""
         if tick - self._written >= self._block_ticks:
             self.flush()
-        for signal in RECORDED:
-            self._block[signal.name].append(signals[signal.name])
+        for name, block in self._block.items():
+            block[tick - self._written] = signals[name]
         self.events.take(tick, signals)
         self.last_tick = tick
 
@@ -94,12 +96,10 @@ class Recorder:
         count = self.last_tick + 1 - self._written
         if count <= 0:
             return
-        block = {name: np.stack(values) for name, values in self._block.items()}
+        block = {name: values[:count] for name, values in self._block.items()}
         ticks = np.arange(self._written, self.last_tick + 1)
         self._append(block | {"tick": ticks, "time": ticks * TICK_S})
         self._written = self.last_tick + 1
-        for values in self._block.values():
-            values.clear()
 
     def _create(self) -> None:
         """Write the store without a tick: names, dimensions, units and ids."""

@@ -170,7 +170,7 @@ class _Life:
         last, ticks = self.last_tick, self.scenario.ticks
         if last != ticks - 1:
             # mosaik returns as if all were well after an interrupt or a lost simulator.
-            raise IncompleteRunError(last + 1, ticks, "a simulator was lost or the run was stopped")
+            raise IncompleteRunError(last, ticks, "a simulator was lost or the run was stopped")
         return loop_wall_s
 
     def _sinks(self, ids: Ids, facts: Facts) -> tuple[TickSink, ...]:
@@ -192,7 +192,7 @@ class _Life:
     def _conclude(self, loop_wall_s: float) -> Result:
         recorder, audit = self.recorder, self.audit
         if recorder is None or audit is None:
-            raise IncompleteRunError(0, self.scenario.ticks, "nothing was recorded")
+            raise IncompleteRunError(-1, self.scenario.ticks, "nothing was recorded")
         recorder.flush()
         with xr.open_zarr(recorder.store, chunks=None) as data:
             run = kpis.RunData(data, loop_wall_s, audit.count)

@@ -23,6 +23,8 @@ from cosim.errors import SignalError
 
 TICK_S = 300
 """Length of a settlement interval [s]."""
+TICK_HOURS = TICK_S / 3600
+"""Length of a settlement interval [h]."""
 TICKS_PER_HOUR = 3600 // TICK_S
 LEGS = 3
 """Legs that one itinerary holds at most: to the pick-up, to the drop-off, to a station."""

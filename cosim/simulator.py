@@ -158,8 +158,9 @@ class Simulator(mosaik_api_v3.Simulator):
         given: dict[str, Any] = {}
         for signal in self._reads:
             sources = attributes.get(signal.name)
-            if not sources:
-                raise SignalError(signal.name, tick, "", f"did not reach the {self.role}")
+            if not sources or len(sources) > 1:
+                found = "did not reach" if not sources else "came more than once to"
+                raise SignalError(signal.name, tick, "", f"{found} the {self.role}")
             value = next(iter(sources.values()))
             # An array of this process was checked where it was produced; lists come over a wire.
             trusted = isinstance(value, np.ndarray)

@@ -119,9 +119,9 @@ class Agent(ABC):
     every_ticks: ClassVar[int] = 1
     """Cadence in ticks; an agent that acts on events looks at every tick."""
 
+    @abstractmethod
     def due(self, seen: Observation) -> Ints:
         """Return what a decision is due for: indices into the agent's own dimension."""
-        raise NotImplementedError
 
     @abstractmethod
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:

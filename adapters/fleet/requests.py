@@ -14,8 +14,6 @@ from cosim.scenario import Scenario
 from cosim.seeds import stream
 from cosim.team import Flags, Floats, Ints, RequestStatus
 
-ENDED = (RequestStatus.SERVED, RequestStatus.EXPIRED, RequestStatus.FAILED)
-
 
 @dataclass
 class Requests:

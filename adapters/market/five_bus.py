@@ -38,11 +38,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import MarketError
+from cosim.signals import TICK_HOURS
 from networks.markets import MarketData
 
 Floats = NDArray[np.float64]
-HOURS = 5 / 60
-"""Length of a settlement interval [h]."""
 BLOCK_STEP_USD_PER_MWH = 0.05
 """Rise from one block of a sloped offer to the next, before scaling."""
 MOST_BLOCKS = 100
@@ -253,7 +252,7 @@ class FiveBus:
             line_flow_mw=_times(self._factors, injected - served_mw),
             line_shadow_usd_per_mwh=shadow,
             load_shed_mw=shed_mw,
-            congestion_rent_usd=float((lmp * (served_mw - injected)).sum()) * HOURS,
+            congestion_rent_usd=float((lmp * (served_mw - injected)).sum()) * TICK_HOURS,
             cost_usd_per_h=float(
                 offer_scale * (self._block_offer @ block_mw) + self._value * shed_mw.sum()
             ),

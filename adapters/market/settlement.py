@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import MarketError
+from cosim.signals import TICK_HOURS
 
 Floats = NDArray[np.float64]
-HOURS = 5 / 60
-"""Length of a settlement interval [h]."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,6 @@ def settle(vehicle_power_kw: Floats, price_usd_per_mwh: float) -> Bill:
         raise MarketError(f"power to bill is {power_kw[bad[0]]}", where=f"vehicle {int(bad[0])}")
     if not np.isfinite(price_usd_per_mwh):
         raise MarketError(f"price to bill at is {price_usd_per_mwh}")
-    billed_kwh = power_kw * HOURS
+    billed_kwh = power_kw * TICK_HOURS
     cost_usd = billed_kwh * (price_usd_per_mwh / 1000)
     return Bill(billed_kwh, cost_usd, float(billed_kwh.sum()), float(cost_usd.sum()))

@@ -189,7 +189,7 @@ def test_a_fault_in_a_simulator_becomes_one_message_and_a_log(tmp_path: Path) ->
 
 
 def test_an_interrupt_is_not_taken_for_an_end(tmp_path: Path) -> None:
-    with pytest.raises(StoppedRunError, match="after tick 4 of 12") as caught:
+    with pytest.raises(StoppedRunError, match="after 4 of 12 ticks") as caught:
         go(tmp_path / "run", failing(KeyboardInterrupt()))
     assert caught.value.__notes__ == [f"4 ticks were recorded in {tmp_path / 'run'}"]
     assert manifest(tmp_path / "run")["status"] == "interrupted"
@@ -202,7 +202,7 @@ def test_a_signal_ends_the_run_after_the_tick(tmp_path: Path, number: signal.Sig
             signal.raise_signal(number)
 
     before = signal.getsignal(number)
-    with pytest.raises(StoppedRunError, match="after tick 5 of 12"):
+    with pytest.raises(StoppedRunError, match="after 5 of 12 ticks"):
         go(tmp_path / "run", interrupt)
     assert manifest(tmp_path / "run")["status"] == "interrupted"
     assert signal.getsignal(number) == before
@@ -215,7 +215,7 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
         if role in ("fleet", "battery") and tick == 4:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(StoppedRunError, match="after tick 4 of 12"):
+    with pytest.raises(StoppedRunError, match="after 4 of 12 ticks"):
         go(tmp_path / "run", interrupt)
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from adapters.market.five_bus import HOURS, FiveBus, transfer_factors
+from adapters.market.five_bus import FiveBus, transfer_factors
 from cosim.errors import MarketError
+from cosim.signals import TICK_HOURS
 from networks import markets
 
 DATA = markets.load("pjm5bus")
@@ -116,9 +117,9 @@ def test_money_adds_up(load_mw: Floats, scale: float, sloped: bool) -> None:
     """Payments of the served load are the generators' revenue and the congestion rent."""
     cleared = (SLOPED if sloped else FLAT).clear(load_mw, scale)
     served = load_mw - cleared.load_shed_mw
-    payments = float(cleared.lmp_usd_per_mwh @ served) * HOURS
-    revenue = float(cleared.lmp_usd_per_mwh[DATA.generator_bus] @ cleared.generator_mw) * HOURS
-    rent = float(cleared.line_shadow_usd_per_mwh @ np.abs(cleared.line_flow_mw)) * HOURS
+    payments = float(cleared.lmp_usd_per_mwh @ served) * TICK_HOURS
+    revenue = float(cleared.lmp_usd_per_mwh[DATA.generator_bus] @ cleared.generator_mw) * TICK_HOURS
+    rent = float(cleared.line_shadow_usd_per_mwh @ np.abs(cleared.line_flow_mw)) * TICK_HOURS
     size = max(abs(payments), 1.0)
     assert payments == pytest.approx(revenue + cleared.congestion_rent_usd, abs=1e-9 * size)
     assert cleared.congestion_rent_usd == pytest.approx(rent, abs=1e-6 * size)
