@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -340,7 +341,11 @@ def _place(signal: Signal, position: tuple[int, ...], ids: Ids) -> str:
 
 
 def markdown() -> str:
-    """Return the wire table as a Markdown table, one line a signal."""
+    """Return the reference page of the wire table, one line a signal: ``cosim/SIGNALS.md``."""
+    title = (
+        "# Signals\n\nEverything that crosses between simulators. Written from `cosim/signals.py` by "
+        '`python -c "from cosim import signals; signals.write_page()"`.\n\n'
+    )
     head = "| signal | unit | dimensions | from | to | over the tick | meaning |\n"
     rule = "|---|---|---|---|---|---|---|\n"
     rows = [
@@ -349,4 +354,9 @@ def markdown() -> str:
         f"{s.over_tick} | {s.meaning} |\n"
         for s in _TABLE
     ]
-    return head + rule + "".join(rows)
+    return title + head + rule + "".join(rows)
+
+
+def write_page() -> None:
+    """Write the reference page beside this module."""
+    Path(__file__).with_name("SIGNALS.md").write_text(markdown(), encoding="utf-8")
