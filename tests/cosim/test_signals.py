@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosim import signals
+from cosim import signals as wire
 from cosim.errors import SignalError
 from cosim.signals import LEGS, ROLES, SIGNALS, Role, checked, edges, markdown, read_by, shape_of
 from cosim.simulator import meta_for
@@ -75,7 +75,7 @@ def test_teams_see_and_decide_what_the_table_says() -> None:
 
 def test_reference_page_has_a_line_for_every_signal() -> None:
     page = markdown()
-    shipped = Path(signals.__file__).with_name("SIGNALS.md").read_text(encoding="utf-8")
+    shipped = Path(wire.__file__).with_name("SIGNALS.md").read_text(encoding="utf-8")
     assert shipped == page, "run signals.write_page()"
     assert re.findall(r"^\| `(\w+)`", page, re.M) == list(SIGNALS)
 
