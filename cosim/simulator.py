@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, ClassVar
@@ -57,9 +58,9 @@ class Simulator(mosaik_api_v3.Simulator):
 
     # --- what a subclass fills in
 
+    @abstractmethod
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Build the engine for `scenario`. Called once, before anything else."""
-        raise NotImplementedError
 
     def dimensions(self) -> dict[str, list[str]]:
         """Ids of the dimensions that this role defines, in the order of its arrays."""
@@ -73,6 +74,7 @@ class Simulator(mosaik_api_v3.Simulator):
         """Return static properties of ids for the record: name, (dimension, values)."""
         return {}
 
+    @abstractmethod
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Step one settlement interval.
 
@@ -89,7 +91,6 @@ class Simulator(mosaik_api_v3.Simulator):
             Every signal that the role produces (but its wall time), as fresh arrays. Events may
             be left out where there are none.
         """
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of the engine. Called once, also after a failure."""
