@@ -45,7 +45,7 @@ def test_a_third_party_adds_a_kind_by_an_entry_point() -> None:
 
 @pytest.mark.usefixtures("added")
 def test_a_kind_that_cannot_be_loaded_says_which() -> None:
-    with pytest.raises(VoltstepError, match="tests.no_such_module:Traffic cannot be loaded"):
+    with pytest.raises(VoltstepError, match=r"tests\.no_such_module:Traffic cannot be loaded"):
         registry.simulator_class("traffic", "broken")
 
 
