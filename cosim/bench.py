@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cosim import manifest, registry
-from cosim.errors import UserError
+from cosim.errors import UnknownOptionError, UserError
 from cosim.health import Measurement
 
 PARTS = (*registry.ENGINES, "coupling")
@@ -30,9 +29,7 @@ def measure(what: Sequence[str], console: Console, json_file: Path | None = None
     """
     for name in what:
         if name not in PARTS:
-            near = difflib.get_close_matches(name, PARTS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UserError(f"bench {name}: must be one of {', '.join(PARTS)}.{hint}")
+            raise UnknownOptionError("part", name, PARTS)
     if json_file and not json_file.absolute().parent.is_dir():
         raise UserError(f"{json_file} cannot be written: there is no folder for it")
     table = Table(title="Speed on this machine", title_justify="left", box=None, pad_edge=False)

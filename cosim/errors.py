@@ -5,6 +5,7 @@
     VoltstepError
       UserError                 what the user gave is wrong (exit code 2)
         ScenarioError           one or more problems in a scenario file
+        UnknownOptionError      a name that is not one of those that there are
       RunError                  the run failed (exit code 1)
         SignalError             an array on the wire has a wrong shape, a NaN or is out of range
         AuditError              a conservation law was broken
@@ -19,7 +20,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -29,6 +31,23 @@ class VoltstepError(Exception):
 
 class UserError(VoltstepError):
     """What the user gave is wrong; the message says what is allowed."""
+
+
+def nearest(value: str, options: Iterable[str]) -> str:
+    """Return the option that `value` is most like, empty if none is near."""
+    near = difflib.get_close_matches(value, list(options), n=1, cutoff=0.5)
+    return near[0] if near else ""
+
+
+class UnknownOptionError(UserError):
+    """A name that is not one of those that there are."""
+
+    def __init__(self, what: str, value: str, options: Iterable[str]) -> None:
+        self.what, self.value, self.options = what, value, tuple(options)
+        self.nearest = nearest(value, self.options)
+        hint = f" Did you mean {self.nearest}?" if self.nearest else ""
+        known = ", ".join(self.options)
+        super().__init__(f"{what} {value!r} is not known: choose from {known}.{hint}")
 
 
 @dataclass(frozen=True)

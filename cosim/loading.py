@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cosim import plain_yaml, registry
-from cosim.errors import Problem, ScenarioError, UserError
+from cosim.errors import Problem, ScenarioError, UserError, nearest
 from cosim.scenario import Scenario
 
 DEFAULT = "siouxfalls_day"
@@ -101,8 +100,8 @@ def _find(source: str) -> Path:
         raise UserError(f"{_cut(source)} cannot be read: {error.strerror}") from None
     if folder:
         raise UserError(f"{source} is a folder: name a scenario file in it")
-    near = difflib.get_close_matches(source, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(source, known)
+    hint = f" Did you mean {near}?" if near else ""
     file = source if source.endswith((".yaml", ".yml")) else f"{source}.yaml"
     raise UserError(
         f"no scenario {source}: neither a file nor one of the shipped "
@@ -183,7 +182,7 @@ def _problem(details: ErrorDetails) -> Problem:
             field,
             "",
             f"is not a field; known here are {', '.join(options)}",
-            _nearest(str(location[-1]), options),
+            nearest(str(location[-1]), options),
         )
     value = details["input"]
     context = {
@@ -199,10 +198,10 @@ def _problem(details: ErrorDetails) -> Problem:
         allowed = phrase.format(**context) if phrase else details["msg"]
     if details["type"] in ("int_type", "float_type") and isinstance(value, str):
         allowed += ", not text"
-    nearest = ""
+    near = ""
     if details["type"] == "literal_error":
-        nearest = _nearest(str(value), _quoted(str(context["expected"])))
-    return Problem(field, _short(value), allowed, nearest)
+        near = nearest(str(value), _quoted(str(context["expected"])))
+    return Problem(field, _short(value), allowed, near)
 
 
 def _choice_problems(data: Mapping[str, Any]) -> list[Problem]:
@@ -211,9 +210,9 @@ def _choice_problems(data: Mapping[str, Any]) -> list[Problem]:
     for field, options in registry.choices().items():
         value = _at(data, field)
         if isinstance(value, str) and value not in options:
-            nearest = _nearest(value, options)
+            near = nearest(value, options)
             allowed = f"must be one of {', '.join(options)}"
-            problems.append(Problem(field, _cut(value), allowed, nearest))
+            problems.append(Problem(field, _cut(value), allowed, near))
     return problems
 
 
@@ -255,11 +254,6 @@ def _fields_at(location: Iterable[int | str]) -> list[str]:
             return []
         model = annotation
     return list(model.model_fields)
-
-
-def _nearest(value: str, options: Sequence[str]) -> str:
-    near = difflib.get_close_matches(value, options, n=1, cutoff=0.5)
-    return near[0] if near else ""
 
 
 def _quoted(expected: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import UserError
+from cosim.errors import UnknownOptionError
 
 _FOLDER = Path(__file__).parent
 
@@ -194,9 +193,7 @@ def load(name: str) -> FeederData:
     """
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"feeder {name!r} is not known: choose from {', '.join(known)}.{hint}")
+        raise UnknownOptionError("feeder", name, known)
     folder = _FOLDER / name
     (source,) = _rows(folder, "source")
     return FeederData(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import UserError
+from cosim.errors import UnknownOptionError
 
 TICKS_PER_DAY = 288
 _FOLDER = Path(__file__).parent
@@ -40,9 +39,7 @@ def load_shape(name: str) -> NDArray[np.float64]:
     """
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"load shape {name!r} is not known: choose from {', '.join(known)}.{hint}")
+        raise UnknownOptionError("load shape", name, known)
     with (_FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         rows = [(float(r["hour_ending"]), float(r["multiplier"])) for r in csv.DictReader(file)]
     hours, multipliers = np.array(rows).T

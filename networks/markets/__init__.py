@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import UserError
+from cosim.errors import UnknownOptionError
 
 _FOLDER = Path(__file__).parent
 Floats = NDArray[np.float64]
@@ -56,9 +55,7 @@ def load(name: str) -> MarketData:
     """
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"market {name!r} is not known: choose from {', '.join(known)}.{hint}")
+        raise UnknownOptionError("market", name, known)
     buses, lines, generators = (
         _columns(_FOLDER / name / f"{table}.csv") for table in ("buses", "lines", "generators")
     )

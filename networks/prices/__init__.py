@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 from datetime import datetime, timedelta
 from functools import cache
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import UserError
+from cosim.errors import UnknownOptionError, UserError
 
 TICK = timedelta(minutes=5)
 _FILE = Path(__file__).parent / "ercot_dam_2022.csv.gz"
@@ -54,9 +53,7 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
     """
     known = zones()
     if zone not in known:
-        near = difflib.get_close_matches(zone, known, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"price zone {zone!r} is not known: choose from {', '.join(known)}.{hint}")
+        raise UnknownOptionError("price zone", zone, known)
     try:
         end = start + ticks * TICK
     except OverflowError:

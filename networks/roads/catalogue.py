@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from cosim.errors import UserError
+from cosim.errors import UnknownOptionError
 from networks.roads.convert import cached_net
 from networks.roads.netfile import read_net
 from networks.roads.network import RoadNetwork
@@ -41,9 +40,7 @@ def load(name: str) -> RoadNetwork:
     """
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"no road network {name!r}; choose one of: {', '.join(known)}.{hint}")
+        raise UnknownOptionError("road network", name, known)
     tables = read_tables(_HERE / name)
     nodes, edges, turns = tables.plain_xml()
     options = ["--node-files", "n.xml", "--edge-files", "e.xml", "--connection-files", "c.xml"]
