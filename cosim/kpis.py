@@ -249,7 +249,7 @@ def _speed(run: RunData) -> float | None:
     "coupling_overhead",
     "1",
     "wall time of the ticks over the sum of the engines' own times: what mosaik, checks, audit "
-    "and recording add; start-up and the last write to the store are outside",
+    "and recording add; start-up is outside",
     True,
 )
 def _overhead(run: RunData) -> float | None:

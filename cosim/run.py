@@ -166,6 +166,9 @@ class _Life:
             self.progress.begin()
             start = perf_counter()
             world.run()
+            # Recording is part of what coupling costs, so its last write is too.
+            if self.recorder is not None:
+                self.recorder.flush()
             loop_wall_s = perf_counter() - start
         last, ticks = self.last_tick, self.scenario.ticks
         if last != ticks - 1:
@@ -193,7 +196,6 @@ class _Life:
         recorder, audit = self.recorder, self.audit
         if recorder is None or audit is None:
             raise IncompleteRunError(-1, self.scenario.ticks, "nothing was recorded")
-        recorder.flush()
         with xr.open_zarr(recorder.store, chunks=None) as data:
             run = kpis.RunData(data, loop_wall_s, audit.count)
             figures = kpis.compute(run)
