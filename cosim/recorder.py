@@ -1,6 +1,8 @@
 """The run store: ``timeseries.zarr`` through xarray, and ``events.parquet``.
 
-Arrays grow by blocks of ticks, so a run that was cut has only the ticks that were recorded.
+Ticks are written by blocks. The arrays are as long as the ticks that were recorded, but for the
+first block, whose room is made before the first tick: a run that was killed before its first
+write leaves arrays without a value, and a manifest that says that it is still running.
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ class Recorder:
         The run folder.
     start
         Local date and time of the first tick.
+    ticks
+        Ticks that are to come.
     ids
         Ids of every dimension.
     facts
@@ -59,6 +63,7 @@ class Recorder:
         self,
         folder: Path,
         start: datetime,
+        ticks: int,
         ids: Ids,
         facts: Facts | None = None,
     ) -> None:
@@ -68,13 +73,15 @@ class Recorder:
         self._start = np.datetime64(start.replace(tzinfo=None), "ns")
         self._ids = ids
         tick_bytes = sum(math.prod(shape_of(s, ids)) * np.dtype(s.dtype).itemsize for s in RECORDED)
-        self._block_ticks = max(1, min(BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
+        self._block_ticks = max(1, min(ticks, BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
         self._block: dict[str, NDArray[Any]] = {
             s.name: np.empty((self._block_ticks, *shape_of(s, ids)), s.dtype) for s in RECORDED
         }
         self._written = 0
         self.last_tick = -1
         self._create()
+        self._arrays = dict(zarr.open_group(self.store, mode="r+").arrays())
+        self._resize(self._block_ticks)
 
     @property
     def written_ticks(self) -> int:
@@ -94,12 +101,16 @@ class Recorder:
         """Write what has been taken in since the last write."""
         self.events.write()
         count = self.last_tick + 1 - self._written
-        if count <= 0:
-            return
-        block = {name: values[:count] for name, values in self._block.items()}
-        ticks = np.arange(self._written, self.last_tick + 1)
-        self._append(block | {"tick": ticks, "time": ticks * TICK_S})
-        self._written = self.last_tick + 1
+        if count > 0:
+            block = {name: values[:count] for name, values in self._block.items()}
+            ticks = np.arange(self._written, self.last_tick + 1)
+            self._write(block | {"tick": ticks, "time": ticks * TICK_S})
+            self._written = self.last_tick + 1
+
+    def close(self) -> None:
+        """Write the rest, and leave the arrays as long as what was recorded."""
+        self.flush()
+        self._resize(self._written)
 
     def _create(self) -> None:
         """Write the store without a tick: names, dimensions, units and ids."""
@@ -132,22 +143,33 @@ class Recorder:
         }
         dataset.to_zarr(self.store, zarr_format=2, consolidated=True, encoding=encoding)
 
-    def _append(self, block: Mapping[str, NDArray[Any]]) -> None:
-        # Straight to zarr: xarray's append takes three times as long for many small arrays.
-        group = zarr.open_group(self.store, mode="r+", use_consolidated=False)
-        arrays = dict(group.arrays())
+    def _resize(self, ticks: int) -> None:
+        """Make every array `ticks` long, where it is not."""
+        changed = False
+        for name in self._along_ticks():
+            array = self._arrays[name]
+            if array.shape[0] != ticks:
+                array.resize((ticks, *array.shape[1:]))
+                changed = True
+        if changed:
+            zarr.consolidate_metadata(self.store, zarr_format=2)
 
-        def append(name: str) -> None:
-            array, values = arrays[name], block[name]
-            if array.shape[0] != self._written:
-                # A write that failed half-way left some arrays longer than others.
-                array.resize((self._written, *array.shape[1:]))
-            array.append(values.astype(array.dtype, copy=False))
+    def _write(self, block: Mapping[str, NDArray[Any]]) -> None:
+        # Straight to zarr: xarray's append takes three times as long for many small arrays.
+        end = self.last_tick + 1
+        if end > self._arrays["tick"].shape[0]:
+            self._resize(end)
+
+        def write(name: str) -> None:
+            array = self._arrays[name]
+            array[self._written : end] = block[name].astype(array.dtype, copy=False)
 
         with ThreadPoolExecutor(4) as pool:
             # Gathered in a list, so that a failure of any of them is raised here.
-            list(pool.map(append, block))
-        zarr.consolidate_metadata(self.store, zarr_format=2)
+            list(pool.map(write, block))
+
+    def _along_ticks(self) -> list[str]:
+        return ["tick", "time", *self._block]
 
     def _static(self) -> dict[str, Any]:
         coords: dict[str, Any] = {dim: (dim, _labels(names)) for dim, names in self._ids.items()}

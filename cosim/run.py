@@ -168,7 +168,7 @@ class _Life:
             world.run()
             # Recording is part of what coupling costs, so its last write is too.
             if self.recorder is not None:
-                self.recorder.flush()
+                self.recorder.close()
             loop_wall_s = perf_counter() - start
         last, ticks = self.last_tick, self.scenario.ticks
         if last != ticks - 1:
@@ -177,11 +177,12 @@ class _Life:
         return loop_wall_s
 
     def _sinks(self, ids: Ids, facts: Facts) -> tuple[TickSink, ...]:
-        self.recorder = Recorder(self.folder, self.scenario.start_time, ids, facts)
+        scenario = self.scenario
+        self.recorder = Recorder(self.folder, scenario.start_time, scenario.ticks, ids, facts)
         events = self.recorder.events
         self.audit = Audit(
-            self.scenario,
-            Assets.of(self.scenario),
+            scenario,
+            Assets.of(scenario),
             ids,
             facts,
             note=lambda tick, event: events.add(tick, "monitor", [event]),
@@ -220,7 +221,7 @@ class _Life:
         """Write what was recorded, and a manifest that says that the run is not whole."""
         try:
             if self.recorder is not None:
-                self.recorder.flush()
+                self.recorder.close()
         except Exception as error:
             self.log.exception("not all could be kept")
             reason += f"; not all could be kept: {type(error).__name__}: {error}"

@@ -1,8 +1,8 @@
 """The wire table: everything that crosses between simulators.
 
 From this list come the mosaik META of every simulator, the connections and their time shifts,
-the recorder's arrays with units, the array checks at every boundary and the reference page
-(`markdown`). Adding a signal is one line here, plus producing it and using it.
+the recorder's arrays with units, the array checks at every boundary (`cosim.boundary`) and the
+reference page (`markdown`). Adding a signal is one line here, plus producing it and using it.
 
 Signs: power is positive when drawn from the grid, vehicle-to-grid is negative. A signal that is
 summed or averaged says so in `over_tick`: ``sum`` over the settlement interval, ``mean`` over it,
@@ -15,12 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
-
-from cosim.errors import SignalError
 
 TICK_S = 300
 """Length of a settlement interval [s]."""
@@ -241,8 +238,6 @@ def _reads_now(signal: Signal, reader: Role) -> bool:
     return reader == "monitor" or reader in signal.readers
 
 
-_DTYPES = {code: np.dtype(code) for code in sorted({s.dtype for s in _TABLE})}
-
 Ids = Mapping[str, tuple[str, ...]]
 """Ids of every dimension, in the fixed order of the arrays."""
 
@@ -250,94 +245,6 @@ Ids = Mapping[str, tuple[str, ...]]
 def shape_of(signal: Signal, ids: Ids) -> tuple[int, ...]:
     """Shape of the array that carries `signal`."""
     return tuple([LEGS if dim == "leg" else len(ids[dim]) for dim in signal.dims])
-
-
-def checked(signal: Signal, value: Any, ids: Ids, tick: int) -> Any:
-    """Return `value` as the array that the wire table promises.
-
-    Parameters
-    ----------
-    signal
-        Line of the wire table.
-    value
-        Array, nested list or number; a list of dictionaries for events.
-    ids
-        Ids of every dimension.
-    tick
-        Settlement interval, for the message.
-
-    Raises
-    ------
-    SignalError
-        Naming signal, id and tick, if the shape, a NaN or the range is wrong.
-    """
-    if signal.is_events:
-        if not isinstance(value, list):
-            raise SignalError(
-                signal.name, tick, "", f"not a list of events: {type(value).__name__}"
-            )
-        return value
-    bounded = not signal.dims and isinstance(value, float) and abs(value) < np.inf
-    if bounded and signal.low <= value <= signal.high:
-        return np.array(value)
-    array = _cast(signal, value, tick)
-    shape = shape_of(signal, ids)
-    if array.shape != shape:
-        raise SignalError(signal.name, tick, "", f"shape {array.shape}, not {shape}")
-    if signal.dtype == "?":
-        return array
-    high = len(ids[signal.index_of]) - 1 if signal.index_of else signal.high
-    # A NaN is both least and greatest, and fails every comparison. Most arrays end here.
-    if not array.size:
-        return array
-    least, most = array.min(), array.max()
-    if least >= signal.low and most <= high and abs(least) < np.inf and most < np.inf:
-        return array
-    bad = ~((array >= signal.low) & (array <= high))
-    if np.isinf(high) and array.dtype.kind == "f":
-        bad |= ~np.isfinite(array)
-    if bad.any():
-        position = tuple(int(i) for i in np.argwhere(bad)[0])
-        found = array[position]
-        raise SignalError(
-            signal.name,
-            tick,
-            _place(signal, position, ids),
-            f"{found:.9g} is not within {signal.low:g} to {high:g} {signal.unit}"
-            f" ({int(bad.sum())} of {bad.size} values)",
-        )
-    return array
-
-
-def _cast(signal: Signal, value: Any, tick: int) -> NDArray[Any]:
-    wanted = _DTYPES[signal.dtype]
-    if isinstance(value, np.ndarray) and value.dtype == wanted:
-        return cast(NDArray[Any], value)
-    try:
-        array: NDArray[Any] = np.asarray(value)
-        array = array.astype(wanted, copy=False) if _castable(array, signal) else array
-    except (TypeError, ValueError) as error:
-        raise SignalError(signal.name, tick, "", f"not an array of numbers: {error}") from None
-    if array.dtype != wanted:
-        raise SignalError(signal.name, tick, "", f"type {array.dtype}, not {wanted}")
-    return array
-
-
-def _castable(array: NDArray[Any], signal: Signal) -> bool:
-    target = np.dtype(signal.dtype)
-    if target.kind == "f":
-        return array.dtype.kind in "fiub"
-    if target.kind == "i":
-        return array.dtype.kind in "iu"
-    return array.dtype.kind == target.kind
-
-
-def _place(signal: Signal, position: tuple[int, ...], ids: Ids) -> str:
-    names = [
-        f"{dim} {index if dim == 'leg' else ids[dim][index]}"
-        for dim, index in zip(signal.dims, position, strict=True)
-    ]
-    return ", ".join(names)
 
 
 def markdown() -> str:

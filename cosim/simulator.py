@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.assets import Assets
+from cosim.boundary import Boundary, checked
 from cosim.errors import SignalError
 from cosim.scenario import Scenario
-from cosim.signals import MODELS, SIGNALS, Ids, Role, checked, produced_by, read_by, shape_of
+from cosim.signals import MODELS, SIGNALS, Ids, Role, produced_by, read_by, shape_of
 
 Facts = Mapping[str, tuple[str, list[Any]]]
 """Static properties of ids: name, (dimension, values)."""
@@ -53,6 +54,7 @@ class Simulator(mosaik_api_v3.Simulator):
         self._facts: Facts = {}
         self._outputs: dict[str, Any] = {}
         self._writes, self._reads = produced_by(self.role), read_by(self.role)
+        self._written = {signal.name for signal in self._writes}
         self._wall = f"{self.role}_wall_s"
         self._events = f"{self.role}_events"
 
@@ -119,6 +121,7 @@ class Simulator(mosaik_api_v3.Simulator):
         """Receive the ids of every dimension and the facts, once all simulators exist."""
         self._ids = {dim: tuple(names) for dim, names in ids.items()}
         self._facts = {name: (str(dim), list(values)) for name, (dim, values) in facts.items()}
+        self._boundary = Boundary(self._writes, self._ids)
 
     def step(self, time: int, inputs: Any, max_advance: int) -> int:
         """Advance one tick; see `advance`."""
@@ -131,18 +134,17 @@ class Simulator(mosaik_api_v3.Simulator):
         if self._wall in SIGNALS:
             produced.setdefault(self._wall, wall)
             produced.setdefault(self._events, [])
-        self._outputs = {}
         for signal in self._writes:
             if signal.name not in produced:
                 raise SignalError(signal.name, tick, "", f"the {self.role} did not produce it")
-            value = checked(signal, produced[signal.name], self._ids, tick)
+        for name in produced:
+            if name not in self._written:
+                raise SignalError(name, tick, "", f"the {self.role} has no such output")
+        self._outputs = self._boundary.check(produced, tick)
+        for value in self._outputs.values():
             if isinstance(value, np.ndarray):
                 # Readers share the array, some a tick later: nobody may change it now.
                 value.flags.writeable = False
-            self._outputs[signal.name] = value
-        for name in produced:
-            if name not in self._outputs:
-                raise SignalError(name, tick, "", f"the {self.role} has no such output")
         return tick + 1
 
     def get_data(self, outputs: Any) -> Any:

@@ -288,7 +288,9 @@ class Operations:
             "request_destination_edge": np.where(known, requests.destination_edge, -1),
             "request_deadline_s": np.where(known, requests.deadline_s, -1.0),
             "station_free_ports": self.chargers.free(self._holds, np.append(promised, queued)),
-            "station_queue": np.bincount(queued, minlength=len(self.chargers.ports)),
+            "station_queue": np.bincount(queued, minlength=len(self.chargers.ports)).astype(
+                np.int32
+            ),
             "requests_known": known.sum(),
             "requests_in_time": requests.in_time.sum(),
             "requests_missed": requests.missed.sum(),

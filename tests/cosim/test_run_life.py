@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
-import zarr
 
 from cosim import kpis
 from cosim.errors import (
@@ -25,11 +24,11 @@ from cosim.errors import (
     UserError,
 )
 from cosim.events import SCHEMA
-from cosim.recorder import RECORDED, Recorder, digest
+from cosim.recorder import RECORDED, digest
 from cosim.run import Result, default_folder, run
 from cosim.scenario import Scenario
 from cosim.signals import Role
-from tests.fakes import IDS, TINY, Change, cast, quiet_tick
+from tests.fakes import TINY, Change, cast
 
 
 def go(folder: Path, change: Change | None = None, **fields: Any) -> Result:
@@ -127,7 +126,7 @@ def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cosim.recorder.Recorder._append", full)
+    monkeypatch.setattr("cosim.recorder.Recorder._write", full)
     with pytest.raises(RunError, match=r"could not be read or written.*No space left") as caught:
         go(tmp_path / "run")
     assert caught.value.__notes__ == [f"0 ticks were recorded in {tmp_path / 'run'}"]
@@ -141,18 +140,6 @@ def test_an_exit_in_the_middle_leaves_no_running_manifest(tmp_path: Path) -> Non
     with pytest.raises(SystemExit):
         go(tmp_path / "run", failing(SystemExit(1)))
     assert manifest(tmp_path / "run")["status"] == "interrupted"
-
-
-def test_a_write_that_failed_half_way_is_made_good(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, Scenario().start_time, IDS)
-    recorder.take(0, quiet_tick())
-    recorder.flush()
-    longer = zarr.open_array(recorder.store, path="vehicle_soc", mode="r+")
-    longer.append(np.zeros((1, 3)))
-    recorder.take(1, quiet_tick())
-    recorder.flush()
-    with xr.open_zarr(recorder.store, chunks=None) as data:
-        assert data["vehicle_soc"].to_numpy().tolist() == [[0.5] * 3] * 2
 
 
 def failing(error: BaseException) -> Change:

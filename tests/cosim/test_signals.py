@@ -6,14 +6,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cosim import signals as wire
-from cosim.errors import SignalError
-from cosim.signals import LEGS, ROLES, SIGNALS, Role, checked, edges, markdown, read_by, shape_of
+from cosim.signals import ROLES, SIGNALS, Role, edges, markdown, read_by
 from cosim.simulator import meta_for
 from cosim.team import Observation, Plan
 from tests.fakes import IDS
@@ -78,49 +74,3 @@ def test_reference_page_has_a_line_for_every_signal() -> None:
     shipped = Path(wire.__file__).with_name("SIGNALS.md").read_text(encoding="utf-8")
     assert shipped == page, "run signals.write_page()"
     assert re.findall(r"^\| `(\w+)`", page, re.M) == list(SIGNALS)
-
-
-def test_good_arrays_pass_unchanged() -> None:
-    soc = np.array([0.0, 0.5, 1.0])
-    assert checked(SIGNALS["vehicle_soc"], soc, IDS, 3) is soc
-
-
-def test_lists_from_a_remote_simulator_become_arrays() -> None:
-    value = checked(SIGNALS["vehicle_edge"], [0, 3, -1], IDS, 0)
-    assert value.dtype == np.int32
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "where", "reason"),
-    [
-        ("vehicle_soc", np.array([0.1, 1.2, 0.3]), "vehicle 1", "1.2"),
-        ("vehicle_soc", np.array([0.1, 0.2, np.nan]), "vehicle 2", "nan"),
-        ("bus_voltage_pu", np.array([1.0, np.inf, 1.0]), "bus 650.2", "inf"),
-        ("feeder_losses_kw", np.nan, "", "nan"),
-        ("lmp_usd_per_mwh", np.array([0, 0, 0, np.inf, 0]), "zone D", "inf"),
-        ("vehicle_soc", np.array([0.1, 0.2]), "", r"shape \(2,\), not \(3,\)"),
-        ("vehicle_edge", np.array([0, 4, 0]), "vehicle 1", "4 is not within -1 to 3"),
-        ("vehicle_edge", np.array([0.0, 1.0, 0.0]), "", "float64"),
-        ("vehicle_driving", np.array([0, 1, 0]), "", "int"),
-        ("leg_arrival_s", np.full((3, LEGS), -2.0), "vehicle 0, leg 0", "-2"),
-        ("vehicle_soc", ["x", "y", "z"], "", "type"),
-        ("vehicle_soc", [[1], [1, 2]], "", "not an array"),
-        ("grid_events", "none", "", "not a list"),
-    ],
-)
-def test_bad_arrays_are_named(name: str, value: object, where: str, reason: str) -> None:
-    with pytest.raises(SignalError, match=reason) as caught:
-        checked(SIGNALS[name], value, IDS, 7)
-    assert (caught.value.signal, caught.value.tick, caught.value.where) == (name, 7, where)
-
-
-@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=3, max_size=3))
-def test_what_passes_is_finite_and_in_range(values: list[float]) -> None:
-    signal = SIGNALS["vehicle_power_kw"]
-    try:
-        array = checked(signal, np.array(values), IDS, 0)
-    except SignalError:
-        assert not all(signal.low <= v <= signal.high for v in values)
-    else:
-        assert np.isfinite(array).all()
-        assert shape_of(signal, IDS) == array.shape
