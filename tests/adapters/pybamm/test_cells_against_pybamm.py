@@ -48,8 +48,7 @@ def _ours(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Tr
     negative = np.array([empty + start * (full - empty)])
     positive = (c["lithium_ah"] - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
     state = kernel.at_rest(negative, positive, np.array([298.15]), np.array([c["sei_initial_m"]]))
-    x, w = list(state), list(np.empty((kernel.work, 1)))
-    r, seen = list(np.zeros((6, 1))), list(np.empty((4, 1)))
+    x, r, seen = state, np.zeros((6, 1)), np.empty((4, 1))
     voltage: list[float] = []
     soc: list[float] = []
     temperature: list[float] = []
@@ -57,14 +56,14 @@ def _ours(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Tr
         limit = c["lower_v"] if power > 0 else c["upper_v"]
         bounds = [-1e3, 1e3] if power else [0.0, 0.0]
         for substep, step in enumerate(kernel.steps):
-            q = [np.array([v]) for v in (r[0][0], power, ambient_c + 273.15, limit, *bounds)]
-            step(x, q, r, w)
+            q = np.array([[r[0, 0], power, ambient_c + 273.15, limit, *bounds]]).T
+            step(x, np.ascontiguousarray(q), r)
             if substep:
-                voltage.append(float(r[1][0]))
-        kernel.observe(x, seen, w)
-        soc.append(float((seen[0][0] - empty) / (full - empty)))
-        temperature.append(float(seen[2][0]))
-    return Trace(np.array(voltage), np.array(soc), np.array(temperature), float(seen[3][0]))
+                voltage.append(float(r[1, 0]))
+        kernel.observe(x, seen)
+        soc.append(float((seen[0, 0] - empty) / (full - empty)))
+        temperature.append(float(seen[2, 0]))
+    return Trace(np.array(voltage), np.array(soc), np.array(temperature), float(seen[3, 0]))
 
 
 def _theirs(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Trace:
