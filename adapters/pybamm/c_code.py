@@ -15,7 +15,7 @@ from adapters.pybamm.tape import INPUT, Constant, Operand, Operation, Tape
 PRELUDE = (Path(__file__).parent / "vectors.h").read_text(encoding="utf-8")
 GROUP = 64
 """Cells that go through a part together; a multiple of every vector width."""
-PART = 800
+PART = 500
 """Vector instructions in a part, about."""
 
 _UNARY = {
@@ -49,6 +49,11 @@ _BOUNDS = {"minimum": "lesser", "maximum": "greater"}
 _COST = {"exp": 22, "log": 28, "tanh": 30, "sinh": 30, "cosh": 26, "arcsinh": 38, "power": 40}
 
 
+def symbol(name: str) -> str:
+    """Name of the C function: no name of the C library."""
+    return f"cell_{name}"
+
+
 def c_source(name: str, tape: Tape) -> str:
     """C source of a function that does the tape for all cells.
 
@@ -62,8 +67,8 @@ def c_source(name: str, tape: Tape) -> str:
     Returns
     -------
     str
-        A translation unit with ``void name(ptrdiff_t n, double *a, ptrdiff_t a_row, ...)``, a
-        pointer and the distance of two rows [doubles] for each argument and for ``r``, ``n`` the
+        A translation unit with ``void cell_name(ptrdiff_t n, double *a, ptrdiff_t a_row, ...)``,
+        a pointer and the distance of two rows [doubles] for each argument and for ``r``, ``n`` the
         number of cells.
     """
     parts, slots = _parts(tape)
@@ -96,7 +101,7 @@ def _entry(name: str, tape: Tape, given: str) -> list[str]:
     """Whole groups in place; cells that do not fill vectors in copies that do."""
     sizes = [*tape.arguments, ("r", tape.results)]
     written = {tape.target(output) for output, _ in tape.outputs}
-    lines = [f"void {name}(ptrdiff_t n, {given})", "{"]
+    lines = [f"void {symbol(name)}(ptrdiff_t n, {given})", "{"]
     lines += ["    ptrdiff_t whole = n / WIDTH * WIDTH, i = 0, left = n - whole;"]
     lines += [f"    for (; i < whole; i += {GROUP})"]
     at = ", ".join(f"{a} + i, {a}_row" for a, _ in sizes)

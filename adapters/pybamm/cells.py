@@ -122,7 +122,8 @@ class Cells:
         draws, fills = power > 0, power < 0
         limit_v = np.where(draws, c["lower_v"], c["upper_v"])
         ambient = self._filled(ambient_k)
-        charge_a, discharge_a = self._filled(charge_a), self._filled(discharge_a)
+        charge_a = np.where(fills, self._filled(charge_a), 0)
+        discharge_a = np.where(draws, self._filled(discharge_a), 0)
         room, stored = self._filled(room_as), self._filled(stored_as)
         energy, charge, loss = np.zeros(width), np.zeros(width), np.zeros(width)
         lowest, highest = np.full(width, np.inf), np.full(width, -np.inf)
@@ -139,8 +140,6 @@ class Cells:
                 np.minimum(discharge_a[at], np.maximum(stored[at] - moved, 0) / h, out=high)
                 np.minimum(charge_a[at], np.maximum(room[at] + moved, 0) / h, out=low)
                 np.negative(low, out=low)
-                low[~fills[at]] = 0
-                high[~draws[at]] = 0
                 step(x, q, r)
                 current[:] = r[0]
                 np.minimum(lowest[at], r[1], out=lowest[at])

@@ -33,7 +33,7 @@ class NumpyFunction:
         names |= {"inf": np.inf, "nan": np.nan}
         # The source is made of the tape's places and of names of this package alone.
         exec(compile(source, f"<{name}>", "exec"), names)  # noqa: S102
-        self._function: Callable[..., None] = names[name]
+        self._function: Callable[..., None] = names[f"cell_{name}"]
         self._scratch = np.empty((0, 0))
 
     def __call__(self, *arrays: Floats) -> None:
@@ -63,10 +63,10 @@ def numpy_source(name: str, tape: Tape) -> tuple[str, int]:
     Returns
     -------
     tuple
-        Source of ``def name(<arguments>, r, w)``, every parameter a list of equal one-dimensional
-        float64 arrays, ``w`` scratch; and the number of scratch arrays. The module names
-        ``name_CONSTANTS`` as zero-dimensional arrays because numpy converts a Python float at every
-        call.
+        Source of ``def cell_name(<arguments>, r, w)``, every parameter a list of equal
+        one-dimensional float64 arrays, ``w`` scratch; and the number of scratch arrays. The module
+        names ``name_CONSTANTS`` as zero-dimensional arrays because numpy converts a Python float
+        at every call.
     """
     arguments = [argument for argument, _ in tape.arguments]
     last_use = _last_use(tape)
@@ -149,7 +149,7 @@ def _module(
     values = ", ".join(repr(value) for value in constants)
     lines = [
         f"{name}_CONSTANTS = [array(value) for value in [{values}]]",
-        f"def {name}({', '.join(arguments)}, r, w):",
+        f"def cell_{name}({', '.join(arguments)}, r, w):",
         *(f"    {line}" for line in [*unpack, *body]),
     ]
     return "\n".join(lines) + "\n"

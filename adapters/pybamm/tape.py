@@ -133,7 +133,9 @@ def from_arrays(name: str, arrays: Mapping[str, NDArray[Any]]) -> Tape:
                 raise ValueError(f"{name} reads row {last} of argument {first}")
             operations.append(Operation(INPUT, (first, last)))
         else:
-            operands = (first,) if 0 < kind <= len(UNARY) else (first, last)
+            if not 0 < kind < len(_NAMES):
+                raise ValueError(f"{name} has operations of kind {kind}")
+            operands = (first,) if kind <= len(UNARY) else (first, last)
             operations.append(
                 Operation(_NAMES[kind], tuple(operand(number, place) for number in operands))
             )
