@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,7 +98,7 @@ def lower(function: Any, arguments: tuple[str, ...]) -> Tape:
     for output in range(function.n_out()):
         if function.nnz_out(output) != function.size1_out(output):
             raise BatteryError(f"output {output} of {function} is not one dense column")
-    operations, outputs = _alive(builder.operations, outputs)
+    operations, outputs = _alive(*_shared_reciprocals(builder.operations, outputs))
     sizes = [function.size1_in(i) for i in range(len(arguments))]
     results = function.size1_out(0)
     return Tape(tuple(zip(arguments, sizes, strict=True)), results, tuple(operations), outputs)
@@ -164,6 +165,27 @@ def _power(builder: _Builder, base: Operand, exponent: float) -> Operand | None:
     for factor in factors[1:]:
         product = builder.place("multiply", product, factor)
     return product
+
+
+def _shared_reciprocals(
+    ops: list[Operation], outputs: dict[tuple[int, int], Operand]
+) -> tuple[list[Operation], dict[tuple[int, int], Operand]]:
+    """Divide once by what is divided by more than once: the factors of a matrix are full of it."""
+    divisors = Counter(op.operands[-1] for op in ops if op.name in ("divide", "reciprocal"))
+    builder = _Builder()
+    new: dict[Operand, Operand] = {}
+    for place, op in enumerate(ops):
+        if op.name == INPUT:
+            new[place] = builder.place(INPUT, *op.operands)
+            continue
+        operands = [new.get(operand, operand) for operand in op.operands]
+        if op.name == "divide" and divisors[op.operands[1]] > 1:
+            inverse = builder.place("reciprocal", operands[1])
+            one = operands[0] == Constant(1.0)
+            new[place] = inverse if one else builder.place("multiply", operands[0], inverse)
+        else:
+            new[place] = builder.place(op.name, *operands)
+    return builder.operations, {key: new.get(value, value) for key, value in outputs.items()}
 
 
 def _alive(
