@@ -61,7 +61,7 @@ def load(arrays: Mapping[str, NDArray[Any]], asked: str | None = None) -> Backen
     names = sorted(name.removesuffix(ending) for name in arrays if name.endswith(ending))
     tapes = {name: from_arrays(name, arrays) for name in names}
     if asked == "numpy":
-        return Backend("numpy", f"asked for by {VARIABLE}", numpy_code.load(tapes))
+        return Backend("numpy", "asked for", numpy_code.load(tapes))
     try:
         found = compiler.find()
         return Backend("c", str(found), compiler.load(tapes, _digest(arrays, names), found))

@@ -28,7 +28,6 @@ def bench() -> list[Measurement]:
         mesh, in the same run.
     """
     options = CellOptions()
-    kernel = load(options)
     warm_s = _median_s(lambda: load(options), 3)
     bare_s = _bare_step_s(options)
     rows = [
@@ -37,18 +36,25 @@ def bench() -> list[Measurement]:
             "PyBaMM Simulation.step of one cell", bare_s * 1e6, "us/cell/tick", note="IDAKLU"
         ),
     ]
-    for count in FLEETS:
-        seconds = _tick_s(kernel, count) / count
-        rows.append(
-            Measurement(
-                f"battery tick, {count} vehicles",
-                seconds * 1e6,
-                "us/vehicle/tick",
-                seconds / bare_s,
-                "numpy, one core, median",
+    for kernel in _kernels(options):
+        for count in FLEETS:
+            seconds = _tick_s(kernel, count) / count
+            rows.append(
+                Measurement(
+                    f"battery tick, {count} vehicles, {kernel.backend}",
+                    seconds * 1e6,
+                    "us/vehicle/tick",
+                    seconds / bare_s,
+                    "one core, median",
+                )
             )
-        )
     return rows
+
+
+def _kernels(options: CellOptions) -> list[Kernel]:
+    """Return the kernel that a run takes, and numpy's beside it."""
+    chosen = load(options)
+    return [chosen] if chosen.backend == "numpy" else [chosen, load(options, "numpy")]
 
 
 def _tick_s(kernel: Kernel, count: int) -> float:

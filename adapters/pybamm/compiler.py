@@ -192,8 +192,10 @@ def _run(command: list[str]) -> str:
             timeout=TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CompilerError(f"{command[0]}: {error}") from error
+    except OSError as error:
+        raise CompilerError(f"{command[0]}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CompilerError(f"{command[0]}: no end after {TIMEOUT_S} s") from error
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise CompilerError(f"{command[0]}: {words[0]}")

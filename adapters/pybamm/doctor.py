@@ -32,11 +32,17 @@ def check() -> list[Check]:
         kernel = load(options)
         detail = f"{'found in' if cached else 'built into'} {cache_path(options).parent}"
         rows.append(Check("battery model", True, detail))
+        rows.append(_backend(kernel.backend, kernel.backend_detail))
         rows.append(_capacity(kernel.constants["new_capacity_ah"]))
         rows.append(_self_test(Packs(kernel, [75.0], [400.0], [0.5], [150.0], [300.0])))
     except (VoltstepError, OSError, ImportError) as error:
         rows.append(Check("battery model", False, str(error)))
     return rows
+
+
+def _backend(name: str, detail: str) -> Check:
+    words = {"c": f"compiled by {detail}", "numpy": f"numpy, slower than C: {detail}"}
+    return Check("battery backend", True, words[name])
 
 
 def _capacity(found_ah: float) -> Check:
