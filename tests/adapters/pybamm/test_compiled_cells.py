@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import shutil
 import stat
 from collections.abc import Callable, Mapping
@@ -56,7 +57,12 @@ def _values() -> Floats:
 @needs_compiler
 @pytest.mark.usefixtures("own_cache")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_every_operation_equals_numpys() -> None:
+@pytest.mark.parametrize("narrower", ["", "-mno-avx512f", "-mno-avx"])
+def test_every_operation_equals_numpys(narrower: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if narrower:
+        if platform.machine() not in ("x86_64", "AMD64"):
+            pytest.skip("this processor has vectors of one width")
+        monkeypatch.setenv("CC", f"{next(filter(shutil.which, compiler.NAMES))} {narrower}")
     operations = [Operation("input", (0, 0)), Operation("input", (0, 1))]
     operations += [Operation(name, (0,)) for name in UNARY]
     operations += [Operation(name, (0, 1)) for name in BINARY]
