@@ -55,7 +55,7 @@ class Compiler:
     """Digest of its version and of what it knows of machine and processor."""
 
     def __str__(self) -> str:
-        return f"{self.command[0]} {self.version}"
+        return f"{shutil.which(self.command[0]) or self.command[0]} {self.version}"
 
 
 class CFunction:
