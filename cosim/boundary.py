@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import SignalError
-from cosim.signals import SIGNALS, Ids, Signal, shape_of
+from cosim.signals import FIXED_DIMS, SIGNALS, Ids, Signal, shape_of
 
 _DTYPES = {code: np.dtype(code) for code in sorted({s.dtype for s in SIGNALS.values()})}
 
@@ -177,7 +177,7 @@ def _castable(array: NDArray[Any], signal: Signal) -> bool:
 
 def _place(signal: Signal, position: tuple[int, ...], ids: Ids) -> str:
     names = [
-        f"{dim} {index if dim == 'leg' else ids[dim][index]}"
+        f"{dim} {index if dim in FIXED_DIMS else ids[dim][index]}"
         for dim, index in zip(signal.dims, position, strict=True)
     ]
     return ", ".join(names)

@@ -135,8 +135,9 @@ def charging(check: Checker, s: Signals, plates: Plates, ids: Ids) -> Iterator[B
     efficiency = plates.efficiency(at)
     law = "efficiency of the charger = that of vehicle and port"
     yield from check.equal(law, "vehicle", s["plug_efficiency"], efficiency, "1")
-    law = "energy into the pack = charged behind losses less traction"
+    law = "energy into the pack = charged behind losses less traction and heating"
     into_kwh = behind_losses_kw(power, efficiency) * TICK_HOURS - s["battery_traction_kwh"]
+    into_kwh = into_kwh - s["pack_heater_kwh"]
     yield from check.equal(law, "vehicle", s["pack_energy_kwh"], into_kwh, "kWh")
 
 

@@ -22,7 +22,10 @@ SHOWN = 60
 """Characters of a wrong value that messages show."""
 
 # The fields that `registry.scenario_checks` go by.
-_WITH_DATA = ("start", "duration", "market.prices")
+_WITH_DATA = (
+    "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
+    "fleet.body_types",
+)  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = SHOWN

@@ -11,21 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import networks.feeders
 import networks.loads
 import networks.prices
 import networks.roads
+import networks.weather
 from cosim.errors import Problem, UserError, VoltstepError
-from cosim.scenario import Scenario
+from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
 
 BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
     {
         "fleet": {"fleet": "adapters.fleet.simulator:Fleet"},
         "traffic": {"meso": "adapters.sumo.simulator:Traffic"},
-        "battery": {"spm": "adapters.pybamm.simulator:Battery"},
+        "battery": {
+            "spm": "adapters.pybamm.simulator:Battery",
+            "spme": "adapters.pybamm.simulator:Battery",
+        },
         "grid": {"opendss": "adapters.opendss.simulator:Grid"},
         "market": {"five_bus": "adapters.market.simulator:Market"},
         "agents": {"rule_based": "adapters.agents.simulator:Agents"},
@@ -94,7 +98,7 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
-    return (_prices_cover_the_run,)
+    return (_prices_cover_the_run, _weather_fits, _batteries_fit)
 
 
 def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
@@ -105,6 +109,31 @@ def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
     except UserError as error:
         return [Problem("start", scenario.start, f"prices do not cover the run: {error}")]
     return []
+
+
+def _weather_fits(scenario: Scenario) -> Sequence[Problem]:
+    name = scenario.weather.series
+    if not name:
+        return []
+    try:
+        found = networks.weather.series(name, scenario.start_time, scenario.ticks)
+    except UserError as error:
+        return [Problem("weather.series", name, f"is no weather for the run: {error}")]
+    if found.min() < AMBIENT_LOW_C or found.max() > AMBIENT_HIGH_C:
+        reason = (
+            f"must stay within {AMBIENT_LOW_C:g} to {AMBIENT_HIGH_C:g} degC; it runs from "
+            f"{found.min():.1f} to {found.max():.1f}"
+        )
+        return [Problem("weather.series", name, reason)]
+    return []
+
+
+def _batteries_fit(scenario: Scenario) -> Sequence[Problem]:
+    kind = kind_of("battery", scenario)
+    if kind not in BUILT_IN["battery"]:
+        return []
+    check = _resolve("adapters.pybamm.checks:problems")
+    return cast(Sequence[Problem], check(scenario))
 
 
 def _resolve(target: str) -> Any:

@@ -29,6 +29,10 @@ NAME_LENGTH = 100
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+AMBIENT_LOW_C, AMBIENT_HIGH_C = -20.0, 45.0
+"""Ambient temperatures that the battery models are tested at [degC]."""
+
+
 class Section(BaseModel):
     """Base of every part of a scenario: frozen, nothing unknown, nothing converted in silence.
 
@@ -155,16 +159,62 @@ class Traffic(Section):
     roads: str = Field(default="siouxfalls", description="road network")
 
 
+class Weather(Section):
+    """The air around vehicles."""
+
+    ambient_c: Annotated[float, Field(ge=AMBIENT_LOW_C, le=AMBIENT_HIGH_C)] = Field(
+        default=20.0, description="constant ambient temperature [degC], -20 to 45"
+    )
+    series: str = Field(
+        default="",
+        description="ambient temperature over time instead: a shipped day, repeated, or a CSV file "
+        "with the columns time and temperature_c",
+    )
+
+
+ChemistryName = Literal["nmc", "lfp"]
+
+
+class Chemistry(Section):
+    """What the cells of each body type are made of."""
+
+    sedan: ChemistryName = Field(default="nmc", description="cells of sedans: nmc or lfp")
+    suv: ChemistryName = Field(default="nmc", description="cells of SUVs: nmc or lfp")
+    van: ChemistryName = Field(default="lfp", description="cells of vans: nmc or lfp")
+
+
 class Battery(Section):
     """How batteries behave."""
 
     kind: str = Field(default="spm", description="battery model")
-    # Outside this range chargers and packs derate, and that is not modelled.
-    ambient_c: Annotated[float, Field(ge=0, le=45)] = Field(
-        default=20.0, description="ambient temperature [degC], 0 to 45"
+    chemistry: Chemistry = Field(default_factory=Chemistry, description="cells of each body type")
+    preconditioning_kw: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=0.0, description="power of the heater that warms a cold pack at the plug; 0: none"
     )
+
+
+class PackPrices(Section):
+    """Price of packs [USD/kWh]."""
+
+    nmc: Annotated[float, Field(ge=0, le=10_000)] = Field(
+        default=128.0, description="NMC packs [USD/kWh]; BloombergNEF 2025, all uses"
+    )
+    lfp: Annotated[float, Field(ge=0, le=10_000)] = Field(
+        default=81.0, description="LFP packs [USD/kWh]; BloombergNEF 2025, all uses"
+    )
+
+
+class Ageing(Section):
+    """How batteries age and what that costs."""
+
     age_years: Annotated[float, Field(ge=0, le=20)] = Field(
         default=1.0, description="calendar age of the batteries at the start [years]"
+    )
+    acceleration: Annotated[float, Field(ge=1, le=1000)] = Field(
+        default=1.0, description="how many times over the ageing of every tick is counted"
+    )
+    pack_usd_per_kwh: PackPrices = Field(
+        default_factory=PackPrices, description="what a pack costs"
     )
 
 
@@ -249,7 +299,9 @@ class Scenario(Section):
     )
     fleet: Fleet = Field(default_factory=Fleet, description="vehicles, stations and requests")
     traffic: Traffic = Field(default_factory=Traffic, description="how vehicles move")
+    weather: Weather = Field(default_factory=Weather, description="the air around vehicles")
     battery: Battery = Field(default_factory=Battery, description="how batteries behave")
+    ageing: Ageing = Field(default_factory=Ageing, description="how batteries age")
     grid: Grid = Field(default_factory=Grid, description="the feeder that charges the fleet")
     market: Market = Field(default_factory=Market, description="the market that bills the energy")
     team: str = Field(default="rule_based", description="who decides")

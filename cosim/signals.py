@@ -26,6 +26,10 @@ TICK_HOURS = TICK_S / 3600
 TICKS_PER_HOUR = 3600 // TICK_S
 LEGS = 3
 """Legs that one itinerary holds at most: to the pick-up, to the drop-off, to a station."""
+C_RATES = (0.1, 0.5, 1.0, 2.0)
+"""Charging currents over the capacity when new for which the wear of charging is told [1/h]."""
+FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "c_rate": len(C_RATES)})
+"""Lengths of the dimensions that are the same in every scenario."""
 
 Role = Literal["fleet", "traffic", "battery", "grid", "market", "agents", "monitor"]
 OverTick = Literal["sum", "mean", "end", "start"]
@@ -127,13 +131,17 @@ battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         
 traction_shortfall_kwh     | kWh           | vehicle     | f8 | 0..50           | battery | fleet+1             | sum   | -          | energy that driving asked for and the battery could not give
 vehicle_soc                | 1             | vehicle     | f8 | 0..1            | battery | agents fleet+1      | end   | -          | state of charge
 vehicle_soh                | 1             | vehicle     | f8 | 0..1.01         | battery | agents              | end   | -          | state of health: capacity over the capacity when new
+vehicle_resistance_ratio   | 1             | vehicle     | f8 | 0..100          | battery | agents              | end   | -          | resistance over that when new, both at half charge and 25 degC
 vehicle_temperature_c      | degC          | vehicle     | f8 | -60..120        | battery | agents              | end   | -          | cell temperature
 pack_charge_ah             | Ah            | vehicle     | f8 | -100..100       | battery | -                   | sum   | -          | net charge into each cell of the pack
 cell_capacity_ah           | Ah            | vehicle     | f8 | 0..1000         | battery | -                   | end   | -          | charge between state of charge 0 and 1 of each cell of the pack
 pack_energy_kwh            | kWh           | vehicle     | f8 | -100..100       | battery | -                   | sum   | -          | net electrical energy into the pack's terminals
+pack_heater_kwh            | kWh           | vehicle     | f8 | 0..50           | battery | -                   | sum   | -          | energy that the heater of a cold pack took
 pack_loss_kwh              | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | energy put in and not stored at equilibrium: heat, and gradients that come back later
 vehicle_charge_limit_kw    | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can take through the whole next tick
 vehicle_discharge_limit_kw | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can give through the whole next tick
+vehicle_c_rate_headroom    | 1/h           | vehicle     | f8 | -50..50         | battery | agents              | end   | -          | charging current that can be held through the next tick less that of this tick, over the capacity when new
+vehicle_wear_usd_per_kwh   | USD/kWh       | vehicle c_rate | f8 | -1000..1000  | battery | agents              | end   | unrecorded | battery wear of charging beyond that of rest, per kilowatt-hour into the pack, at 0.1, 0.5, 1 and 2 times the capacity an hour
 # --- grid
 station_power_kw           | kW            | station     | f8 | -100000..100000 | grid    | market agents       | mean  | -          | power that the station draws from the feeder
 bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base
@@ -244,7 +252,7 @@ Ids = Mapping[str, tuple[str, ...]]
 
 def shape_of(signal: Signal, ids: Ids) -> tuple[int, ...]:
     """Shape of the array that carries `signal`."""
-    return tuple([LEGS if dim == "leg" else len(ids[dim]) for dim in signal.dims])
+    return tuple([FIXED_DIMS.get(dim) or len(ids[dim]) for dim in signal.dims])
 
 
 def markdown() -> str:

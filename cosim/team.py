@@ -66,9 +66,12 @@ class Observation:
     legs_completed: Ints
     vehicle_soc: Floats
     vehicle_soh: Floats
+    vehicle_resistance_ratio: Floats
     vehicle_temperature_c: Floats
     vehicle_charge_limit_kw: Floats
     vehicle_discharge_limit_kw: Floats
+    vehicle_c_rate_headroom: Floats
+    vehicle_wear_usd_per_kwh: Floats
     station_power_kw: Floats
     bus_voltage_pu: Floats
     transformer_loading_pct: Floats

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.assets import Assets
+from cosim.signals import C_RATES
 from cosim.team import Observation, Plan, RequestStatus, Status
 
 
@@ -39,9 +40,12 @@ def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Obse
         legs_completed=np.zeros(vehicles, dtype=np.int32),
         vehicle_soc=rng.uniform(0.1, 1.0, vehicles),
         vehicle_soh=np.full(vehicles, 0.97),
+        vehicle_resistance_ratio=np.full(vehicles, 1.05),
         vehicle_temperature_c=np.full(vehicles, 25.0),
         vehicle_charge_limit_kw=np.full(vehicles, 100.0),
         vehicle_discharge_limit_kw=np.full(vehicles, 100.0),
+        vehicle_c_rate_headroom=np.full(vehicles, 1.0),
+        vehicle_wear_usd_per_kwh=np.full((vehicles, len(C_RATES)), 0.02),
         station_power_kw=np.zeros(stations),
         bus_voltage_pu=np.ones(1),
         transformer_loading_pct=np.zeros(1),

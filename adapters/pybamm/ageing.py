@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from adapters.pybamm.constants import FARADAY_C_PER_MOL, GAS_J_PER_MOL_K, YEAR_S, ZERO_C_K
+from adapters.pybamm.constants import GAS_J_PER_MOL_K, YEAR_S, ZERO_C_K
 
 
 def sei_after(constants: Mapping[str, float], years: float, temperature_c: float = 25.0) -> float:
@@ -41,10 +41,3 @@ def sei_after(constants: Mapping[str, float], years: float, temperature_c: float
     flux = c["sei_diffusivity_m2_s"] * c["sei_solvent_mol_m3"] * c["sei_molar_volume_m3_mol"]
     growth = 2 * flux / c["sei_lithium_per_sei"] * arrhenius
     return (c["sei_initial_m"] ** 2 + growth * years * YEAR_S) ** 0.5
-
-
-def lithium_in_sei(constants: Mapping[str, float], thickness_m: float) -> float:
-    """Cyclable lithium that the growth from the initial to this thickness has bound [A h]."""
-    c = constants
-    moles = c["sei_area_m2"] * (thickness_m - c["sei_initial_m"]) / c["sei_molar_volume_m3_mol"]
-    return moles * c["sei_lithium_per_sei"] * FARADAY_C_PER_MOL / 3600

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
-import casadi as ca
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from adapters.pybamm import lowering, method
-from adapters.pybamm.export import Model, balance, export, open_circuit
-from adapters.pybamm.kernel import step_name
+from adapters.pybamm import condition, limits, lowering, method
+from adapters.pybamm.export import (
+    Model,
+    export,
+    new_balance,
+    open_circuit,
+    parameter_values,
+)
 from adapters.pybamm.options import CellOptions
 from cosim.errors import BatteryError
 
-LITHIUM_RANGE = (0.6, 1.0)
-"""Cyclable lithium over that of the new cell for which the electrode balance is tabulated."""
-BALANCE_DEGREE = 48
-BALANCE_ERROR = 1e-7
-"""Largest error of a tabulated stoichiometry that is accepted."""
+AGEING = (
+    "SEI concentration",
+    "SEI on cracks concentration",
+    "dead lithium concentration",
+    "crack length",
+    "active material",
+)
+"""Parts of the names of the states that ageing moves."""
 
 
 def build(options: CellOptions) -> bytes:
@@ -33,72 +40,69 @@ def build(options: CellOptions) -> bytes:
     Returns
     -------
     bytes
-        An npz archive: the tapes (`tape.Tape.arrays`), ``rest`` (4, states), ``sei`` (index,
-        metres per unit), ``empty`` and ``full`` (Chebyshev coefficients over `LITHIUM_RANGE`),
-        and one scalar per constant.
+        An npz archive: the tapes (`tape.Tape.arrays`), ``rest`` (4, states),
+        ``interphase`` (index, units per metre; a row for the particles
+        and one for cracks), ``ageing`` (indices), and one scalar per constant.
 
     Raises
     ------
     cosim.errors.BatteryError
-        If the model cannot be stepped by the method or its balance cannot be tabulated.
+        If the model cannot be stepped by the method.
     """
     model = export(options)
-    functions = {
-        **{
-            step_name(length): (method.step(model, length), ("x", "q"))
-            for length in sorted(set(options.substeps_s))
-        },
-        "observe": (model.observe, ("x",)),
-        "predict": (method.predict(model, options.tick_s), ("x", "q")),
-    }
-    empty, full = _balance_series(model)
-    constants = dict(model.constants)
-    constants |= _new_cell(model)
+    model.constants.update(_new_cell(model))
+    functions = array_functions(model, options.tick_s)
+    model.constants["new_resistance_ohm"] = float(functions["resistance"][0](_half_charged(model)))
     archive = io.BytesIO()
     np.savez(
         archive,
         allow_pickle=False,
         **lowering.arrays(functions),
         rest=_rest_matrix(model),
-        sei=_sei_state(model),
-        empty=empty,
-        full=full,
-        **{f"constant_{name}": np.float64(value) for name, value in constants.items()},
+        interphase=_interphase_states(model, options),
+        ageing=_ageing_states(model),
+        **{f"constant_{name}": np.float64(value) for name, value in model.constants.items()},
     )
     return archive.getvalue()
 
 
-def _balance_series(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    low, high = LITHIUM_RANGE
-
-    def fractions(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 0.5 * (low + high) + 0.5 * (high - low) * points
-
-    nodes = np.asarray(chebyshev.chebpts1(2 * BALANCE_DEGREE), dtype=np.float64)
-    between = np.linspace(-1, 1, 101)
-    series: list[NDArray[np.float64]] = []
-    for at_nodes, exact in zip(
-        balance(model, fractions(nodes)),
-        balance(model, fractions(between)),
-        strict=True,
-    ):
-        coefficients = chebyshev.chebfit(nodes, at_nodes, BALANCE_DEGREE)
-        error = np.abs(chebyshev.chebval(between, coefficients) - exact).max()
-        if error > BALANCE_ERROR:
-            raise BatteryError(f"the electrode balance is tabulated to {error:.1e} only")
-        series.append(np.asarray(coefficients, dtype=np.float64))
-    return series[0], series[1]
+def array_functions(model: Model, tick_s: float) -> dict[str, tuple[Any, tuple[str, ...]]]:
+    """Every function that a run calls, with the names of its arguments."""
+    return {
+        "step": (method.step(model), ("x", "q")),
+        "observe": (model.observe, ("x",)),
+        "predict": (limits.predict(model, tick_s), ("x", "q")),
+        "balance": (condition.balance(model), ("q",)),
+        "resistance": (condition.resistance(model), ("x",)),
+        "gradient_energy": (condition.gradient_energy(model), ("x",)),
+        "wear": (condition.wear(model, tick_s), ("x", "q")),
+    }
 
 
 def _new_cell(model: Model) -> dict[str, float]:
     c = model.constants
-    (empty,), (full,) = balance(model, np.ones(1))
+    empty, full = new_balance(model)
     points, weights = np.polynomial.legendre.leggauss(400)
     x = 0.5 * (empty + full) + 0.5 * (full - empty) * points
     y = (c["lithium_ah"] - x * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
     capacity = float((full - empty) * c["negative_capacity_ah"])
     mean_v = float(0.5 * weights @ open_circuit(model, x, y))
-    return {"new_capacity_ah": capacity, "new_energy_wh": capacity * mean_v, "mean_v": mean_v}
+    half = 0.5 * (empty + full)
+    return {
+        "new_capacity_ah": capacity,
+        "new_energy_wh": capacity * mean_v,
+        "mean_v": mean_v,
+        "new_empty": empty,
+        "new_full": full,
+        "half_negative": half,
+        "half_positive": (c["lithium_ah"] - half * c["negative_capacity_ah"])
+        / c["positive_capacity_ah"],
+    }
+
+
+def _half_charged(model: Model) -> Any:
+    c = model.constants
+    return model.x0([c["half_negative"], c["half_positive"], c["reference_k"]])
 
 
 def _rest_matrix(model: Model) -> NDArray[np.float64]:
@@ -112,9 +116,34 @@ def _rest_matrix(model: Model) -> NDArray[np.float64]:
     return matrix
 
 
-def _sei_state(model: Model) -> NDArray[np.float64]:
-    """Index of the state that holds the SEI, and its thickness [m] per unit of that state."""
-    x = ca.SX.sym("x", model.f.size1_in(0))
-    row = ca.jacobian(model.observe(x)[3], x)
-    [(_, index)] = list(zip(*row.sparsity().get_triplet(), strict=True))
-    return np.array([index, float(ca.Function("s", [x], [row])(np.ones(x.numel())).nonzeros()[0])])
+def _interphase_states(model: Model, options: CellOptions) -> NDArray[np.float64]:
+    """Index of the interphase and its units per metre; the same of the interphase on cracks.
+
+    Both states are amounts; per metre of thickness on particles and cracks of the new cell.
+    """
+    values = parameter_values(options.of_chemistry)
+    length, width, number = (
+        float(values[f"Negative electrode {what}"])
+        for what in (
+            "initial crack length [m]",
+            "initial crack width [m]",
+            "number of cracks per unit area [m-2]",
+        )
+    )
+    # Faces of the cracks over the area of the particles: two faces a crack (Ai et al. 2019,
+    # doi:10.1149/2.0122001JES).
+    faces = 2 * length * width * number
+    [sei], [cracks] = _named(model, "SEI concentration"), _named(model, "SEI on cracks")
+    initial_m = model.constants["sei_initial_m"]
+    unit = float(_half_charged(model)[sei]) / initial_m
+    return np.array([[sei, unit], [cracks, unit * faces]])
+
+
+def _ageing_states(model: Model) -> NDArray[np.int64]:
+    return np.array(sorted({i for part in AGEING for i in _named(model, part)}))
+
+
+def _named(model: Model, part: str) -> list[int]:
+    return [
+        start for name, (start, _) in zip(model.names, model.groups, strict=True) if part in name
+    ]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.pybamm.backend import Function
 from adapters.pybamm.kernel import Kernel
+from cosim.signals import C_RATES
 
 Floats = NDArray[np.float64]
 BLOCK = 4096
@@ -27,6 +29,8 @@ class CellTick:
     loss_j: Floats
     """Energy that turned into heat: current times the distance of the voltage from the
     open-circuit voltage of the mean composition [J]."""
+    heat_j: Floats
+    """Heat of kinetics and electrolyte [J]: loss less what gradients in the particles took."""
     lowest_v: Floats
     """Lowest terminal voltage at the begin of a step of the time integration [V]."""
     highest_v: Floats
@@ -35,7 +39,7 @@ class CellTick:
 
 @dataclass(frozen=True)
 class CellView:
-    """State of cells; every array has shape (cell,)."""
+    """State of cells, in the order of `export.FIELDS`; every array has shape (cell,)."""
 
     negative: Floats
     """Mean stoichiometry of the negative particles."""
@@ -43,8 +47,28 @@ class CellView:
     """Mean stoichiometry of the positive particles."""
     temperature_k: Floats
     """Temperature [K]."""
-    sei_m: Floats
-    """Thickness of the solid-electrolyte interphase [m]."""
+    side_mol: Floats
+    """Lithium in interphase and plating, above that of the new cell [mol]."""
+    negative_loss_mol: Floats
+    """Lithium in lost negative material [mol]."""
+    positive_loss_mol: Floats
+    """Lithium in lost positive material [mol]."""
+    negative_fraction: Floats
+    """Volume fraction of active material in the negative electrode."""
+    positive_fraction: Floats
+    """Volume fraction of active material in the positive electrode."""
+    plated_mol: Floats
+    """Lithium that is plated and can be stripped [mol]."""
+
+
+@dataclass(frozen=True)
+class Sustainable:
+    """What cells can hold through the next tick; every array has shape (cell,) and is >= 0."""
+
+    discharge_w: Floats
+    charge_w: Floats
+    discharge_a: Floats
+    charge_a: Floats
 
 
 class Cells:
@@ -96,7 +120,7 @@ class Cells:
 
     def advance(
         self, power_w: Floats, ambient_k: Floats, charge_a: Floats, discharge_a: Floats,
-        room_as: Floats, stored_as: Floats,
+        room_as: Floats, stored_as: Floats, heater_w: Floats,
     ) -> CellTick:  # fmt: skip
         """Step every cell through a tick with its power held as far as its limits allow.
 
@@ -107,10 +131,12 @@ class Cells:
         ambient_k
             Ambient temperature [K], shape (cell,).
         charge_a, discharge_a
-            Bounds of the current in either direction, both >= 0 [A], shape (cell,).
+            Rated currents, both >= 0 [A], which temperature derates, shape (cell,).
         room_as, stored_as
             Charge that still fits and that is still there; the current of a step never moves
             more [A s], shape (cell,).
+        heater_w
+            Heat from outside [W], shape (cell,).
 
         Returns
         -------
@@ -121,70 +147,106 @@ class Cells:
         power = self._filled(-power_w)
         draws, fills = power > 0, power < 0
         limit_v = np.where(draws, c["lower_v"], c["upper_v"])
-        ambient = self._filled(ambient_k)
-        charge_a = np.where(fills, self._filled(charge_a), 0)
-        discharge_a = np.where(draws, self._filled(discharge_a), 0)
-        room, stored = self._filled(room_as), self._filled(stored_as)
-        energy, charge, loss = np.zeros(width), np.zeros(width), np.zeros(width)
+        given = [self._filled(v) for v in (ambient_k, charge_a, discharge_a, heater_w)]
+        room = np.where(fills, self._filled(room_as), 0)
+        stored = np.where(draws, self._filled(stored_as), 0)
+        energy, charge, loss, heat = np.zeros((4, width))
         lowest, highest = np.full(width, np.inf), np.full(width, -np.inf)
-        asked, results = np.empty((2, 6, self._block))
+        asked = np.empty((10, self._block))
+        results = np.empty((7, self._block))
         for start in self._starts:
             stop = min(start + self._block, width)
             n = stop - start
             at = slice(start, stop)
             x, q, r = self._x[:, at], asked[:, :n], results[:, :n]
             current, low, high = q[0], q[4], q[5]
-            q[0], q[1], q[2], q[3] = self._current[at], power[at], ambient[at], limit_v[at]
-            for h, step in zip(self.kernel.options.substeps_s, self.kernel.steps, strict=True):
+            q[0], q[1], q[3] = self._current[at], power[at], limit_v[at]
+            q[2], q[6], q[7], q[8] = (values[at] for values in given)
+            for h in self.kernel.options.substeps_s:
+                q[9] = h
                 moved = charge[at]
-                np.minimum(discharge_a[at], np.maximum(stored[at] - moved, 0) / h, out=high)
-                np.minimum(charge_a[at], np.maximum(room[at] + moved, 0) / h, out=low)
-                np.negative(low, out=low)
-                step(x, q, r)
+                np.maximum(stored[at] - moved, 0, out=high)
+                high /= h
+                np.minimum(-room[at] - moved, 0, out=low)
+                low /= h
+                self.kernel.step(x, q, r)
                 current[:] = r[0]
                 np.minimum(lowest[at], r[1], out=lowest[at])
                 np.maximum(highest[at], r[1], out=highest[at])
                 energy[at] += r[3]
                 charge[at] += r[4]
                 loss[at] += r[5]
+                heat[at] += r[6]
             self._current[at] = current
         only = slice(self.count)
         return CellTick(
             energy_j=-energy[only],
             charge_as=-charge[only],
             loss_j=loss[only],
+            heat_j=heat[only],
             lowest_v=lowest[only],
             highest_v=highest[only],
         )
 
     def view(self) -> CellView:
         """Return what can be said of every cell from its state alone."""
-        out = np.empty((4, self._width))
-        for start in self._starts:
-            at = slice(start, min(start + self._block, self._width))
-            self.kernel.observe(self._x[:, at], out[:, at])
-        return CellView(*(row[: self.count] for row in out))
+        return CellView(*self._of_states(self.kernel.observe, 9))
 
-    def sustainable_w(self, charge_a: Floats, discharge_a: Floats) -> tuple[Floats, Floats]:
+    def resistance_ohm(self) -> Floats:
+        """Resistance of every cell at half charge and the reference temperature [Ohm]."""
+        return self._of_states(self.kernel.resistance, 1)[0]
+
+    def gradient_energy_j(self) -> Floats:
+        """Energy that the gradients in the particles hold [J]."""
+        return self._of_states(self.kernel.gradient_energy, 1)[0]
+
+    def sustainable(
+        self, stored_a: Floats, room_a: Floats, charge_a: Floats, discharge_a: Floats
+    ) -> Sustainable:
         """Power that every cell can hold through the next tick, in and out.
 
         Parameters
         ----------
+        stored_a, room_a
+            Currents that would empty and fill the cell in a tick, both >= 0 [A], shape (cell,).
         charge_a, discharge_a
-            Bounds of the current in either direction, both >= 0 [A], shape (cell,).
+            Rated currents, both >= 0 [A], shape (cell,).
+        """
+        asked = np.vstack([self._filled(v) for v in (stored_a, room_a, charge_a, discharge_a)])
+        out = np.maximum(self._of_states(self.kernel.predict, 4, asked), 0)
+        return Sustainable(discharge_w=out[0], charge_w=out[1], discharge_a=out[2], charge_a=out[3])
+
+    def wear_ah_per_j(self, slopes: Floats, charge_a: Floats) -> Floats:
+        """Capacity lost per energy taken in, beyond what rest costs, at `cosim.signals.C_RATES`.
+
+        Parameters
+        ----------
+        slopes
+            How the capacity changes with lithium and with each electrode, of `balance`, shape
+            (3, cell).
+        charge_a
+            Largest current that can be held, shape (cell,).
 
         Returns
         -------
-        tuple
-            Charging and discharging power [W], both >= 0, shape (cell,) each.
+        ndarray
+            Shape (rates, cell) [A h/J].
         """
-        bounds = np.vstack([self._filled(discharge_a), self._filled(charge_a)])
-        out = np.empty((2, self._width))
+        asked = np.vstack([self._filled(v) for v in (*slopes, charge_a)])
+        return self._of_states(self.kernel.wear, len(C_RATES), asked)
+
+    def shift(self, negative: Floats, positive: Floats) -> None:
+        """Move the stoichiometries of all particles of every cell by these, shape (cell,)."""
+        rest = self.kernel.rest_matrix
+        self._x[:, : self.count] += rest[1][:, None] * negative + rest[2][:, None] * positive
+
+    def _of_states(self, function: Function, rows: int, asked: Floats | None = None) -> Floats:
+        out = np.empty((rows, self._width))
         for start in self._starts:
             at = slice(start, min(start + self._block, self._width))
-            self.kernel.predict(self._x[:, at], bounds[:, at], out[:, at])
-        out = np.maximum(out[:, : self.count], 0)
-        return out[1], out[0]
+            given = () if asked is None else (asked[:, at],)
+            function(self._x[:, at], *given, out[:, at])
+        return out[:, : self.count]
 
     def _filled(self, values: Floats) -> Floats:
         filled = np.empty(self._width)

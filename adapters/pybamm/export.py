@@ -10,30 +10,51 @@ import numpy as np
 import pybamm
 from numpy.typing import NDArray
 
+from adapters.pybamm.chemistry import Activated, Chemistry
+from adapters.pybamm.constants import GAS_J_PER_MOL_K
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.parameters import BORROWED
 from cosim.errors import BatteryError
 
 CURRENT = "Current function [A]"
 AMBIENT = "Ambient temperature [K]"
+SIDE = "Side reactions"
 INITIAL_NEGATIVE = "Initial concentration in negative electrode [mol.m-3]"
 INITIAL_POSITIVE = "Initial concentration in positive electrode [mol.m-3]"
 INITIAL_TEMPERATURE = "Initial temperature [K]"
-INPUTS = (CURRENT, AMBIENT, INITIAL_NEGATIVE, INITIAL_POSITIVE, INITIAL_TEMPERATURE)
+INPUTS = (CURRENT, AMBIENT, SIDE, INITIAL_NEGATIVE, INITIAL_POSITIVE, INITIAL_TEMPERATURE)
 
 VOLTAGE = "Voltage [V]"
 BULK_OCV = "Bulk open-circuit voltage [V]"
-OBSERVED = (
-    "Average negative particle stoichiometry",
-    "Average positive particle stoichiometry",
-    "Volume-averaged cell temperature [K]",
-    "X-averaged negative SEI thickness [m]",
-)
-"""Variables that are linear in the state; the fields of a `CellView` in this order."""
+HEATING = "Total heating [W]"
+OBSERVED = {
+    "negative": "Average negative particle stoichiometry",
+    "positive": "Average positive particle stoichiometry",
+    "temperature_k": "Volume-averaged cell temperature [K]",
+    "side_mol": "Total lithium lost to side reactions [mol]",
+    "negative_loss_mol": "Loss of lithium due to loss of active material in negative electrode "
+    "[mol]",
+    "positive_loss_mol": "Loss of lithium due to loss of active material in positive electrode "
+    "[mol]",
+    "negative_fraction": "X-averaged negative electrode active material volume fraction",
+    "positive_fraction": "X-averaged positive electrode active material volume fraction",
+}
+"""Variables that are affine in the state, by the fields of a `CellView`, which has one more: the
+lithium that is plated and can be stripped, ``plated_mol``."""
+PLATED = "lithium plating concentration"
+"""Part of the name of the state of plated lithium, the one stiff state of ageing."""
+FIELDS = (*OBSERVED, "plated_mol")
+"""Rows of `Model.observe`."""
 SURFACE = (
     "X-averaged negative particle surface stoichiometry",
     "X-averaged positive particle surface stoichiometry",
 )
+ELECTROLYTE = "Electrolyte concentration [mol.m-3]"
+SIDE_RATES = (
+    "SEI solvent diffusivity [m2.s-1]",
+    "Exchange-current density for plating [A.m-2]",
+    "Exchange-current density for stripping [A.m-2]",
+)
+"""Parameters that every side reaction is proportional to."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +65,28 @@ class Model:
     """
 
     f: Any
-    """Function (x, [I, T_ambient]) -> (dx/dt, voltage, bulk open-circuit voltage)."""
+    """Function (x, [I, T_ambient, s]) -> (dx/dt, voltage, bulk open-circuit voltage, heating [W]).
+    Side reactions are multiplied by s: with 0 they are not there and cost nothing to evaluate."""
     observe: Any
-    """Function x -> the variables of `OBSERVED`."""
+    """Function x -> the variables named by `FIELDS`."""
     surface: Any
     """Function x -> stoichiometries at the surface of the negative and the positive particles."""
+    electrolyte: Any
+    """Function x -> electrolyte concentration at both current collectors over the initial one;
+    None without electrolyte."""
     x0: Any
     """Function (negative stoichiometry, positive stoichiometry, temperature [K]) -> x at rest."""
     groups: tuple[tuple[int, int], ...]
     """Slices (start, stop) of x that belong to one PyBaMM variable each."""
+    names: tuple[str, ...]
+    """PyBaMM's name of each group."""
     constants: dict[str, float]
     """Electrode capacities, voltage limits, ageing constants; the names say their units."""
+    potentials: tuple[Any, Any]
+    """Open-circuit potentials of the negative and the positive electrode, functions of arrays of
+    stoichiometries [V]."""
+    chemistry: Chemistry
+    """What the cell is made of."""
 
 
 def simulation_parts(options: CellOptions) -> tuple[Any, Any, dict[str, Any]]:
@@ -73,26 +105,59 @@ def simulation_parts(options: CellOptions) -> tuple[Any, Any, dict[str, Any]]:
         The undiscretised model without events, its parameter values (borrowed values included),
         and the keyword arguments ``var_pts`` and ``submesh_types`` of ``pybamm.Simulation``.
     """
-    model = pybamm.lithium_ion.SPM(model_options(options))
+    model = getattr(pybamm.lithium_ion, options.model)(model_options(options))
     model.events = []
-    values = pybamm.ParameterValues(options.parameter_set)
-    values.update({item.parameter: item.value for item in BORROWED[options.parameter_set]})
-    return model, values, mesh(options, model)
+    return model, parameter_values(options.of_chemistry), mesh(options, model)
 
 
-def model_options(options: CellOptions) -> dict[str, str]:
+def parameter_values(chemistry: Chemistry) -> Any:
+    """PyBaMM's parameter values of the chemistry, borrowed ones included."""
+    values = pybamm.ParameterValues(chemistry.parameter_set)
+    sets: dict[str, Any] = {}
+    for item in chemistry.borrowed:
+        value = item.value
+        if isinstance(value, str):
+            value = sets.setdefault(value, pybamm.ParameterValues(value))[item.parameter]
+        values.update({item.parameter: value}, check_already_exists=False)
+    reference_k = values["Reference temperature [K]"]
+    for item in chemistry.activated:
+        values.update({item.parameter: _arrhenius(values[item.parameter], item, reference_k)})
+    for item in chemistry.calibrated:
+        values.update({item.parameter: _scaled(values[item.parameter], item.factor)})
+    return values
+
+
+def _arrhenius(value: float, item: Activated, reference_k: float) -> Any:
+    def at(sto: Any, temperature_k: Any) -> Any:
+        del sto
+        warmth = 1 / reference_k - 1 / temperature_k
+        return value * pybamm.exp(item.energy_j_mol / GAS_J_PER_MOL_K * warmth)
+
+    return at
+
+
+def _scaled(value: Any, factor: Any) -> Any:
+    if callable(value):
+        return lambda *arguments: factor * value(*arguments)
+    return factor * value
+
+
+def model_options(options: CellOptions) -> dict[str, Any]:
     """PyBaMM's option dictionary of the options."""
     return {
-        "SEI": options.sei,
-        "SEI film resistance": "none",
-        "thermal": options.thermal,
+        "thermal": "lumped",
         "voltage as a state": "false",
+        "SEI film resistance": "average",
+        "x-average side reactions": "true",
+        **options.of_chemistry.mechanisms,
     }
 
 
 def mesh(options: CellOptions, model: Any) -> dict[str, Any]:
     """Keyword arguments ``var_pts`` and ``submesh_types`` of ``pybamm.Simulation``."""
-    points = {**model.default_var_pts, "r_n": options.radial_points, "r_p": options.radial_points}
+    across = dict.fromkeys(("x_n", "x_s", "x_p"), options.electrolyte_points)
+    radial = dict.fromkeys(("r_n", "r_p"), options.radial_points)
+    points = {**model.default_var_pts, **across, **radial}
     submeshes = dict(model.default_submesh_types)
     if options.radial_stretch > 0:
         clustered = pybamm.MeshGenerator(
@@ -119,7 +184,7 @@ def export(options: CellOptions) -> Model:
     Raises
     ------
     cosim.errors.BatteryError
-        If the model has algebraic states or does not conserve the charge that passes.
+        If the model has algebraic states or does not conserve lithium.
 
     References
     ----------
@@ -127,29 +192,32 @@ def export(options: CellOptions) -> Model:
     """
     model, values, mesh_arguments = simulation_parts(options)
     numbers = _numbers(values)
+    potentials = tuple(values[f"{side} electrode OCP [V]"] for side in ("Negative", "Positive"))
+    for name in SIDE_RATES:
+        values.update({name: _scaled(values[name], pybamm.InputParameter(SIDE))})
     values.update(dict.fromkeys(INPUTS, "[input]"), check_already_exists=False)
     simulation = pybamm.Simulation(model, parameter_values=values, **mesh_arguments)
     simulation.build(inputs=dict.fromkeys(INPUTS, 1.0))
     built: Any = simulation.built_model
-    parts = built.export_casadi_objects(
-        [VOLTAGE, BULK_OCV, *OBSERVED, *SURFACE], input_parameter_order=list(INPUTS)
-    )
+    seen = [VOLTAGE, BULK_OCV, HEATING, *OBSERVED.values(), *SURFACE, ELECTROLYTE]
+    parts = built.export_casadi_objects(seen, input_parameter_order=list(INPUTS))
     if parts["z"].numel() != 0:
         raise BatteryError(f"{options.model} has algebraic states, which the method cannot step")
 
-    variables = parts["variables"]
     full = ca.Function(
         "full",
         [parts["x"], parts["inputs"]],
-        [parts["rhs"], *(variables[name] for name in (VOLTAGE, BULK_OCV, *OBSERVED, *SURFACE))],
+        [parts["rhs"], *(parts["variables"][name] for name in seen)],
     ).expand()
     initial = ca.Function("initial", [parts["inputs"]], [parts["x0"]]).expand()
-    kept, groups = _kept_states(full, built)
+    kept, groups, names = _kept_states(full, built)
 
-    x, u = ca.SX.sym("x", len(kept)), ca.SX.sym("u", 2)
+    x, u = ca.SX.sym("x", len(kept)), ca.SX.sym("u", 3)
     whole = ca.SX.zeros(full.size1_in(0))
     whole[kept] = x
-    rate, voltage, ocv, *observed = full(whole, ca.vertcat(u, ca.SX.zeros(len(INPUTS) - 2)))
+    rate, voltage, ocv, heating, *rest = full(whole, ca.vertcat(u, ca.SX.zeros(len(INPUTS) - 3)))
+    observed, surface = rest[: len(OBSERVED)], rest[len(OBSERVED) : -1]
+    ends = ca.vertcat(rest[-1][0], rest[-1][-1]) / numbers["electrolyte_mol_m3"]
     start = ca.SX.sym("start", 3)
     concentrations = ca.vertcat(
         start[0] * numbers["negative_max_mol_m3"],
@@ -157,26 +225,44 @@ def export(options: CellOptions) -> Model:
         start[2],
     )
     result = Model(
-        f=ca.Function("f", [x, u], [rate[kept], voltage, ocv]),
-        observe=ca.Function("observe", [x], [ca.vertcat(*observed[: len(OBSERVED)])]),
-        surface=ca.Function("surface", [x], [ca.vertcat(*observed[len(OBSERVED) :])]),
-        x0=ca.Function("x0", [start], [initial(ca.vertcat(0, 0, concentrations))[kept]]),
+        f=ca.Function("f", [x, u], [rate[kept], voltage, ocv, heating]),
+        observe=ca.Function(
+            "observe", [x], [ca.vertcat(*observed, _plated(x, observed, groups, names))]
+        ),
+        surface=ca.Function("surface", [x], [ca.vertcat(*surface)]),
+        electrolyte=ca.Function("ends", [x], [ends]) if any(ca.which_depends(ends, x, 1)) else None,
+        x0=ca.Function("x0", [start], [initial(ca.vertcat(0, 0, 0, concentrations))[kept]]),
         groups=groups,
+        names=names,
         constants=numbers,
+        potentials=potentials,
+        chemistry=options.of_chemistry,
     )
     _check_conservation(result)
     return result
 
 
+def _plated(x: Any, observed: list[Any], groups: Any, names: tuple[str, ...]) -> Any:
+    """Plated lithium [mol], from its share in what side reactions bind."""
+    side = observed[list(OBSERVED).index("side_mol")]
+    found = ca.SX(0)
+    for name, (start, stop) in zip(names, groups, strict=True):
+        if PLATED in name:
+            states = x[start:stop]
+            found = found + ca.mtimes(ca.jacobian(side, states), states)
+    return found
+
+
 def _numbers(values: Any) -> dict[str, float]:
     cell = pybamm.LithiumIonParameters()
     negative, positive = cell.n.prim, cell.p.prim
-    sei = {
+    symbols = {
         "negative_capacity_ah": cell.n.Q_init,
         "positive_capacity_ah": cell.p.Q_init,
         "lithium_ah": cell.Q_Li_particles_init,
         "negative_max_mol_m3": negative.c_max,
         "positive_max_mol_m3": positive.c_max,
+        "electrolyte_mol_m3": cell.c_e_init,
         "reference_k": cell.T_ref,
         "lower_v": cell.voltage_low_cut,
         "upper_v": cell.voltage_high_cut,
@@ -186,13 +272,27 @@ def _numbers(values: Any) -> dict[str, float]:
         "sei_activation_j_mol": negative.E_sei,
         "sei_area_m2": negative.a_typ * cell.n.L * cell.A_cc,
     }
-    numbers = {name: float(values.evaluate(symbol)) for name, symbol in sei.items()}
+    numbers = {name: _number(values, symbol) for name, symbol in symbols.items()}
+    for side in ("negative", "positive"):
+        name = f"{side.capitalize()} electrode active material volume fraction"
+        numbers[f"{side}_fraction"] = float(values[name])
     numbers["sei_diffusivity_m2_s"] = float(values["SEI solvent diffusivity [m2.s-1]"])
     numbers["sei_solvent_mol_m3"] = float(values["Bulk solvent concentration [mol.m-3]"])
+    volume = _number(values, cell.V_cell)
+    if "Cell heat capacity [J.K-1.m-3]" in values.keys():  # noqa: SIM118 - not a dictionary
+        numbers["heat_capacity_j_k"] = volume * float(values["Cell heat capacity [J.K-1.m-3]"])
+    else:
+        numbers["heat_capacity_j_k"] = volume * _number(values, cell.rho_c_p_eff(cell.T_ref))
     return numbers
 
 
-def _kept_states(full: Any, built: Any) -> tuple[list[int], tuple[tuple[int, int], ...]]:
+def _number(values: Any, symbol: Any) -> float:
+    return float(np.mean(values.evaluate(symbol)))
+
+
+def _kept_states(
+    full: Any, built: Any
+) -> tuple[list[int], tuple[tuple[int, int], ...], tuple[str, ...]]:
     """States that something depends on (counters of throughput are not), and their groups."""
     x = ca.SX.sym("x", full.size1_in(0))
     rate, *seen = full(x, ca.SX.sym("u", full.size1_in(1)))
@@ -200,14 +300,20 @@ def _kept_states(full: Any, built: Any) -> tuple[list[int], tuple[tuple[int, int
     depends = _pattern(rate, x)
     for _ in range(x.numel()):
         needed = needed | np.any(depends[needed], axis=0)
-    slices = sorted((s.start, s.stop) for [s] in built.y_slices.values())
+    found = [(s.start, -s.stop, str(name)) for name, [s] in built.y_slices.items()]
     groups: list[tuple[int, int]] = []
+    names: list[str] = []
     kept: list[int] = []
-    for start, stop in slices:
-        if np.any(needed[start:stop]):
+    end = 0
+    for start, minus_stop, name in sorted(found):
+        stop = -minus_stop
+        # The parts of a variable of several domains come after the whole of it.
+        if start >= end and np.any(needed[start:stop]):
             groups.append((len(kept), len(kept) + stop - start))
+            names.append(name)
             kept += range(start, stop)
-    return kept, tuple(groups)
+        end = max(end, stop)
+    return kept, tuple(groups), tuple(names)
 
 
 def _pattern(expression: Any, x: Any) -> NDArray[np.bool_]:
@@ -215,66 +321,54 @@ def _pattern(expression: Any, x: Any) -> NDArray[np.bool_]:
 
 
 def _check_conservation(model: Model) -> None:
-    """Raise if the averages do not move by exactly the charge that passes."""
+    """Raise if the particles do not move by exactly the charge that passes."""
     c = model.constants
+    x_ = ca.SX.sym("x", model.f.size1_in(0))
+    slopes = ca.Function("w", [x_], [ca.jacobian(model.observe(x_), x_)])
     x = model.x0([0.5, 0.5, c["reference_k"]])
-    weights = ca.Function("w", [x_ := ca.SX.sym("x", x.numel())], [_jacobian(model.observe, x_)])(x)
     current = 3.0
-    loaded = model.f(x, [current, c["reference_k"]])[0]
-    rest = model.f(x, [0.0, c["reference_k"]])[0]
-    moved = np.asarray(ca.mtimes(weights, loaded - rest).full()).ravel() * 3600
+    loaded = model.f(x, [current, c["reference_k"], 0.0])[0]
+    rest = model.f(x, [0.0, c["reference_k"], 0.0])[0]
+    moved = np.asarray(ca.mtimes(slopes(x)[:2, :], loaded - rest).full()).ravel() * 3600
     found = (-moved[0] * c["negative_capacity_ah"], moved[1] * c["positive_capacity_ah"])
     if not np.allclose(found, current, rtol=1e-9):
         raise BatteryError(f"a current of {current} A moves {found} A of lithium in the electrodes")
 
 
-def _jacobian(function: Any, x: Any) -> Any:
-    return ca.jacobian(function(x), x)
+def observed_slopes(model: Model) -> Any:
+    """Rows of the observed variables over the state: numbers, as they are affine."""
+    x = ca.SX.sym("x", model.f.size1_in(0))
+    slopes = ca.Function("w", [x], [ca.jacobian(model.observe(x), x)])
+    return ca.sparsify(slopes(ca.DM.zeros(x.numel())))
+
+
+def open_circuit_expression(model: Model, x: Any, y: Any) -> Any:
+    """Open-circuit voltage [V] at negative and positive stoichiometry, as an expression."""
+    warm = model.constants["reference_k"]
+    return model.f(model.x0(ca.vertcat(x, y, warm)), ca.vertcat(0, warm, 0))[2]
 
 
 def open_circuit(model: Model, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[Any]:
     """Open-circuit voltage [V] at negative and positive stoichiometries `x` and `y`."""
     start = ca.SX.sym("start", 2)
-    t_ref = model.constants["reference_k"]
-    voltage = model.f(model.x0(ca.vertcat(start, t_ref)), ca.vertcat(0, t_ref))[2]
-    function = ca.Function("ocv", [start], [voltage])
+    function = ca.Function("ocv", [start], [open_circuit_expression(model, start[0], start[1])])
     return np.asarray(function(np.vstack([x, y])).full()).ravel()
 
 
-def balance(
-    model: Model, fractions: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Negative stoichiometries at 0 and 100 % state of charge by cyclable lithium.
-
-    Parameters
-    ----------
-    model
-        The cell model.
-    fractions
-        Cyclable lithium over that of the new cell.
-
-    Returns
-    -------
-    tuple
-        x at 0 % and x at 100 %, one entry per fraction: where the open-circuit voltage is the
-        lower and the upper limit with the lithium shared between the electrodes.
-
-    References
-    ----------
-    Mohtat et al. 2019, J. Power Sources 427, 101, doi:10.1016/j.jpowsour.2019.03.104 (electrode
-    state of health); the same equations as PyBaMM's ``ElectrodeSOHSolver``.
-    """
+def new_balance(model: Model) -> tuple[float, float]:
+    """Negative stoichiometries of the new cell at 0 and 100 % state of charge, by bisection."""
     c = model.constants
-    lithium = fractions * c["lithium_ah"]
 
-    def solve(target_v: float) -> NDArray[np.float64]:
-        low = np.maximum(1e-6, (lithium - c["positive_capacity_ah"]) / c["negative_capacity_ah"])
-        high = np.minimum(1 - 1e-6, lithium / c["negative_capacity_ah"])
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            y = (lithium - middle * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
-            above = open_circuit(model, middle, y) > target_v
-            low, high = np.where(above, low, middle), np.where(above, middle, high)
+    def solve(target_v: float) -> float:
+        low = max(1e-6, (c["lithium_ah"] - c["positive_capacity_ah"]) / c["negative_capacity_ah"])
+        high = min(1 - 1e-6, c["lithium_ah"] / c["negative_capacity_ah"])
+        for _ in range(80):
+            x = np.array([0.5 * (low + high)])
+            y = (c["lithium_ah"] - x * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
+            if open_circuit(model, x, y)[0] > target_v:
+                high = float(x[0])
+            else:
+                low = float(x[0])
         return 0.5 * (low + high)
 
     return solve(c["lower_v"]), solve(c["upper_v"])

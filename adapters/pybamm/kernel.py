@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from adapters.pybamm import backend as backends
@@ -29,7 +28,6 @@ _RUNTIME = (
     "doctor.py", "numpy_code.py", "packs.py", "simulator.py",
 )  # fmt: skip
 """Modules on which a built model does not depend."""
-_LITHIUM_MIDDLE, _LITHIUM_HALF = 0.8, 0.2
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,10 @@ class Kernel:
     """A cell model as array functions and constants.
 
     The functions work on float64 arrays (rows, cell), contiguous over cells, in place:
-    ``steps[i](x, q, r)``, ``observe(x, r)``, ``predict(x, q, r)``, see ``method`` for what the rows
-    of q and r are. Currents and powers are positive on discharge in them.
+    ``step(x, q, r)``, ``predict(x, q, r)``, ``wear(x, q, r)``, ``balance(q, r)``,
+    ``observe(x, r)``, ``resistance(x, r)`` and ``gradient_energy(x, r)``; see ``method``,
+    ``limits``, ``condition`` and ``export`` for what the rows of q and r are. Currents and powers
+    are positive on discharge.
     """
 
     options: CellOptions
@@ -51,36 +51,20 @@ class Kernel:
     """Capacities, voltage limits, ageing constants; the names say their units."""
     states: int
     """Number of states of a cell."""
-    steps: tuple[Function, ...]
-    """One for each of the options' substeps."""
+    step: Function
     observe: Function
     predict: Function
+    balance: Function
+    resistance: Function
+    gradient_energy: Function
+    wear: Function
     rest_matrix: NDArray[np.float64]
-    sei_index: int
-    sei_unit_m: float
-    empty_series: NDArray[np.float64]
-    full_series: NDArray[np.float64]
-
-    def balance(
-        self, lithium_fraction: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Negative stoichiometries at 0 and 100 % state of charge.
-
-        Parameters
-        ----------
-        lithium_fraction
-            Cyclable lithium over that of the new cell, 0.6 to 1.
-
-        Returns
-        -------
-        tuple
-            Two arrays of the shape given, equal to PyBaMM's electrode state of health.
-        """
-        at = (lithium_fraction - _LITHIUM_MIDDLE) / _LITHIUM_HALF
-        return (
-            np.asarray(chebyshev.chebval(at, self.empty_series), dtype=np.float64),
-            np.asarray(chebyshev.chebval(at, self.full_series), dtype=np.float64),
-        )
+    """Rows that give the state at rest as ``[1, x, y, T] @ rest_matrix``."""
+    interphase: NDArray[np.float64]
+    """Index of the interphase among the states and its units per metre; a row for that on the
+    particles and one for that on cracks."""
+    ageing: NDArray[np.int64]
+    """Indices of the states that ageing moves."""
 
     def at_rest(
         self,
@@ -97,7 +81,8 @@ class Kernel:
             + base[2][:, None] * positive
             + base[3][:, None] * temperature_k
         )
-        x[self.sei_index] = sei_m / self.sei_unit_m
+        for index, units_per_m in self.interphase:
+            x[int(index)] = sei_m * units_per_m
         return np.ascontiguousarray(x)
 
 
@@ -148,12 +133,7 @@ def cache_path(options: CellOptions) -> Path:
         "builders": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in builders},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return cache.folder() / f"{options.parameter_set}-{digest[:24]}.npz"
-
-
-def step_name(length_s: float) -> str:
-    """Return the name of the array function that steps by this length."""
-    return "step_" + format(length_s, "g").replace(".", "_").replace("-", "m")
+    return cache.folder() / f"{options.model}-{options.chemistry}-{digest[:24]}.npz"
 
 
 def _read(options: CellOptions, data: bytes, backend: str | None) -> Kernel:
@@ -171,12 +151,8 @@ def _read(options: CellOptions, data: bytes, backend: str | None) -> Kernel:
             if name.startswith(prefix)
         },
         states=parts["rest"].shape[1],
-        steps=tuple(loaded.functions[step_name(length)] for length in options.substeps_s),
-        observe=loaded.functions["observe"],
-        predict=loaded.functions["predict"],
+        **loaded.functions,
         rest_matrix=parts["rest"],
-        sei_index=int(parts["sei"][0]),
-        sei_unit_m=float(parts["sei"][1]),
-        empty_series=parts["empty"],
-        full_series=parts["full"],
+        interphase=parts["interphase"],
+        ageing=parts["ageing"],
     )

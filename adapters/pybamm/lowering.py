@@ -149,6 +149,9 @@ def _lower(builder: _Builder, code: int, operands: list[Operand], where: str) ->
         power = _power(builder, operands[0], operands[1].value)
         if power is not None:
             return power
+        if operands[1].value % 1:
+            # A stress that rounding makes a little negative would give NaN.
+            operands = [builder.place("maximum", operands[0], Constant(0.0)), operands[1]]
     return builder.place(name, *operands)
 
 

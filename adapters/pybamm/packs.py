@@ -1,22 +1,21 @@
-"""Vehicle batteries: packs of cells that take traction and charging power."""
+"""Vehicle batteries: packs of cells of one chemistry that take traction and charging power."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from adapters.pybamm.ageing import lithium_in_sei, sei_after
-from adapters.pybamm.cells import Cells, CellTick, CellView
-from adapters.pybamm.constants import J_PER_KWH, ZERO_C_K
+from adapters.pybamm.ageing import sei_after
+from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
+from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
 
-Floats = NDArray[np.float64]
-
-AMBIENT_RANGE_C = (-30.0, 60.0)
+AMBIENT_RANGE_C = (-30.0, 50.0)
 """Ambient temperatures that are accepted [degC]."""
 TEMPERATURE_RANGE_C = (-40.0, 110.0)
 """Cell temperatures outside which the model means nothing [degC]."""
@@ -25,74 +24,88 @@ VOLTAGE_MARGIN_V = 0.3
 held within the limits where a step begins; a cell emptied at 6C leaves them by 0.15 V within it."""
 SOC_MARGIN = 0.005
 """How far the state of charge may leave 0..1, by side reactions and rounding."""
-SETTLED_KWH = 1e-9
-"""Difference of energy asked and delivered below which what was asked counts as delivered."""
-CHARGE_C_RATE, DISCHARGE_C_RATE = 4.0, 6.0
-"""Largest currents over the capacity when new [1/h]; ratings of the vehicles are usually below."""
+LITHIUM_RANGE = (0.5, 1 + 1e-6)
+"""Cyclable lithium over that of the new cell for which the model is used."""
+LITHIUM_ERROR = 1e-6
+"""Largest error of the lithium balance, over the lithium of the new cell."""
 
 
 @dataclass(frozen=True)
-class BatteryTick:
-    """What the packs did in a tick; every field is a fresh array of shape (vehicle,)."""
+class PackSpec:
+    """The packs of a group of vehicles; every array has shape (vehicle,).
 
-    vehicle_power_kw: Floats
-    """Mean power really exchanged at the plug, grid side, V2G negative [kW]."""
-    battery_traction_kwh: Floats
-    """Energy really given for driving, recuperation negative [kWh]."""
-    traction_shortfall_kwh: Floats
-    """Energy asked for driving and not given, >= 0 [kWh]; recuperation that a full battery cannot
-    take is no shortfall, it shows as ``battery_traction_kwh`` above what was asked."""
-    vehicle_soc: Floats
-    """State of charge at the end, 0..1: charge above the composition whose open-circuit voltage is
-    the lower limit, over the present capacity."""
-    vehicle_soh: Floats
-    """State of health at the end: present capacity over the capacity when new. Capacity is what
-    passes between the open-circuit voltages 2.5 and 4.2 V, from the cyclable lithium that is left
-    (electrode state of health); not the lost lithium itself."""
-    vehicle_temperature_c: Floats
-    """Cell temperature at the end [degC]."""
-    pack_charge_ah: Floats
-    """Net charge into each cell [A h]."""
-    cell_capacity_ah: Floats
-    """Present capacity of each cell [A h]."""
-    vehicle_charge_limit_kw: Floats
-    """DC power that the pack can take through the whole next tick, >= 0 [kW]."""
-    vehicle_discharge_limit_kw: Floats
-    """DC power that the pack can give through the whole next tick, >= 0 [kW]."""
-    pack_loss_kwh: Floats
-    """Energy that went in and is not stored at equilibrium [kWh]: heat, and the gradients in the
-    particles. The gradients give some back where the current turns, so a tick can be negative."""
-    pack_energy_kwh: Floats
-    """Net electrical energy into the terminals [kWh]."""
+    Raises
+    ------
+    cosim.errors.BatteryError
+        If a value is not finite or out of its range, with the vehicle.
+    """
+
+    energy_kwh: Floats
+    """Energy of each new pack between 0 and 100 % at open circuit [kWh]."""
+    nominal_voltage_v: Floats
+    """Nominal voltage [V]; only the layout follows from it."""
+    max_charge_kw: Floats
+    """Rated charging power, DC [kW]."""
+    max_discharge_kw: Floats
+    """Rated discharging power, DC [kW]."""
+    ids: tuple[str, ...]
+    """Names for messages."""
+
+    @classmethod
+    def of(
+        cls, energy_kwh: ArrayLike, nominal_voltage_v: ArrayLike, max_charge_kw: ArrayLike,
+        max_discharge_kw: ArrayLike, ids: Sequence[str] | None = None,
+    ) -> PackSpec:  # fmt: skip
+        """Make a specification of values that broadcast against the energies."""
+        energy = np.atleast_1d(np.asarray(energy_kwh, dtype=float))
+        names = tuple(ids or map(str, range(energy.size)))
+        check = _Check(names)
+        return cls(
+            check.input("energy_kwh", energy, low=1e-3),
+            check.input("nominal_voltage_v", nominal_voltage_v, low=1.0),
+            check.input("max_charge_kw", max_charge_kw, low=0.0),
+            check.input("max_discharge_kw", max_discharge_kw, low=0.0),
+            names,
+        )
+
+
+@dataclass(frozen=True)
+class Life:
+    """How packs age and what that costs."""
+
+    age_years: float = 1.0
+    """Calendar age at the start, at 25 degC [years]: the cells begin with the interphase of
+    `ageing.sei_after` and without the lithium that is in it."""
+    acceleration: float = 1.0
+    """How many times over the ageing of every tick is counted."""
+    usd_per_kwh: float = 100.0
+    """Price of packs [USD/kWh]."""
+    heater_kw: float = 0.0
+    """Power of the heater that warms a pack at the plug; 0 for none [kW]."""
+    heater_to_c: float = 15.0
+    """Temperature that it warms to [degC]."""
 
 
 class Packs:
-    """The batteries of all vehicles.
+    """The batteries of vehicles of one chemistry.
 
     Parameters
     ----------
     kernel
         The cell model.
-    pack_energy_kwh
-        Energy of each new pack between 0 and 100 % at open circuit [kWh], shape (vehicle,).
-    nominal_voltage_v
-        Nominal voltage of each pack [V], shape (vehicle,); only the layout follows from it.
+    spec
+        The packs.
     initial_soc
         State of charge at the start, 0..1, of the aged capacity, shape (vehicle,).
-    max_charge_kw, max_discharge_kw
-        Ratings of each vehicle's battery, DC [kW], shape (vehicle,).
-    age_years
-        Calendar age at the start [years], at 25 degC: the cells begin with the SEI of
-        `ageing.sei_after` and without the lithium that is in it.
+    life
+        How they age.
     initial_temperature_c
         Cell temperature at the start [degC].
-    vehicle_ids
-        Names for messages; numbers if None.
 
     Raises
     ------
     cosim.errors.BatteryError
-        If an argument is not finite, not positive or out of its range.
+        If an argument is not finite or out of its range.
 
     Notes
     -----
@@ -102,41 +115,59 @@ class Packs:
     specification; every cell of a pack is alike and takes the same share of the power.
 
     The state of charge equals its own coulomb integral, ``pack_charge_ah / cell_capacity_ah``
-    summed, but for lithium that side reactions take: below 1e-6 a tick and 1e-4 a day at 25 degC
-    and one year of age.
+    summed, but for lithium that side reactions take.
+
+    PyBaMM's thermal model leaves out the heat of mixing. It is what the terminals lost, less that
+    heat, less what gradients in the particles hold now and did not before; it warms the cell in the
+    tick after, so that all energy is accounted for.
+
+    Accelerated ageing (`Life.acceleration` n > 1) counts what ageing did in a tick n times: the
+    states of ageing jump by n - 1 times their change, the lithium that they bind leaves the
+    particles, and the state of charge stays, of the new capacity (a cycle jump).
     """
 
     def __init__(
-        self, kernel: Kernel, pack_energy_kwh: ArrayLike, nominal_voltage_v: ArrayLike,
-        initial_soc: ArrayLike, max_charge_kw: ArrayLike, max_discharge_kw: ArrayLike, *,
-        age_years: float = 1.0, initial_temperature_c: float = 20.0,
-        vehicle_ids: Sequence[str] | None = None,
+        self, kernel: Kernel, spec: PackSpec, initial_soc: ArrayLike, life: Life | None = None, *,
+        initial_temperature_c: float = 20.0,
     ) -> None:  # fmt: skip
-        energy = np.atleast_1d(np.asarray(pack_energy_kwh, dtype=float))
-        self.count = energy.size
-        self._ids = tuple(vehicle_ids or map(str, range(self.count)))
+        self.spec, self._life = spec, life or Life()
+        self.count = spec.energy_kwh.size
         self._kernel = kernel
-        self._hours = kernel.options.tick_s / 3600
-        c = kernel.constants
-        energy = self._input("pack_energy_kwh", energy, -1, low=1e-3)
-        voltage = self._input("nominal_voltage_v", nominal_voltage_v, -1, low=1.0)
-        soc = self._input("initial_soc", initial_soc, -1, low=0.0, high=1.0)
-        self._max_charge = self._input("max_charge_kw", max_charge_kw, -1, low=0.0)
-        self._max_discharge = self._input("max_discharge_kw", max_discharge_kw, -1, low=0.0)
-        self._input("age_years", age_years, -1, low=0.0, high=30.0)
-        start = self._input("initial_temperature_c", initial_temperature_c, -1, *AMBIENT_RANGE_C)
+        self._c = c = kernel.constants
+        self._tick_s = kernel.options.tick_s
+        self._check = _Check(spec.ids)
+        soc = self._check.input("initial_soc", initial_soc, low=0.0, high=1.0)
+        start = self._check.input("initial_temperature_c", initial_temperature_c, -1,
+                                  *AMBIENT_RANGE_C)  # fmt: skip
+        self._check.input("age_years", self._life.age_years, low=0.0, high=30.0)
+        self._check.input("acceleration", self._life.acceleration, low=1.0, high=1e4)
 
-        self.cells = energy * 1000 / c["new_energy_wh"]
-        self.series = np.maximum(1, np.rint(voltage / c["mean_v"])).astype(int)
+        self.cells = spec.energy_kwh * 1000 / c["new_energy_wh"]
+        self.series = np.maximum(1, np.rint(spec.nominal_voltage_v / c["mean_v"])).astype(int)
         self.parallel = np.maximum(1, np.rint(self.cells / self.series)).astype(int)
-        sei = sei_after(c, age_years)
-        lithium = np.full(self.count, c["lithium_ah"] - lithium_in_sei(c, sei))
-        empty, full = kernel.balance(lithium / c["lithium_ah"])
+        self._charge_a = spec.max_charge_kw * 1000 / self.cells / c["mean_v"]
+        self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / c["mean_v"]
+        self._start_cells(soc, start + ZERO_C_K)
+        self._mixing_j = np.zeros(self.count)
+        self._gradient_j = self._cells.gradient_energy_j()
+        self._look(-1)
+
+    def _start_cells(self, soc: Floats, temperature_k: Floats) -> None:
+        kernel, c = self._kernel, self._c
+        sei_m = np.full(self.count, sei_after(c, self._life.age_years))
+        half = np.full(self.count, c["half_negative"]), np.full(self.count, c["half_positive"])
+        self._cells = Cells(kernel, kernel.at_rest(*half, temperature_k, sei_m))
+        bound = self._ampere_hours(self._cells.view().side_mol)
+        lithium = c["lithium_ah"] - bound
+        self._total_ah = np.full(self.count, c["lithium_ah"])
+        self._ends = np.array([[c["new_empty"]], [c["new_full"]]]).repeat(self.count, axis=1)
+        for _ in range(6):
+            # From the ends of the new cell; Newton converges in a few.
+            self._balance(lithium, self._electrodes(self._cells.view()))
+        empty, full = self._ends
         negative = empty + soc * (full - empty)
         positive = (lithium - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
-        sei_m = np.full(self.count, sei)
-        self._cells = Cells(kernel, kernel.at_rest(negative, positive, start + ZERO_C_K, sei_m))
-        self._look(-1)
+        self._cells.states = kernel.at_rest(negative, positive, temperature_k, sei_m)
 
     @property
     def soc(self) -> Floats:
@@ -146,7 +177,12 @@ class Packs:
     @property
     def soh(self) -> Floats:
         """State of health, present over new capacity."""
-        return self._capacity_ah / self._kernel.constants["new_capacity_ah"]
+        return self._capacity_ah / self._c["new_capacity_ah"]
+
+    @property
+    def resistance_ratio(self) -> Floats:
+        """Resistance over that when new."""
+        return self._cells.resistance_ohm() / self._c["new_resistance_ohm"]
 
     @property
     def temperature_c(self) -> Floats:
@@ -159,38 +195,37 @@ class Packs:
         return self._capacity_ah.copy()
 
     @property
-    def sei_m(self) -> Floats:
-        """Thickness of the solid-electrolyte interphase [m]."""
-        return self._view.sei_m.copy()
+    def lithium_ah(self) -> Floats:
+        """All lithium of each cell: in particles, interphase, plating, lost material [A h]."""
+        view = self._view
+        return self._cyclable(view) + self._ampere_hours(_lost_mol(view))
 
     @property
     def charge_limit_kw(self) -> Floats:
         """DC power that each pack can take through the whole next tick [kW]."""
-        return self._charge_limit.copy()
+        limit = self._sustainable.charge_w * self.cells / 1000
+        return np.minimum(limit, self.spec.max_charge_kw)
 
     @property
     def discharge_limit_kw(self) -> Floats:
         """DC power that each pack can give through the whole next tick [kW]."""
-        return self._discharge_limit.copy()
+        limit = self._sustainable.discharge_w * self.cells / 1000
+        return np.minimum(limit, self.spec.max_discharge_kw)
 
-    def advance(
-        self, tick: int, traction_kwh: ArrayLike, plug_power_kw: ArrayLike,
-        plug_efficiency: ArrayLike, ambient_c: ArrayLike,
-    ) -> BatteryTick:  # fmt: skip
+    @property
+    def stored_kwh(self) -> Floats:
+        """Energy above 0 % at the mean voltage of each pack's present capacity [kWh]."""
+        return self._soc * self.soh * self.spec.energy_kwh
+
+    def advance(self, tick: int, request: Request) -> BatteryTick:
         """Step every pack by one tick.
 
         Parameters
         ----------
         tick
             Settlement interval, for messages.
-        traction_kwh
-            Net energy that driving asks in the tick, recuperation negative [kWh].
-        plug_power_kw
-            Power asked at the plug, grid side, V2G negative [kW].
-        plug_efficiency
-            DC over AC energy while charging, AC over DC while feeding back, in (0, 1].
-        ambient_c
-            Ambient temperature [degC], -30 to 60.
+        request
+            What is asked.
 
         Returns
         -------
@@ -205,58 +240,61 @@ class Packs:
 
         Notes
         -----
-        All arguments broadcast to shape (vehicle,). Traction and plug power add up to one net
-        power, held through the tick and cut to the limits that the pack foresaw for it at the end
-        of the tick before. Where a limit binds, driving comes first: what cannot be given is taken
-        from V2G before traction, what cannot be taken in is cut from charging before recuperation.
+        Traction, plug and heater power add up to one net power, held through the tick and cut to
+        the limits that the pack foresaw for it at the end of the tick before.
         """
-        traction = self._input("traction_kwh", traction_kwh, tick)
-        plug = self._input("plug_power_kw", plug_power_kw, tick)
-        efficiency = self._input("plug_efficiency", plug_efficiency, tick, low=1e-6, high=1.0)
-        ambient = self._input("ambient_c", ambient_c, tick, *AMBIENT_RANGE_C)
-
-        plug_dc_kwh = np.where(plug >= 0, plug * efficiency, plug / efficiency) * self._hours
-        asked_kwh = plug_dc_kwh - traction
-        power_kw = np.clip(asked_kwh / self._hours, -self._discharge_limit, self._charge_limit)
-        new_ah = self._kernel.constants["new_capacity_ah"]
-        cell_tick = self._cells.advance(
+        self._check_request(tick, request)
+        hours = self._tick_s / 3600
+        heater_kw = self._heater_kw(request)
+        asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
+        power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self.charge_limit_kw)
+        before = self._cells.states[self._kernel.ageing] if self._life.acceleration > 1 else None
+        passed = self._cells.advance(
             power_kw * 1000 / self.cells,
-            ambient + ZERO_C_K,
-            np.full(self.count, CHARGE_C_RATE * new_ah),
-            np.full(self.count, DISCHARGE_C_RATE * new_ah),
-            np.maximum(1 - self._soc, 0) * self._capacity_ah * 3600,
-            np.maximum(self._soc, 0) * self._capacity_ah * 3600,
+            request.ambient_c + ZERO_C_K,
+            self._charge_a,
+            self._discharge_a,
+            (1 - self._soc) * self._capacity_ah * 3600,
+            self._soc * self._capacity_ah * 3600,
+            heater_kw * 1000 / self.cells + self._mixing_j / self._tick_s,
         )
-        self._look(tick, cell_tick)
+        self._mix(passed)
+        self._look(tick, passed, before)
 
-        energy_kwh = cell_tick.energy_j * self.cells / J_PER_KWH
-        missing = energy_kwh - asked_kwh
-        settled = np.abs(missing) <= SETTLED_KWH
-        missing = np.where(settled, 0, missing)
-        # Positive: too little was given. Negative: too little was taken in.
-        at_plug = np.clip(missing, np.minimum(-plug_dc_kwh, 0), np.maximum(-plug_dc_kwh, 0))
-        at_plug = np.where(missing * plug_dc_kwh < 0, at_plug, 0)
-        given = traction - (missing - at_plug)
-        dc_kw = (plug_dc_kwh + at_plug) / self._hours
-        ac_kw = np.where(dc_kw >= 0, dc_kw / efficiency, dc_kw * efficiency)
+        energy_kwh = passed.energy_j * self.cells / J_PER_KWH
+        settled = settle(request, energy_kwh, heater_kw * hours, hours)
+        charge_ah = passed.charge_as / 3600
+        new_ah = self._c["new_capacity_ah"]
         return BatteryTick(
-            vehicle_power_kw=np.where(at_plug == 0, plug, ac_kw),
-            battery_traction_kwh=given,
-            traction_shortfall_kwh=np.where(traction > 0, np.maximum(traction - given, 0), 0),
+            vehicle_power_kw=settled.power_kw,
+            battery_traction_kwh=settled.traction_kwh,
+            traction_shortfall_kwh=settled.shortfall_kwh,
             vehicle_soc=self.soc,
             vehicle_soh=self.soh,
+            vehicle_resistance_ratio=self.resistance_ratio,
             vehicle_temperature_c=self.temperature_c,
-            pack_charge_ah=cell_tick.charge_as / 3600,
+            pack_charge_ah=charge_ah,
             cell_capacity_ah=self.capacity_ah,
             vehicle_charge_limit_kw=self.charge_limit_kw,
             vehicle_discharge_limit_kw=self.discharge_limit_kw,
-            pack_loss_kwh=cell_tick.loss_j * self.cells / J_PER_KWH,
+            vehicle_c_rate_headroom=(
+                self._sustainable.charge_a - np.maximum(charge_ah, 0) / hours
+            ) / new_ah,
+            vehicle_wear_usd_per_kwh=self._wear(),
+            pack_heater_kwh=heater_kw * hours,
+            pack_loss_kwh=passed.loss_j * self.cells / J_PER_KWH,
             pack_energy_kwh=energy_kwh,
-        )
+        )  # fmt: skip
 
     def state(self) -> dict[str, Floats]:
         """Return everything that changes, as copies; `restore` takes it back bit for bit."""
-        return {"states": self._cells.states, "current_a": self._cells.current_a}
+        return {
+            "states": self._cells.states,
+            "current_a": self._cells.current_a,
+            "ends": self._ends.copy(),
+            "mixing_j": self._mixing_j.copy(),
+            "gradient_j": self._gradient_j.copy(),
+        }
 
     def restore(self, state: Mapping[str, Floats]) -> None:
         """Take back a state of `state`.
@@ -272,79 +310,176 @@ class Packs:
                 raise BatteryError(f"saved {name} has shape {found}, this fleet needs {now.shape}")
         self._cells.states = np.asarray(state["states"], dtype=float)
         self._cells.current_a = np.asarray(state["current_a"], dtype=float)
-        self._look(-1)
+        self._mixing_j = np.array(state["mixing_j"], dtype=float)
+        self._gradient_j = np.array(state["gradient_j"], dtype=float)
+        # The balance is a search from the ends of the tick before: it is not done again.
+        self._ends = np.array(state["ends"], dtype=float)
+        self._look(-1, searched=True)
 
-    def _look(self, tick: int, passed: CellTick | None = None) -> None:
+    # --- within a tick
+
+    def _check_request(self, tick: int, request: Request) -> None:
+        bounds = {"plug_efficiency": (1e-6, 1.0), "ambient_c": AMBIENT_RANGE_C}
+        for field in fields(request):
+            value = getattr(request, field.name)
+            self._check.input(field.name, value, tick, *bounds.get(field.name, (-np.inf, np.inf)))
+
+    def _heater_kw(self, request: Request) -> Floats:
+        """Power of the heaters in this tick: at the plug, up to the temperature wanted."""
+        life = self._life
+        cold_k = np.maximum(life.heater_to_c - self.temperature_c, 0)
+        needed_kw = cold_k * self._c["heat_capacity_j_k"] * self.cells / self._tick_s / 1000
+        return np.where(request.plug_power_kw > 0, np.minimum(needed_kw, life.heater_kw), 0.0)
+
+    def _mix(self, passed: CellTick) -> None:
+        """Set aside the heat of mixing of this tick for the next."""
+        held = self._cells.gradient_energy_j()
+        self._mixing_j = passed.loss_j - passed.heat_j - (held - self._gradient_j)
+        self._gradient_j = held
+
+    def _look(
+        self, tick: int, passed: CellTick | None = None, before: Floats | None = None,
+        searched: bool = False,
+    ) -> None:  # fmt: skip
         """Take in the cells' state: check it, then state of charge, capacity and limits."""
-        c = self._kernel.constants
         view = self._cells.view()
         self._check_finite(view, passed, tick)
-        lithium = (
-            view.negative * c["negative_capacity_ah"] + view.positive * c["positive_capacity_ah"]
-        )
-        left = lithium / c["lithium_ah"]
-        self._check("cyclable lithium", left, 0.6, 1 + 1e-6, "of the new cell's", tick)
-        empty, full = self._kernel.balance(np.minimum(left, 1.0))
-        soc = (view.negative - empty) / (full - empty)
-        self._check("state of charge", soc, -SOC_MARGIN, 1 + SOC_MARGIN, "", tick)
-        low_c, high_c = TEMPERATURE_RANGE_C
-        self._check("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
-        if passed is not None:
-            low_v, high_v = c["lower_v"] - VOLTAGE_MARGIN_V, c["upper_v"] + VOLTAGE_MARGIN_V
-            self._check("lowest voltage", passed.lowest_v, low_v, high_v, "V", tick)
-            self._check("highest voltage", passed.highest_v, low_v, high_v, "V", tick)
+        soc = self._charge_of(view, searched)
+        if before is not None:
+            view = self._jump(before, view, soc)
         self._view = view
+        self._check.range("state of charge", soc, -SOC_MARGIN, 1 + SOC_MARGIN, "", tick)
+        low_c, high_c = TEMPERATURE_RANGE_C
+        self._check.range("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
+        left = self._cyclable(view) / self._c["lithium_ah"]
+        self._check.range("cyclable lithium", left, *LITHIUM_RANGE, "of the new cell's", tick)
+        error = self.lithium_ah / self._total_ah - 1
+        self._check.range("lithium balance", error, -LITHIUM_ERROR, LITHIUM_ERROR, "", tick)
+        if passed is not None:
+            low_v = self._c["lower_v"] - VOLTAGE_MARGIN_V
+            high_v = self._c["upper_v"] + VOLTAGE_MARGIN_V
+            self._check.range("lowest voltage", passed.lowest_v, low_v, high_v, "V", tick)
+            self._check.range("highest voltage", passed.highest_v, low_v, high_v, "V", tick)
         self._soc = np.clip(soc, 0, 1)
-        self._capacity_ah = (full - empty) * c["negative_capacity_ah"]
-        self._charge_limit, self._discharge_limit = self._limits()
+        self._sustainable = self._limits()
 
-    def _limits(self) -> tuple[Floats, Floats]:
-        """Pack power that can be held through the next tick [kW]: charging, discharging."""
-        new_ah = self._kernel.constants["new_capacity_ah"]
-        room_a = (1 - self._soc) * self._capacity_ah / self._hours
-        stored_a = self._soc * self._capacity_ah / self._hours
-        charge_w, discharge_w = self._cells.sustainable_w(
-            np.minimum(room_a, CHARGE_C_RATE * new_ah),
-            np.minimum(stored_a, DISCHARGE_C_RATE * new_ah),
-        )
-        return (
-            np.minimum(charge_w * self.cells / 1000, self._max_charge),
-            np.minimum(discharge_w * self.cells / 1000, self._max_discharge),
-        )
+    def _charge_of(self, view: CellView, searched: bool = False) -> Floats:
+        self._balance(self._cyclable(view), self._electrodes(view), keep=searched)
+        empty, full = self._ends
+        plated = self._ampere_hours(view.plated_mol) / self._electrodes(view)[0]
+        return (view.negative + plated - empty) / (full - empty)
 
-    def _input(
-        self, name: str, value: ArrayLike, tick: int, low: float = -np.inf, high: float = np.inf
-    ) -> Floats:
-        try:
-            array = np.broadcast_to(np.asarray(value, dtype=float), (self.count,))
-        except ValueError:
-            shape = np.shape(value)
-            raise BatteryError(
-                f"{name} has shape {shape}, not ({self.count},)", tick=tick
-            ) from None
-        self._check(name, array, low, high, "", tick)
-        return array
-
-    def _check(
-        self, name: str, array: Floats, low: float, high: float, unit: str, tick: int
+    def _balance(
+        self, lithium_ah: Floats, electrodes_ah: tuple[Floats, Floats], keep: bool = False
     ) -> None:
-        wrong = ~((array >= low) & (array <= high) & np.isfinite(array))
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            bounds = f"{low:g} to {high:g}" if np.isfinite([low, high]).any() else "finite"
-            reason = f"{name} is {array[i]:.6g} {unit}".rstrip() + f", must be {bounds}"
-            raise BatteryError(reason, where=f"vehicle {self._ids[i]}", tick=tick)
+        """Find the stoichiometries at 0 and 100 %, from those of the tick before."""
+        found = np.empty((6, self.count))
+        self._kernel.balance(np.vstack([*self._ends, lithium_ah, *electrodes_ah]), found)
+        if not keep:
+            self._ends = found[:2].copy()
+        self._capacity_ah = (self._ends[1] - self._ends[0]) * electrodes_ah[0]
+        self._slopes = found[3:]
+
+    def _jump(self, before: Floats, view: CellView, soc: Floats) -> CellView:
+        """Count the ageing of the tick `Life.acceleration` times; see the notes of the class."""
+        more = self._life.acceleration - 1
+        states = self._cells.states
+        states[self._kernel.ageing] += more * (states[self._kernel.ageing] - before)
+        self._cells.states = states
+        jumped = self._cells.view()
+        lithium = self._cyclable(view) - self._ampere_hours(_lost_mol(jumped) - _lost_mol(view))
+        electrodes = self._electrodes(jumped)
+        self._balance(lithium, electrodes)
+        negative = self._ends[0] + soc * (self._ends[1] - self._ends[0])
+        positive = (lithium - negative * electrodes[0]) / electrodes[1]
+        plated = self._ampere_hours(jumped.plated_mol) / electrodes[0]
+        self._cells.shift(negative - plated - jumped.negative, positive - jumped.positive)
+        return self._cells.view()
+
+    def _limits(self) -> Sustainable:
+        hours = self._tick_s / 3600
+        return self._cells.sustainable(
+            self._soc * self._capacity_ah / hours,
+            (1 - self._soc) * self._capacity_ah / hours,
+            self._charge_a,
+            self._discharge_a,
+        )
+
+    def _wear(self) -> Floats:
+        lost = self._cells.wear_ah_per_j(self._slopes, self._sustainable.charge_a)
+        worth = self._c["new_energy_wh"] / 1000 * self._life.usd_per_kwh
+        return np.ascontiguousarray(lost.T) * J_PER_KWH / self._c["new_capacity_ah"] * worth
+
+    def _electrodes(self, view: CellView) -> tuple[Floats, Floats]:
+        """Capacities of the electrodes with the material that is left [A h]."""
+        c = self._c
+        return (
+            view.negative_fraction / c["negative_fraction"] * c["negative_capacity_ah"],
+            view.positive_fraction / c["positive_fraction"] * c["positive_capacity_ah"],
+        )
+
+    def _cyclable(self, view: CellView) -> Floats:
+        """Cyclable lithium: in the particles, or plated and to be stripped [A h]."""
+        negative_ah, positive_ah = self._electrodes(view)
+        plated = self._ampere_hours(view.plated_mol)
+        return view.negative * negative_ah + view.positive * positive_ah + plated
+
+    def _ampere_hours(self, mol: Floats) -> Floats:
+        return mol * (FARADAY_C_PER_MOL / 3600)
 
     def _check_finite(self, view: CellView, passed: CellTick | None, tick: int) -> None:
-        states = self._cells.states
-        whole = np.isfinite(states).all(axis=0)
+        whole = np.isfinite(self._cells.states).all(axis=0)
         if passed is not None:
             whole &= np.isfinite(passed.energy_j)
         if not whole.all():
             i = int(np.argmin(whole))
             reason = (
                 f"the cell state is not finite: stoichiometries {view.negative[i]:.6g} and "
-                f"{view.positive[i]:.6g}, temperature {view.temperature_k[i]:.6g} K, "
-                f"SEI {view.sei_m[i]:.6g} m"
+                f"{view.positive[i]:.6g}, temperature {view.temperature_k[i]:.6g} K"
             )
+            raise BatteryError(reason, where=f"vehicle {self.spec.ids[i]}", tick=tick)
+
+
+def _lost_mol(view: CellView) -> Floats:
+    """Lithium that does not cycle any more [mol]."""
+    bound = view.side_mol - view.plated_mol
+    return bound + view.negative_loss_mol + view.positive_loss_mol
+
+
+class _Check:
+    """Checks arrays over vehicles and names the vehicle that is wrong."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+
+    def input(
+        self, name: str, value: ArrayLike, tick: int = -1, low: float = -np.inf,
+        high: float = np.inf,
+    ) -> Floats:  # fmt: skip
+        """Return the value as an array over vehicles.
+
+        Raises
+        ------
+        cosim.errors.BatteryError
+            If its shape is wrong, or an entry is not finite or outside the bounds.
+        """
+        try:
+            array = np.broadcast_to(np.asarray(value, dtype=float), (len(self._ids),))
+        except ValueError:
+            shape = np.shape(value)
+            raise BatteryError(
+                f"{name} has shape {shape}, not ({len(self._ids)},)", tick=tick
+            ) from None
+        self.range(name, array, low, high, "", tick)
+        return array
+
+    def range(
+        self, name: str, array: Floats, low: float, high: float, unit: str, tick: int
+    ) -> None:
+        """Raise if an entry is not finite or outside the bounds."""
+        wrong = ~((array >= low) & (array <= high) & np.isfinite(array))
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            bounds = f"{low:g} to {high:g}" if np.isfinite([low, high]).any() else "finite"
+            reason = f"{name} is {array[i]:.6g} {unit}".rstrip() + f", must be {bounds}"
             raise BatteryError(reason, where=f"vehicle {self._ids[i]}", tick=tick)

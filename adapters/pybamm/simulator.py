@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 
+import networks.weather
+from adapters.pybamm.fleet import Batteries
 from adapters.pybamm.kernel import load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import DISCHARGE_C_RATE, Packs
-from cosim.assets import Assets
+from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.tick import Request
+from cosim.assets import Assets, VehicleTable
 from cosim.scenario import Scenario
 from cosim.signals import Role
 from cosim.simulator import Simulator
+
+MODELS = {"spm": "SPM", "spme": "SPMe"}
+"""Cell model of each kind."""
 
 
 class Battery(Simulator):
@@ -23,42 +28,64 @@ class Battery(Simulator):
     role: ClassVar[Role] = "battery"
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
-        """Load the cell model and make the packs of the fleet."""
+        """Load the cell models and make the packs of the fleet."""
+        weather = scenario.weather
+        self._ambient_c = np.full(scenario.ticks, weather.ambient_c)
+        if weather.series:
+            self._ambient_c = networks.weather.series(
+                weather.series, scenario.start_time, scenario.ticks
+            )
         vehicles = assets.vehicles
-        energy_kwh = vehicles.per_vehicle("battery_kwh")
-        self._ambient_c = scenario.battery.ambient_c
-        self._packs = Packs(
-            load(CellOptions()),
-            energy_kwh,
-            vehicles.per_vehicle("nominal_voltage_v"),
-            vehicles.initial_soc,
-            vehicles.per_vehicle("dc_charge_kw"),
-            # Specifications rate no discharge: motors are far below what the cells give.
-            DISCHARGE_C_RATE * energy_kwh,
-            age_years=scenario.battery.age_years,
-            initial_temperature_c=self._ambient_c,
-            vehicle_ids=vehicles.ids,
+        chosen = scenario.battery.chemistry.model_dump()
+        of_body = [chosen[spec.name] for spec in vehicles.specs]
+        chemistry = np.array(of_body)[vehicles.body_type]
+        self._batteries = Batteries(
+            [
+                (at, self._packs(scenario, vehicles, name, at))
+                for name in sorted(set(of_body))
+                if len(at := np.flatnonzero(chemistry == name))
+            ]
         )
+
+    def _packs(self, scenario: Scenario, vehicles: VehicleTable, name: str, at: Any) -> Packs:
+        def of(field: str) -> Any:
+            return vehicles.per_vehicle(field)[at]
+
+        spec = PackSpec.of(
+            of("battery_kwh"),
+            of("nominal_voltage_v"),
+            of("dc_charge_kw"),
+            of("motor_kw") / of("propulsion_efficiency"),
+            [vehicles.ids[i] for i in at],
+        )
+        ageing = scenario.ageing
+        life = Life(
+            age_years=ageing.age_years,
+            acceleration=ageing.acceleration,
+            usd_per_kwh=getattr(ageing.pack_usd_per_kwh, name),
+            heater_kw=scenario.battery.preconditioning_kw,
+        )
+        kernel = load(CellOptions(model=MODELS[scenario.battery.kind], chemistry=name))
+        soc, start_c = vehicles.initial_soc[at], float(self._ambient_c[0])
+        return Packs(kernel, spec, soc, life, initial_temperature_c=start_c)
 
     def initial(self) -> dict[str, Any]:
         """Return what the fleet reads before the first tick."""
-        packs = self._packs
+        batteries = self._batteries
         return {
-            "vehicle_power_kw": np.zeros(packs.count),
-            "traction_shortfall_kwh": np.zeros(packs.count),
-            "vehicle_soc": packs.soc,
-            "vehicle_charge_limit_kw": packs.charge_limit_kw,
-            "vehicle_discharge_limit_kw": packs.discharge_limit_kw,
+            "vehicle_power_kw": np.zeros(batteries.count),
+            "traction_shortfall_kwh": np.zeros(batteries.count),
+            "vehicle_soc": batteries.soc,
+            "vehicle_charge_limit_kw": batteries.charge_limit_kw,
+            "vehicle_discharge_limit_kw": batteries.discharge_limit_kw,
         }
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Step every pack by one tick."""
-        return asdict(
-            self._packs.advance(
-                tick,
-                given["vehicle_traction_kwh"],
-                given["plug_power_kw"],
-                given["plug_efficiency"],
-                self._ambient_c,
-            )
+        request = Request(
+            given["vehicle_traction_kwh"],
+            given["plug_power_kw"],
+            given["plug_efficiency"],
+            np.full(self._batteries.count, self._ambient_c[tick]),
         )
+        return dict(self._batteries.advance(tick, request))

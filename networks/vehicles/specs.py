@@ -34,6 +34,8 @@ class VehicleSpec:
     """Most power of the on-board charger, at the plug [kW]."""
     dc_charge_kw: float
     """Most power of fast charging, into the battery [kW]."""
+    motor_kw: float
+    """Rated power of the motors [kW]."""
     v2g_discharge_kw: float
     """Most power fed back to the grid, at the plug [kW]."""
     length_m: float

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import UnknownOptionError
+from cosim.errors import UnknownOptionError, UserError
 
 TICKS_PER_DAY = 288
 VERIFIED = ("source", "secondary", "memory")
@@ -93,3 +95,72 @@ def ambient_c(place: str, month: str) -> NDArray[np.float64]:
     at = np.arange(TICKS_PER_DAY) * 24 / TICKS_PER_DAY
     below = np.interp(at, np.arange(1, 25), fraction, period=24)
     return np.asarray(day.maximum_c - below * (day.maximum_c - day.minimum_c))
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the typical days, as `series` takes them."""
+    return tuple(f"{day.place}_{day.month}" for day in typical_days())
+
+
+def series(name: str, start: datetime, ticks: int) -> NDArray[np.float64]:
+    """Ambient temperature in every tick of a run.
+
+    Parameters
+    ----------
+    name
+        One of `shipped`, repeated every day; or the path of a CSV file with the columns ``time``
+        (local, ISO 8601, ascending) and ``temperature_c``, with straight lines between its rows.
+    start
+        Local time of the first tick.
+    ticks
+        Ticks of 300 s.
+
+    Returns
+    -------
+    ndarray
+        Temperature at the begin of each tick, shape (ticks,) [degC].
+
+    Raises
+    ------
+    UserError
+        If there is no such day or file, or it does not cover the run.
+    """
+    if not name.lower().endswith(".csv"):
+        if name not in shipped():
+            raise UnknownOptionError("weather series", name, (*shipped(), "a .csv file"))
+        place, _, month = name.rpartition("_")
+        day = ambient_c(place, month)
+        seconds = start.hour * 3600 + start.minute * 60 + start.second
+        first = seconds * TICKS_PER_DAY // 86_400
+        return day[(first + np.arange(ticks)) % TICKS_PER_DAY]
+    times, values = _read_csv(Path(name))
+    wanted = np.arange(ticks) * 86_400 / TICKS_PER_DAY
+    known = np.array([(moment - start).total_seconds() for moment in times])
+    if known[0] > 0 or known[-1] < wanted[-1]:
+        last = start + timedelta(seconds=float(wanted[-1]))
+        raise UserError(f"{name} runs from {times[0]} to {times[-1]}, not from {start} to {last}")
+    return np.interp(wanted, known, values)
+
+
+def _read_csv(path: Path) -> tuple[list[datetime], NDArray[np.float64]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    times: list[datetime] = []
+    values: list[float] = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            times.append(datetime.fromisoformat(row["time"]).replace(tzinfo=None))
+            values.append(float(row["temperature_c"]))
+        except (KeyError, TypeError, ValueError) as error:
+            wanted = "a time such as 2022-09-14T13:00 and a temperature_c in degrees"
+            raise UserError(f"{path}, line {line}: needs {wanted}: {error}") from None
+        if len(times) > 1 and times[-1] <= times[-2]:
+            raise UserError(f"{path}, line {line}: {times[-1]} is not after the line before")
+    if not times:
+        raise UserError(f"{path} has no rows")
+    if not np.isfinite(values).all():
+        raise UserError(f"{path} holds temperatures that are not numbers")
+    return times, np.array(values)
