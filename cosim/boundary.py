@@ -31,7 +31,10 @@ class Boundary:
 
     def __init__(self, signals: Iterable[Signal], ids: Ids) -> None:
         self._signals, self._ids = tuple(signals), ids
-        self._shapes = {s.name: shape_of(s, ids) for s in self._signals if not s.is_events}
+        self._plan = [
+            (s, s.name, s.is_events, None if s.is_events else (_DTYPES[s.dtype], shape_of(s, ids)))
+            for s in self._signals
+        ]
         self._batches = [
             _Batch([s for s in self._signals if s.dtype == code and not s.is_events], ids)
             for code in _DTYPES
@@ -46,24 +49,20 @@ class Boundary:
             Naming signal, id and tick, if the shape, a NaN or the range is wrong.
         """
         found: dict[str, Any] = {}
-        for signal in self._signals:
-            value = values[signal.name]
-            if self._fits(signal, value):
-                found[signal.name] = value
+        for signal, name, is_events, wanted in self._plan:
+            value = values[name]
+            if is_events:
+                found[name] = checked(signal, value, self._ids, tick)
+            elif isinstance(value, np.ndarray) and (value.dtype, value.shape) == wanted:
+                found[name] = value
             elif isinstance(value, float) and not signal.dims:
-                found[signal.name] = np.array(value)
+                found[name] = np.array(value)
             else:
-                found[signal.name] = checked(signal, value, self._ids, tick)
+                found[name] = checked(signal, value, self._ids, tick)
         if not all(batch.within(found) for batch in self._batches):
             for signal in self._signals:
                 checked(signal, found[signal.name], self._ids, tick)
         return found
-
-    def _fits(self, signal: Signal, value: Any) -> bool:
-        if signal.is_events:
-            return isinstance(value, list)
-        right_type = isinstance(value, np.ndarray) and value.dtype == _DTYPES[signal.dtype]
-        return right_type and value.shape == self._shapes[signal.name]
 
 
 class _Batch:

@@ -80,8 +80,7 @@ class Checker:
         self, law: str, dim: str, gap: Any, found: Any, expected: Any, unit: str
     ) -> Iterator[Breach]:
         # Not <= rather than >, so that a NaN is a breach.
-        broken = ~(gap <= 0)
-        if broken.any():
+        if not (gap <= 0).all():
             index = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
             where = f"{dim} {self._ids[dim][index]}"
             figures = float(found[index]), float(expected[index])

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
 """Columns of ``events.parquet``."""
 
 _COLUMNS = frozenset(SCHEMA.names)
+_NEEDED = frozenset(("kind", "time_s"))
 _INDEX = {"vehicle": "vehicle", "station": "station", "request": "request"}
 
 
@@ -53,8 +54,8 @@ class EventLog:
     def add(self, tick: int, role: str, events: Iterable[Mapping[str, Any]]) -> None:
         """Add events; an unknown column or id is an error of the simulator that sent it."""
         for event in events:
-            unknown = [key for key in event if key not in _COLUMNS]
-            if unknown or "kind" not in event or "time_s" not in event:
+            if not event.keys() <= _COLUMNS or not event.keys() >= _NEEDED:
+                unknown = [key for key in event if key not in _COLUMNS]
                 reason = f"an event needs kind and time_s, and has no {', '.join(unknown) or '-'}"
                 raise SignalError(f"{role}_events", tick, "", reason)
             for key, dim in _INDEX.items():

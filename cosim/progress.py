@@ -21,6 +21,8 @@ ENGINE_NAMES = {
     "agents": "team",
 }
 """Names of the engines as people know them."""
+REFRESH_S = 0.1
+"""Least time between two changes of what is shown [s]."""
 
 
 class RunProgress:
@@ -34,6 +36,7 @@ class RunProgress:
         self._quiet = quiet
         self._wall = dict.fromkeys(ENGINE_NAMES, 0.0)
         self._shown = 0
+        self._drawn_s = 0.0
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
@@ -72,8 +75,12 @@ class RunProgress:
         for role in ROLES[:-1]:
             self._wall[role] += float(signals[f"{role}_wall_s"])
         done = tick + 1
-        task = self._progress.tasks[self._task]
-        elapsed = task.elapsed or 0.0
+        elapsed = self._progress.tasks[self._task].elapsed or 0.0
+        due = elapsed - self._drawn_s >= REFRESH_S or done == self._ticks
+        decile = done * 10 // self._ticks
+        if self._quiet or not (due or decile > self._shown):
+            return
+        self._drawn_s = elapsed
         speed = f"{done * TICK_S / elapsed:,.0f}x real time" if elapsed else ""
         now = self._start + timedelta(seconds=done * TICK_S)
         self._progress.update(
@@ -83,8 +90,8 @@ class RunProgress:
             speed=speed,
             busiest=self._busiest(),
         )
-        if done * 10 // self._ticks > self._shown:
-            self._shown = done * 10 // self._ticks
+        if decile > self._shown:
+            self._shown = decile
             self._say(f"{now:%Y-%m-%d %H:%M}  {100 * done // self._ticks:3d} %  {speed}")
 
     def _busiest(self) -> str:

@@ -74,9 +74,8 @@ class Recorder:
         self._ids = ids
         tick_bytes = sum(math.prod(shape_of(s, ids)) * np.dtype(s.dtype).itemsize for s in RECORDED)
         self._block_ticks = max(1, min(ticks, BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
-        self._block: dict[str, NDArray[Any]] = {
-            s.name: np.empty((self._block_ticks, *shape_of(s, ids)), s.dtype) for s in RECORDED
-        }
+        self._names = [s.name for s in RECORDED]
+        self._held: list[list[Any]] = []
         self._written = 0
         self.last_tick = -1
         self._create()
@@ -89,11 +88,13 @@ class Recorder:
         return self._written
 
     def take(self, tick: int, signals: Mapping[str, Any]) -> None:
-        """Record one tick; a full block is written first."""
+        """Record one tick; a full block is written first.
+
+        The arrays of a tick are read-only and made anew in the next, so they are held as they are.
+        """
         if tick - self._written >= self._block_ticks:
             self.flush()
-        for name, block in self._block.items():
-            block[tick - self._written] = signals[name]
+        self._held.append([signals[name] for name in self._names])
         self.events.take(tick, signals)
         self.last_tick = tick
 
@@ -102,10 +103,14 @@ class Recorder:
         self.events.write()
         count = self.last_tick + 1 - self._written
         if count > 0:
-            block = {name: values[:count] for name, values in self._block.items()}
+            block = {
+                name: np.stack(values)
+                for name, values in zip(self._names, zip(*self._held, strict=True), strict=True)
+            }
             ticks = np.arange(self._written, self.last_tick + 1)
             self._write(block | {"tick": ticks, "time": ticks * TICK_S})
             self._written = self.last_tick + 1
+            self._held.clear()
 
     def close(self) -> None:
         """Write the rest, and leave the arrays as long as what was recorded."""
@@ -169,7 +174,7 @@ class Recorder:
             list(pool.map(write, block))
 
     def _along_ticks(self) -> list[str]:
-        return ["tick", "time", *self._block]
+        return ["tick", "time", *self._names]
 
     def _static(self) -> dict[str, Any]:
         coords: dict[str, Any] = {dim: (dim, _labels(names)) for dim, names in self._ids.items()}

@@ -186,7 +186,7 @@ class Chemistry(Section):
 class Battery(Section):
     """How batteries behave."""
 
-    kind: str = Field(default="spm", description="battery model")
+    kind: str = Field(default="spme", description="battery model")
     chemistry: Chemistry = Field(default_factory=Chemistry, description="cells of each body type")
     preconditioning_kw: Annotated[float, Field(ge=0, le=50)] = Field(
         default=0.0, description="power of the heater that warms a cold pack at the plug; 0: none"

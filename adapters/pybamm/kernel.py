@@ -24,8 +24,9 @@ from adapters.pybamm.backend import Function
 from adapters.pybamm.options import CellOptions
 
 _RUNTIME = (
-    "ageing.py", "backend.py", "bench.py", "c_code.py", "cache.py", "cells.py", "compiler.py",
-    "doctor.py", "numpy_code.py", "packs.py", "simulator.py",
+    "ageing.py", "backend.py", "bench.py", "c_code.py", "cache.py", "cells.py", "checks.py",
+    "compiler.py", "doctor.py", "fit.py", "fleet.py", "numpy_code.py", "packs.py", "reservoir.py",
+    "simulator.py", "tick.py",
 )  # fmt: skip
 """Modules on which a built model does not depend."""
 
@@ -129,6 +130,8 @@ def cache_path(options: CellOptions) -> Path:
     builders = sorted(path for path in folder.glob("*.py") if path.name not in _RUNTIME)
     key = {
         "options": options.as_dict(),
+        # Its figures come from `networks.batteries`, whose files are not among the builders.
+        "chemistry": repr(options.of_chemistry),
         "versions": {name: metadata.version(name) for name in ("pybamm", "casadi")},
         "builders": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in builders},
     }

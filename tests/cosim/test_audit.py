@@ -120,6 +120,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("billed energy = delivered", "vehicle 0", add("vehicle_billed_kwh", 0, 0.001)),
     ("efficiency of the charger", "vehicle 0", add("plug_efficiency", 0, 0.1)),
     ("energy into the pack = charged", "vehicle 0", add("pack_energy_kwh", 0, 0.001)),
+    ("less traction and heating", "vehicle 0", add("pack_heater_kwh", 0, 0.001)),
     ("state of charge = its integral", "vehicle 1", add("vehicle_soc", 1, 1e-5)),
     ("goes with its state of charge", "vehicle 1", add("pack_loss_kwh", 1, 0.01)),
     ("power into the feeder", "the sum", add("feeder_losses_kw", None, 5.0)),
@@ -215,7 +216,7 @@ def test_feeding_back_loses_on_the_way_out_too() -> None:
     assert broken_laws(tick, check) == []
     wrong = tick | moved(np.array([-5.0 * DC[0] / 12, 0.0, 0.0]))
     assert broken_laws(wrong, check) == [
-        "energy into the pack = charged behind losses less traction: vehicle 0"
+        "energy into the pack = charged behind losses less traction and heating: vehicle 0"
     ]
     assert broken_laws(plugged(-12.0, efficiency=DC) | {
         "plug_efficiency": np.array([DC[0], 1.0, 1.0])

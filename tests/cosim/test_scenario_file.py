@@ -41,7 +41,9 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
           stations: {level_2: 0.9, dc: 1}
           body_types: {sedan: 1.5}
         rules: {reserve_soc: 0.5, charge_to: 0.8}
-        battery: {ambient_c: warm, age_years: .inf}
+        weather: {ambient_c: warm, sereis: x}
+        battery: {chemistry: {van: lpf}}
+        ageing: {age_years: .inf, acceleration: 0.5}
         traffic: {kind: mezo}
         market: {prices: LZ_AUS}
         grid: {charger_power_factor: 2}
@@ -65,8 +67,11 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "fleet.body_types.sedan": "must be at most 1.",
         "rules": "needs reserve_soc < plug_in_below_soc < charge_to_soc",
         "rules.charge_to": "Did you mean charge_to_soc?",
-        "battery.ambient_c": "is 'warm': must be a number, not text",
-        "battery.age_years": "must be a finite number",
+        "weather.ambient_c": "is 'warm': must be a number, not text",
+        "weather.sereis": "Did you mean series?",
+        "battery.chemistry.van": "is 'lpf': must be 'nmc' or 'lfp'. Did you mean lfp?",
+        "ageing.age_years": "must be a finite number",
+        "ageing.acceleration": "must be at least 1",
         "traffic.kind": "Did you mean meso?",
         "market.prices": "LZ_AEN",
         "grid.charger_power_factor": "must be at most 1.",
@@ -135,7 +140,10 @@ def test_only_numbers_are_added_up(tmp_path: Path) -> None:
         ("{seed: 1, seed: 2}", "seed is given twice"),
         ("processes: separate", "only one process is there yet"),
         ("processes: two", "must be 'one'"),
-        ("battery: {ambient_c: .inf}", "must be a finite number"),
+        ("weather: {ambient_c: .inf}", "must be a finite number"),
+        ("weather: {ambient_c: -21}", "must be at least -20"),
+        ("weather: {series: sioux_falls_januar}", "sioux_falls_january"),
+        ("weather: {series: absent.csv}", "cannot be read"),
         ("name: ../up", "letters, digits"),
         ("? [a, b]\n: 1", "is not"),
         ("seed: !!python/object:os.system {}", "is not YAML"),

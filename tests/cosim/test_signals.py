@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from cosim import signals as wire
-from cosim.signals import ROLES, SIGNALS, Role, edges, markdown, read_by
+from cosim.signals import FIXED_DIMS, ROLES, SIGNALS, Role, edges, markdown, read_by
 from cosim.simulator import meta_for
 from cosim.team import Observation, Plan
 from tests.fakes import IDS
 
-KNOWN_DIMS = {*IDS, "leg", "event"}
+KNOWN_DIMS = {*IDS, *FIXED_DIMS, "event"}
 
 
 def test_every_line_is_complete() -> None:
