@@ -13,7 +13,7 @@ from numpy.polynomial import chebyshev
 from adapters.pybamm.constants import FARADAY_C_PER_MOL
 from adapters.pybamm.diffusion import Diffusion, plating_slope
 from adapters.pybamm.export import FIELDS, Model, observed_slopes, open_circuit_expression
-from adapters.pybamm.limits import clip, temperature_k
+from adapters.pybamm.limits import clip, inside, temperature_k
 from cosim.signals import C_RATES
 
 BALANCE_ITERATIONS = 2
@@ -208,9 +208,12 @@ def wear(model: Model, horizon_s: float) -> Any:
         return -ca.dot(per_figure, ca.mtimes(figures, rate)), voltage
 
     at_rest = lost(ca.SX(0))[0]
+    least, _ = inside(model, idle, unit, -charge_a, ca.SX(0))
     results: list[Any] = []
     for c_rate in C_RATES:
-        current = -clip(charge_a, 1e-3 * c["new_capacity_ah"], c_rate * c["new_capacity_ah"])
+        current = -clip(
+            ca.fmin(charge_a, -least), 1e-3 * c["new_capacity_ah"], c_rate * c["new_capacity_ah"]
+        )
         rate, voltage = lost(current)
         results.append((rate - at_rest) / (-current * voltage))
     return ca.Function("wear", [x, q], [ca.vertcat(*results)])

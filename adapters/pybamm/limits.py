@@ -184,28 +184,30 @@ def predict(model: Model, horizon_s: float) -> Any:
         idle = idle + moves.answer(idle, 0)
         unit = moves.per_ampere(unit)
 
-    symbol, ratio_, fixed = ca.SX.sym("i"), ca.SX.sym("ratio"), ca.SX.sym("fixed", x.numel())
+    most_in, most_out = derated(model, x, charge_a, discharge_a)
+    least, most = inside(model, idle, unit, most_in, most_out)
+    symbol, fixed = ca.SX.sym("i"), ca.SX.sym("fixed", x.numel())
+    ratio_ = ca.SX.sym("ratio")
     begin_of = _voltage(model, x)
-    last_x = idle + unit * (ratio_ * symbol)
+    # The mean current may be more than the last, but not more than what the particles and the
+    # electrolyte bear.
+    last_x = idle + unit * clip(ratio_ * symbol, least, most)
     last = begin_of(last_x, symbol)[0]
     # Newton needs no exact slope: how the exchange current changes with the surface is left out.
     kinetics = begin_of(fixed, symbol)[1]
     slope = ca.substitute(kinetics, fixed, last_x) + ca.jacobian(begin_of(last_x, 0)[0], symbol)
-    evaluate = ca.Function("v", [x, symbol, ratio_], [last, slope])
-
-    most_in, most_out = derated(model, x, charge_a, discharge_a)
-    least, most = inside(model, idle, unit, most_in, most_out)
-    rest_v = evaluate(x, 0, 1)[0]
+    evaluate = ca.Function("v", [x, symbol, ratio_, q], [last, slope])
+    rest_v = evaluate(x, 0, 1, q)[0]
 
     def sustained(limit_v: float, bound: Any, sign: int) -> tuple[Any, Any]:
         lowest, highest = (0, ca.fmin(bound, most)) if sign > 0 else (ca.fmax(-bound, least), 0)
         current, ratio, begin = ca.SX(0), ca.SX(1), ca.SX(limit_v)
         for _ in range(PREDICT_ITERATIONS):
-            v, slope = evaluate(x, current, ratio)
+            v, slope = evaluate(x, current, ratio, q)
             current = clip(current + (limit_v - v) / slope, lowest, highest)
             begin = begin_of(x, current)[0]
             ratio = 2 * limit_v / (begin + limit_v)
-        end = evaluate(x, current, ratio)[0]
+        end = evaluate(x, current, ratio, q)[0]
         # Where the search stopped outside the limit, the chord from rest leads back inside it.
         inside_share = (rest_v - limit_v) / (rest_v - end + sign * 1e-9)
         current = current * clip(inside_share, 0, 1)
