@@ -59,7 +59,7 @@ class PackSpec:
         """Make a specification of values that broadcast against the energies."""
         energy = np.atleast_1d(np.asarray(energy_kwh, dtype=float))
         names = tuple(ids or map(str, range(energy.size)))
-        check = _Check(names)
+        check = Check(names)
         return cls(
             check.input("energy_kwh", energy, low=1e-3),
             check.input("nominal_voltage_v", nominal_voltage_v, low=1.0),
@@ -135,7 +135,7 @@ class Packs:
         self._kernel = kernel
         self._c = c = kernel.constants
         self._tick_s = kernel.options.tick_s
-        self._check = _Check(spec.ids)
+        self._check = Check(spec.ids)
         soc = self._check.input("initial_soc", initial_soc, low=0.0, high=1.0)
         start = self._check.input("initial_temperature_c", initial_temperature_c, -1,
                                   *AMBIENT_RANGE_C)  # fmt: skip
@@ -446,7 +446,7 @@ def _lost_mol(view: CellView) -> Floats:
     return bound + view.negative_loss_mol + view.positive_loss_mol
 
 
-class _Check:
+class Check:
     """Checks arrays over vehicles and names the vehicle that is wrong."""
 
     def __init__(self, ids: Sequence[str]) -> None:
