@@ -65,9 +65,12 @@ class Audit:
             if self._note:
                 self._note(tick, breach.event())
         moved = signals["pack_charge_ah"] / signals["cell_capacity_ah"]
+        first = self._before.first_soh
         self._before = laws.Before(
             soc=signals["vehicle_soc"],
             integral=self._before.integral + moved,
+            soh=signals["vehicle_soh"],
+            first_soh=signals["vehicle_soh"] if first is None else first,
             charge_limit_kw=signals["vehicle_charge_limit_kw"],
             discharge_limit_kw=signals["vehicle_discharge_limit_kw"],
             feeder_kw=float(signals["feeder_power_kw"]),

@@ -55,7 +55,7 @@ class Checker:
         self._ids = ids
 
     def equal(
-        self, law: str, dim: str, found: Any, expected: Any, unit: str, absolute: float = ABSOLUTE
+        self, law: str, dim: str, found: Any, expected: Any, unit: str, absolute: Any = ABSOLUTE
     ) -> Iterator[Breach]:
         """Compare two arrays over `dim`."""
         gap = np.abs(found - expected) - absolute - RELATIVE * np.abs(expected)

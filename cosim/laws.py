@@ -24,9 +24,10 @@ Signals = Mapping[str, Any]
 
 FEEDER_REL = 1e-4
 """OpenDSS solves to a power mismatch of about 1e-4 of the feeder."""
-SOC_TICK, SOC_RUN = 5e-6, 2e-3
-"""State of charge against its own integral, over a tick and since the start: side reactions take
-up to 1e-6 of the charge a tick at 25 degC, and more when it is warmer."""
+SOC_START = 5e-6
+"""State of charge against its own integral: ageing takes charge out and moves where 0 and 100 %
+are, by less than the capacity that it takes. This much is allowed for the first tick, before which
+no state of health is known."""
 BATTERY_LIMIT_REL = 0.01
 """Delivered power may pass the sustained limit that the battery foresaw by this share."""
 STORED_REL, STORED_ABS = 0.40, 2e-3
@@ -46,6 +47,10 @@ class Before:
     """State of charge at the end of the tick before, shape (vehicle,)."""
     integral: Floats
     """State of charge at the start plus all charge since, over the present capacity."""
+    soh: Floats | None = None
+    """State of health at the end of the tick before, shape (vehicle,)."""
+    first_soh: Floats | None = None
+    """State of health at the end of the first tick."""
     charge_limit_kw: Floats | None = None
     """Sustained limits that the battery foresaw at the end of the tick before."""
     discharge_limit_kw: Floats | None = None
@@ -175,14 +180,21 @@ def state_of_charge(check: Checker, s: Signals, plates: Plates, before: Before) 
     """State of charge against its integral, and against the energy that went in."""
     soc, moved = s["vehicle_soc"], s["pack_charge_ah"] / s["cell_capacity_ah"]
     law = "state of charge = its integral"
-    yield from check.equal(law, "vehicle", soc, before.soc + moved, "1", SOC_TICK)
+    aged = _lost(before.soh, s["vehicle_soh"])
+    yield from check.equal(law, "vehicle", soc, before.soc + moved, "1", aged)
     law = "state of charge = its integral since the start"
-    yield from check.equal(law, "vehicle", soc, before.integral + moved, "1", SOC_RUN)
+    aged = SOC_START + _lost(before.first_soh, s["vehicle_soh"])
+    yield from check.equal(law, "vehicle", soc, before.integral + moved, "1", aged)
     stored = (soc - before.soc) * plates.battery_kwh * s["vehicle_soh"]
     put_in = s["pack_energy_kwh"] - s["pack_loss_kwh"]
     gap = np.maximum(np.abs(put_in - stored) - STORED_REL * np.abs(stored), 0.0)
     law = "energy into the pack less losses goes with its state of charge"
     yield from check.equal(law, "vehicle", gap, 0.0 * gap, "kWh", STORED_ABS)
+
+
+def _lost(before: Floats | None, now: Floats) -> Any:
+    """Share of the capacity lost since `before`."""
+    return SOC_START if before is None else np.abs(before - now)
 
 
 def feeder(check: Checker, s: Signals) -> Iterator[Breach]:

@@ -198,7 +198,8 @@ class _Life:
         if recorder is None or audit is None:
             raise IncompleteRunError(-1, self.scenario.ticks, "nothing was recorded")
         with xr.open_zarr(recorder.store, chunks=None) as data:
-            run = kpis.RunData(data, loop_wall_s, audit.count)
+            acceleration = self.scenario.ageing.acceleration
+            run = kpis.RunData(data, loop_wall_s, audit.count, acceleration)
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
         content = {
