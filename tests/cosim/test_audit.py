@@ -277,9 +277,9 @@ def test_a_slow_drift_of_the_state_of_charge_is_seen() -> None:
 
 def test_ageing_may_move_the_state_of_charge_by_what_it_takes() -> None:
     tick = busy_tick()
-    tick["vehicle_soc"] = tick["vehicle_soc"] - np.array([0.0, 0.8e-4, 0.0])
+    tick["vehicle_soc"] = tick["vehicle_soc"] - np.array([0.0, 0.8e-5, 0.0])
     assert len(broken_laws(tick)) == 2
-    tick["vehicle_soh"] = tick["vehicle_soh"] - np.array([0.0, 1e-4, 0.0])
+    tick["vehicle_soh"] = tick["vehicle_soh"] - np.array([0.0, 1e-5, 0.0])
     assert broken_laws(tick) == []
 
 
