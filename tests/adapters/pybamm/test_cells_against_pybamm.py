@@ -1,150 +1,152 @@
-"""Cells against PyBaMM's own solution (IDAKLU, rtol 1e-8, same mesh, same constant powers)."""
+"""Cells against PyBaMM's own solution: IDAKLU at rtol 1e-8, same powers, same model and mesh."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.constants import J_PER_KWH, ZERO_C_K
+from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.options import CellOptions
+from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.tick import Request
+from tests.adapters.pybamm.engine import START_K, Engine, Floats, Profile, Trace, ours, profiles
 
-Floats = NDArray[np.float64]
-
-
-@dataclass
-class Trace:
-    voltage_v: Floats
-    """Inside every tick, at the ends of all substeps but the last."""
-    soc: Floats
-    temperature_k: Floats
-    sei_m: float
-    """At the end."""
+USES = ("city", "fast charge", "v2g", "idle")
+DAY = 288
 
 
-def _profiles(ticks: int) -> dict[str, tuple[float, float, Floats]]:
-    """Start state of charge, ambient [degC] and power out of the cell [W] of each tick."""
-    rng = np.random.default_rng(7)
-    city = rng.uniform(-1.5, 8.0, ticks)
-    fast = np.zeros(ticks)
-    fast[2:7], fast[7:9] = -30.0, -12.0
-    fast[12:] = rng.uniform(0, 8, ticks - 12) * (rng.random(ticks - 12) < 0.5) * (36 / ticks)
-    feed = np.zeros(ticks)
-    feed[3 : 3 + ticks // 3] = 4.0
-    feed[-ticks // 4 :] = -5.0
-    return {
-        "city": (0.95, 20.0, city * min(1.0, 36 / ticks)),
-        "fast charge": (0.10, 25.0, fast),
-        "v2g": (0.80, 10.0, feed * min(1.0, 40 / ticks)),
-        "idle": (0.50, 40.0, np.zeros(ticks)),
-    }
+@pytest.fixture(scope="module")
+def engine(kernel: Kernel) -> Engine:
+    return Engine(kernel)
 
 
-def _ours(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Trace:
-    c = kernel.constants
-    (empty,), (full,) = kernel.balance(np.ones(1))
-    negative = np.array([empty + start * (full - empty)])
-    positive = (c["lithium_ah"] - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
-    state = kernel.at_rest(negative, positive, np.array([298.15]), np.array([c["sei_initial_m"]]))
-    x, r, seen = state, np.zeros((6, 1)), np.empty((4, 1))
-    voltage: list[float] = []
-    soc: list[float] = []
-    temperature: list[float] = []
-    for power in power_w:
-        limit = c["lower_v"] if power > 0 else c["upper_v"]
-        bounds = [-1e3, 1e3] if power else [0.0, 0.0]
-        for substep, step in enumerate(kernel.steps):
-            q = np.array([[r[0, 0], power, ambient_c + 273.15, limit, *bounds]]).T
-            step(x, np.ascontiguousarray(q), r)
-            if substep:
-                voltage.append(float(r[1, 0]))
-        kernel.observe(x, seen)
-        soc.append(float((seen[0, 0] - empty) / (full - empty)))
-        temperature.append(float(seen[2, 0]))
-    return Trace(np.array(voltage), np.array(soc), np.array(temperature), float(seen[3, 0]))
+def _rms_mv(found: Trace, expected: Trace) -> float:
+    return 1000 * float(np.sqrt(np.mean((found.voltage_v - expected.voltage_v) ** 2)))
 
 
-def _theirs(kernel: Kernel, start: float, ambient_c: float, power_w: Floats) -> Trace:
-    import pybamm
-
-    from adapters.pybamm.export import mesh, simulation_parts
-
-    options = kernel.options
-    base, values, _ = simulation_parts(options)
-    values.update({"Power function [W]": "[input]", "Ambient temperature [K]": ambient_c + 273.15})
-    model = pybamm.lithium_ion.SPM({**base.options, "operating mode": "power"})
-    model.events = []
-    simulation = pybamm.Simulation(
-        model,
-        parameter_values=values,
-        solver=pybamm.IDAKLUSolver(rtol=1e-8, atol=1e-8),
-        **mesh(options, model),
-    )
-    simulation.build(initial_soc=start, inputs={"Power function [W]": 0.0})
-    (empty,), (full,) = kernel.balance(np.ones(1))
-    voltage: list[float] = []
-    soc: list[float] = []
-    temperature: list[float] = []
-    solution: Any = None
-    for power in power_w:
-        for substep, length_s in enumerate(options.substeps_s):
-            solution = simulation.step(
-                length_s, save=False, inputs={"Power function [W]": float(power)}
-            )
-            if substep < len(options.substeps_s) - 1:
-                voltage.append(float(solution["Voltage [V]"].entries[-1]))
-        x = float(solution["Average negative particle stoichiometry"].entries[-1])
-        soc.append(float((x - empty) / (full - empty)))
-        temperature.append(float(solution["Volume-averaged cell temperature [K]"].entries[-1]))
-    sei_m = float(solution["X-averaged negative SEI thickness [m]"].entries[-1])
-    return Trace(np.array(voltage), np.array(soc), np.array(temperature), sei_m)
+def _loss_error(kernel: Kernel, found: Trace, expected: Trace) -> float:
+    new = kernel.constants["new_capacity_ah"]
+    ours, theirs = (new - trace.capacity_ah[-1] for trace in (found, expected))
+    return float(ours / theirs - 1)
 
 
-def _compare(kernel: Kernel, name: str, ticks: int) -> None:
-    profile = _profiles(ticks)[name]
-    ours, theirs = _ours(kernel, *profile), _theirs(kernel, *profile)
-    error_mv = (ours.voltage_v - theirs.voltage_v) * 1000
-    soc_error = np.abs(ours.soc - theirs.soc).max()
-    temperature_error = np.abs(ours.temperature_k - theirs.temperature_k).max()
-    print(
-        f"{name}: voltage {np.sqrt(np.mean(error_mv**2)):.4f} mV rms, "
-        f"{np.abs(error_mv).max():.3f} mV max, SoC {soc_error:.2e}, T {temperature_error:.4f} K"
-    )
-    assert np.sqrt(np.mean(error_mv**2)) < 0.5
-    assert soc_error < 5e-4
-    assert temperature_error < 0.1
-    grown = theirs.sei_m - kernel.constants["sei_initial_m"]
-    assert ours.sei_m - theirs.sei_m == pytest.approx(0, abs=1e-3 * grown)
+def _compare(kernel: Kernel, engine: Engine, use: str, ticks: int, most_mv: float = 0.5) -> None:
+    profile = profiles(kernel, ticks)[use]
+    found, expected = ours(kernel, profile), engine.run(profile)
+    voltage_mv = _rms_mv(found, expected)
+    soc = np.abs(found.soc - expected.soc).max()
+    warmth = np.abs(found.temperature_k - expected.temperature_k).max()
+    loss = _loss_error(kernel, found, expected)
+    print(f"{use}: {voltage_mv:.4f} mV, SoC {soc:.1e}, {warmth:.4f} K, loss {loss:+.1e}")
+    assert voltage_mv < most_mv
+    assert soc < 5e-4
+    assert warmth < 0.1
+    assert abs(loss) < 0.01
 
 
-@pytest.mark.parametrize("name", ["city", "fast charge", "v2g", "idle"])
-def test_three_hours_follow_pybamm(kernel: Kernel, name: str) -> None:
-    _compare(kernel, name, 36)
+@pytest.mark.parametrize("use", USES)
+def test_three_hours_follow_pybamm(kernel: Kernel, engine: Engine, use: str) -> None:
+    # The error is that of the first minutes after a jump to 1.6C (4 mV with electrolyte): in three
+    # hours a fast charge weighs eight times what it weighs in a day.
+    harsh = use == "fast charge" and kernel.options.model == "SPMe"
+    _compare(kernel, engine, use, DAY // 8, 0.7 if harsh else 0.5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["city", "fast charge", "v2g", "idle"])
-def test_a_day_follows_pybamm(kernel: Kernel, name: str) -> None:
-    _compare(kernel, name, 288)
+@pytest.mark.parametrize("use", USES)
+def test_a_day_follows_pybamm(kernel: Kernel, engine: Engine, use: str) -> None:
+    _compare(kernel, engine, use, DAY)
 
 
-def test_balance_equals_pybamms_electrode_state_of_health(kernel: Kernel) -> None:
-    import pybamm
+def _day_that_returns(kernel: Kernel) -> Floats:
+    """Powers of a day of driving and charging that ends at the state of charge of its begin."""
+    capacity_wh = kernel.constants["new_energy_wh"]
+    power_w = np.zeros(DAY)
+    power_w[90:102] = power_w[210:222] = 0.25 * capacity_wh
+    charging = slice(260, 284)
+    low, high = 0.2 * capacity_wh, 0.4 * capacity_wh
+    for _ in range(30):
+        power_w[charging] = -0.5 * (low + high)
+        if ours(kernel, Profile(0.8, 25.0, power_w)).soc[-1] < 0.8:
+            low = -power_w[charging][0]
+        else:
+            high = -power_w[charging][0]
+    return power_w
 
-    values = pybamm.ParameterValues("Chen2020")
-    solver = pybamm.lithium_ion.ElectrodeSOHSolver(values)
-    c = kernel.constants
-    for fraction in (1.0, 0.97, 0.85, 0.7):
-        reference = solver.solve(
-            {
-                "Q_n": c["negative_capacity_ah"],
-                "Q_p": c["positive_capacity_ah"],
-                "Q_Li": c["lithium_ah"] * fraction,
-            }
-        )
-        empty, full = kernel.balance(np.array([fraction]))
-        # PyBaMM's solver stops at 1e-6.
-        assert empty[0] == pytest.approx(float(reference["x_0"]), abs=2e-6)
-        assert full[0] == pytest.approx(float(reference["x_100"]), abs=2e-6)
+
+@pytest.mark.slow
+def test_thirty_days_age_as_in_pybamm(kernel: Kernel, engine: Engine) -> None:
+    profile = Profile(0.8, 25.0, np.tile(_day_that_returns(kernel), 30))
+    found, expected = ours(kernel, profile), engine.run(profile, whole_ticks=True)
+    loss = _loss_error(kernel, found, expected)
+    lost = 1 - expected.capacity_ah[-1] / kernel.constants["new_capacity_ah"]
+    print(f"lost {lost:.4%}, ours {loss:+.1e} of it")
+    assert abs(loss) < 0.002
+
+
+@pytest.mark.parametrize("chemistry", ["nmc", "lfp"])
+@pytest.mark.parametrize("model", ["SPM", "SPMe"])
+def test_heat_of_mixing_warms_as_in_pybamm(model: str, chemistry: str) -> None:
+    """A charge at 1.6C against PyBaMM's option "heat of mixing".
+
+    Ours comes a tick late, and it is what is left of the energy: so it holds the heat of plating,
+    which PyBaMM leaves out. The cell warms by 5 to 22 K.
+    """
+    kernel = load(CellOptions(model=model, chemistry=chemistry))
+    energy_kwh, start_c = kernel.constants["new_energy_wh"] / 1000, START_K - ZERO_C_K
+    spec = PackSpec.of([energy_kwh], 400.0, 1e3 * energy_kwh, 1e3 * energy_kwh)
+    packs = Packs(kernel, spec, 0.1, Life(age_years=0), initial_temperature_c=start_c)
+    one, power_w, found_c = np.ones(1), np.zeros(24), np.zeros(24)
+    for tick in range(24):
+        plug_kw = 1.6 * energy_kwh * (1 <= tick < 6) * one
+        done = packs.advance(tick, Request(0 * one, plug_kw, one, start_c * one))
+        power_w[tick] = -done.pack_energy_kwh[0] * J_PER_KWH / kernel.options.tick_s
+        found_c[tick] = done.vehicle_temperature_c[0]
+    profile = Profile(0.1, start_c, power_w)
+    expected_c = Engine(kernel, {"heat of mixing": "true"}).run(profile).temperature_k - ZERO_C_K
+    error = np.abs(found_c - expected_c).max()
+    print(f"{model} {chemistry}: {np.ptp(expected_c):.1f} K warmer, error {error:.2f} K")
+    assert np.ptp(expected_c) > 4
+    assert error < 0.9
+
+
+MODEL_ERROR = {
+    # Largest over the four uses: voltage [mV], temperature [K].
+    ("SPM", "nmc"): (35, 9.0),
+    ("SPMe", "nmc"): (5, 0.6),
+    ("SPM", "lfp"): (4, 0.5),
+    ("SPMe", "lfp"): (1, 0.05),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chemistry", ["nmc", "lfp"])
+def test_the_error_of_the_models_is_known(chemistry: str) -> None:
+    """Against the Doyle-Fuller-Newman model on PyBaMM's default mesh, three hours of every use.
+
+    Cracks and loss of material are left out there: their laws cannot start at a stress of 0.
+    """
+    kernels = [load(CellOptions(model=model, chemistry=chemistry)) for model in ("SPM", "SPMe")]
+    _, positive = kernels[0].options.of_chemistry.mechanisms["particle mechanics"]
+    options = {
+        "x-average side reactions": "false",
+        "SEI film resistance": "distributed",
+        "SEI on cracks": "false",
+        "particle mechanics": ("swelling only", positive),
+        "loss of active material": "none",
+    }
+    dfn = Engine(kernels[0], options, "DFN")
+    worst = {kernel.options.model: (0.0, 0.0) for kernel in kernels}
+    for use, profile in profiles(kernels[0], DAY // 8).items():
+        expected = dfn.run(profile)
+        for kernel in kernels:
+            found, model = ours(kernel, profile), kernel.options.model
+            voltage_mv = _rms_mv(found, expected)
+            warmth = float(np.abs(found.temperature_k - expected.temperature_k).max())
+            print(f"{model} {chemistry}, {use}: {voltage_mv:.2f} mV, {warmth:.3f} K")
+            worst[model] = max(worst[model][0], voltage_mv), max(worst[model][1], warmth)
+    for model, (voltage_mv, warmth) in worst.items():
+        most_mv, most_k = MODEL_ERROR[model, chemistry]
+        assert most_mv / 2 < voltage_mv < most_mv
+        assert warmth < most_k
