@@ -72,6 +72,7 @@ class _Batch:
         self._names = [s.name for s in signals if s.dtype != "?"]
         sizes = [int(np.prod(shape_of(SIGNALS[name], ids))) for name in self._names]
         self._all = np.empty(sum(sizes), signals[0].dtype if signals else "f8")
+        self._inside = np.empty(self._all.shape, dtype=bool)
         bounds = [_bounds(SIGNALS[name], ids, self._all.dtype) for name in self._names]
         self._low = np.repeat([low for low, _ in bounds], sizes).astype(self._all.dtype)
         self._high = np.repeat([high for _, high in bounds], sizes).astype(self._all.dtype)
@@ -81,7 +82,11 @@ class _Batch:
             return True
         np.concatenate([values[name].ravel() for name in self._names], out=self._all)
         # A NaN fails every comparison, an infinity that with the greatest number.
-        return bool(((self._all >= self._low) & (self._all <= self._high)).all())
+        np.greater_equal(self._all, self._low, out=self._inside)
+        if not self._inside.all():
+            return False
+        np.less_equal(self._all, self._high, out=self._inside)
+        return bool(self._inside.all())
 
 
 def _bounds(signal: Signal, ids: Ids, dtype: np.dtype[Any]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -74,8 +75,9 @@ class Recorder:
         self._ids = ids
         tick_bytes = sum(math.prod(shape_of(s, ids)) * np.dtype(s.dtype).itemsize for s in RECORDED)
         self._block_ticks = max(1, min(ticks, BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
-        self._names = [s.name for s in RECORDED]
-        self._held: list[list[Any]] = []
+        self._block: dict[str, NDArray[Any]] = {
+            s.name: np.empty((self._block_ticks, *shape_of(s, ids)), s.dtype) for s in RECORDED
+        }
         self._written = 0
         self.last_tick = -1
         self._create()
@@ -88,13 +90,12 @@ class Recorder:
         return self._written
 
     def take(self, tick: int, signals: Mapping[str, Any]) -> None:
-        """Record one tick; a full block is written first.
-
-        The arrays of a tick are read-only and made anew in the next, so they are held as they are.
-        """
+        """Record one tick; a full block is written first."""
         if tick - self._written >= self._block_ticks:
             self.flush()
-        self._held.append([signals[name] for name in self._names])
+        row = tick - self._written
+        for name, block in self._block.items():
+            block[row] = signals[name]
         self.events.take(tick, signals)
         self.last_tick = tick
 
@@ -103,14 +104,10 @@ class Recorder:
         self.events.write()
         count = self.last_tick + 1 - self._written
         if count > 0:
-            block = {
-                name: np.stack(values)
-                for name, values in zip(self._names, zip(*self._held, strict=True), strict=True)
-            }
+            block = {name: values[:count] for name, values in self._block.items()}
             ticks = np.arange(self._written, self.last_tick + 1)
             self._write(block | {"tick": ticks, "time": ticks * TICK_S})
             self._written = self.last_tick + 1
-            self._held.clear()
 
     def close(self) -> None:
         """Write the rest, and leave the arrays as long as what was recorded."""
@@ -165,16 +162,35 @@ class Recorder:
         if end > self._arrays["tick"].shape[0]:
             self._resize(end)
 
+        blocks, rest = divmod(self._written, self._block_ticks)
+        whole = not rest and end - self._written == self._block_ticks
+
         def write(name: str) -> None:
             array = self._arrays[name]
-            array[self._written : end] = block[name].astype(array.dtype, copy=False)
+            values = block[name].astype(array.dtype, copy=False)
+            if whole:
+                self._write_chunk(array, blocks, values)
+            else:
+                array[self._written : end] = values
 
         with ThreadPoolExecutor(4) as pool:
             # Gathered in a list, so that a failure of any of them is raised here.
             list(pool.map(write, block))
 
+    def _write_chunk(self, array: Any, block: int, values: NDArray[Any]) -> None:
+        """Write a block that is one chunk of its array, as zarr's format 2 has it.
+
+        zarr's own way through its asynchronous pipeline takes three times as long, which for some
+        sixty arrays is 2 % of a default run.
+        """
+        place = (block, *[0] * (array.ndim - 1))
+        path = self.store / array.path / array.metadata.encode_chunk_key(place)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(array.metadata.compressor.encode(np.ascontiguousarray(values)))
+        os.replace(part, path)
+
     def _along_ticks(self) -> list[str]:
-        return ["tick", "time", *self._names]
+        return ["tick", "time", *self._block]
 
     def _static(self) -> dict[str, Any]:
         coords: dict[str, Any] = {dim: (dim, _labels(names)) for dim, names in self._ids.items()}

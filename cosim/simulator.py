@@ -134,18 +134,22 @@ class Simulator(mosaik_api_v3.Simulator):
         if self._wall in SIGNALS:
             produced.setdefault(self._wall, wall)
             produced.setdefault(self._events, [])
-        for signal in self._writes:
-            if signal.name not in produced:
-                raise SignalError(signal.name, tick, "", f"the {self.role} did not produce it")
-        for name in produced:
-            if name not in self._written:
-                raise SignalError(name, tick, "", f"the {self.role} has no such output")
+        if produced.keys() != self._written:
+            self._refuse(produced, tick)
         self._outputs = self._boundary.check(produced, tick)
         for value in self._outputs.values():
             if isinstance(value, np.ndarray):
                 # Readers share the array, some a tick later: nobody may change it now.
                 value.flags.writeable = False
         return tick + 1
+
+    def _refuse(self, produced: Mapping[str, Any], tick: int) -> None:
+        for signal in self._writes:
+            if signal.name not in produced:
+                raise SignalError(signal.name, tick, "", f"the {self.role} did not produce it")
+        for name in produced:
+            if name not in self._written:
+                raise SignalError(name, tick, "", f"the {self.role} has no such output")
 
     def get_data(self, outputs: Any) -> Any:
         """Hand out the arrays of the last step."""

@@ -86,6 +86,17 @@ def step(model: Model) -> Any:
     k1 = single * damping * rate
     middle = 0.5 * (x + idle + unit * current + h * k1)
     moves = Diffusion(model, x, ambient, h, electrolyte_at=middle)
+    if model.electrolyte is not None:
+        # Salt moves otherwise than it does about the begin, so what leaves some of it is less.
+        idle = x + moves.answer(x, 0)
+        unit = moves.per_ampere(ca.SX.zeros(x.numel()))
+        bounds = limits.inside(model, idle, unit, *bounds)
+        ask = limits.Ask(power, limit_v, *bounds, *rated)
+        current = limits.clip(current, *bounds)
+        rate, voltage, ocv, heat = model.f(x, ca.vertcat(current, ambient, 1))
+        rate = rate + heated
+        damping = 1 / (1 - GAMMA * h * plating_slope(model, x, current, ambient))
+        k1 = single * damping * rate
     constant = x + moves.answer(x, current)
     side = _of_negative(model, x, unit)
     reached = moves.mask * constant + h * k1 + single * x + side * _side_current(model, k1)

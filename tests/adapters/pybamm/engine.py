@@ -211,7 +211,7 @@ class Engine:
                 if step < len(lengths_s) - 1:
                     voltage.append(_last(solution, export.VOLTAGE))
             view = [_last(solution, name) for name in export.OBSERVED.values()]
-            views.append(self._with_cracks(view, solution) + [_plated_mol(solution)])
+            views.append([*self._with_cracks(view, solution), _plated_mol(solution)])
         return _trace(self._kernel, voltage, np.array(views).T)
 
     def _with_cracks(self, view: list[float], solution: Any) -> list[float]:
