@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from networks import batteries
 
@@ -67,8 +66,8 @@ class Chemistry:
     parameter_set: str
     """PyBaMM parameter set; its literature is in `literature`."""
     literature: str
-    mechanisms: Mapping[str, Any]
-    """PyBaMM options of the ageing mechanisms."""
+    mechanisms: Mapping[str, str | tuple[str, str]]
+    """PyBaMM options of the ageing mechanisms; a pair for the negative and positive electrode."""
     charge_c_rate: float
     """Largest rated charging current that the model is used at, over the new capacity [1/h]."""
     discharge_c_rate: float
