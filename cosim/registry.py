@@ -29,6 +29,7 @@ BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
         "battery": {
             "spm": "adapters.pybamm.simulator:Battery",
             "spme": "adapters.pybamm.simulator:Battery",
+            "reservoir": "adapters.pybamm.simulator:Battery",
         },
         "grid": {"opendss": "adapters.opendss.simulator:Grid"},
         "market": {"five_bus": "adapters.market.simulator:Market"},

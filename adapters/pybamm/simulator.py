@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 import networks.weather
-from adapters.pybamm.fleet import Batteries
+from adapters.pybamm.fleet import Batteries, Group
 from adapters.pybamm.kernel import load
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.reservoir import Reservoirs, circuit
 from adapters.pybamm.tick import Request
 from cosim.assets import Assets, VehicleTable
 from cosim.scenario import Scenario
@@ -19,11 +20,14 @@ from cosim.signals import Role
 from cosim.simulator import Simulator
 
 MODELS = {"spm": "SPM", "spme": "SPMe"}
-"""Cell model of each kind."""
+"""Cell model of each kind that is made of cells; ``reservoir`` is fitted to SPMe."""
 
 
 class Battery(Simulator):
-    """Gives and takes the energy of driving and of the plug: PyBaMM cells of every vehicle."""
+    """Gives and takes the energy of driving and of the plug.
+
+    PyBaMM cells of every vehicle, or circuits fitted to them.
+    """
 
     role: ClassVar[Role] = "battery"
 
@@ -47,7 +51,7 @@ class Battery(Simulator):
             ]
         )
 
-    def _packs(self, scenario: Scenario, vehicles: VehicleTable, name: str, at: Any) -> Packs:
+    def _packs(self, scenario: Scenario, vehicles: VehicleTable, name: str, at: Any) -> Group:
         def of(field: str) -> Any:
             return vehicles.per_vehicle(field)[at]
 
@@ -65,8 +69,10 @@ class Battery(Simulator):
             usd_per_kwh=getattr(ageing.pack_usd_per_kwh, name),
             heater_kw=scenario.battery.preconditioning_kw,
         )
-        kernel = load(CellOptions(model=MODELS[scenario.battery.kind], chemistry=name))
         soc, start_c = vehicles.initial_soc[at], float(self._ambient_c[0])
+        if scenario.battery.kind == "reservoir":
+            return Reservoirs(circuit(name), spec, soc, life, initial_temperature_c=start_c)
+        kernel = load(CellOptions(model=MODELS[scenario.battery.kind], chemistry=name))
         return Packs(kernel, spec, soc, life, initial_temperature_c=start_c)
 
     def initial(self) -> dict[str, Any]:

@@ -1,0 +1,550 @@
+"""Fits the circuits of ``reservoir`` to SPMe cells and measures their errors on held-out days.
+
+``python -m adapters.pybamm.fit`` writes ``reservoir_nmc.toml`` and ``reservoir_lfp.toml`` beside
+this file; it takes about half a minute and gives the same figures again.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import networks.vehicles
+from adapters.pybamm.ageing import sei_after
+from adapters.pybamm.cells import Cells
+from adapters.pybamm.chemistry import CHEMISTRIES
+from adapters.pybamm.constants import YEAR_S
+from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.options import CellOptions
+from adapters.pybamm.packs import AMBIENT_RANGE_C, Life, Packs, PackSpec
+from adapters.pybamm.reservoir import TICK_S, Circuit, Reservoirs, path_of
+from adapters.pybamm.tick import BatteryTick, Floats, Request
+
+SOC = np.linspace(0, 1, 21)
+TEMPERATURE_C = np.linspace(-30, 60, 10)
+START_C = np.linspace(-30, 50, 9)
+"""Temperatures at which the experiments begin [degC]."""
+ROOTS = np.linspace(0.3, 2.3, 6)
+"""Roots of the C-rates of the experiments."""
+VOLTAGE_POINTS = 201
+FITTED_YEARS = 1.0
+"""Age of the cells of the experiments."""
+PROBE_C_RATE = 1e-3
+"""C-rate at which the voltage is the open-circuit voltage."""
+MEMORY_C_RATE = 0.5
+"""C-rate of the tick whose memory is looked for."""
+LIMIT_C_RATES = (1.0, 2.0, 3.0, 4.0, 6.0)
+"""Ratings with which the limits are looked for."""
+REST_TICKS = 12
+"""Ticks of rest after a pulse in which what it wears comes to an end."""
+VEHICLES = {"nmc": "sedan", "lfp": "van"}
+"""Body type whose pack the days are driven with."""
+SITUATIONS = {"city": 20.0, "fast": 20.0, "v2g": 20.0, "cold": -10.0, "hot": 40.0}
+"""Held-out days and their ambient temperature [degC]."""
+TRAINING = ("city", "v2g")
+TRAINING_C = (-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 40.0)
+"""Days that the scales of ageing are fitted to, and their temperatures [degC]."""
+DAY_TICKS = 288
+DAY_VEHICLES = 200
+TRAINING_SEED, HELD_OUT_SEED = 1, 2
+
+
+def fit(kernel: Kernel) -> dict[str, Any]:
+    """Fit a circuit to a kernel.
+
+    Parameters
+    ----------
+    kernel
+        The cell model of a chemistry.
+
+    Returns
+    -------
+    dict
+        What `Circuit.of` takes, without errors.
+    """
+    c = kernel.constants
+    first = _ages(kernel)
+    per_m, ratio_per_m = _rest_ageing(kernel)
+    constants = {name: c[name] for name in (
+        "new_capacity_ah", "new_energy_wh", "mean_v", "lower_v", "upper_v", "new_resistance_ohm",
+        "heat_capacity_j_k", "sei_initial_m", "sei_activation_j_mol",
+    )} | {
+        "cooling_w_k": _cooling(kernel),
+        "sei_growth_m2_s": (sei_after(c, 1.0) ** 2 - c["sei_initial_m"] ** 2) / YEAR_S,
+        "fitted_ratio": float(_cells(kernel, np.array([0.5]), 25.0).resistance_ratio[0]),
+        "soh_per_m": per_m,
+        "ratio_per_m": ratio_per_m,
+        "ratio_per_cycled": 0.0,
+    }  # fmt: skip
+    data: dict[str, Any] = {
+        "constants": constants,
+        "temperatures_c": TEMPERATURE_C,
+        "roots": ROOTS,
+        "open_circuit_v": _open_circuit(kernel),
+        "ages": first,
+    }
+    ohm, wear = _pulses(kernel)
+    charge_w, discharge_w = _limits(kernel)
+    data["tables"] = {
+        "resistance_ohm": ohm,
+        "wear": wear,
+        "charge_w": charge_w,
+        "discharge_w": discharge_w,
+        "charging_cost": _charging_cost(kernel),
+    } | _memory(kernel)
+    _scale_ageing(kernel, data)
+    return data
+
+
+def _cells(
+    kernel: Kernel, soc: Floats, temperature_c: float, *, years: float = FITTED_YEARS
+) -> Packs:
+    """Packs of one cell each, with the largest ratings of the chemistry."""
+    c, chemistry = kernel.constants, kernel.options.of_chemistry
+    full = np.full(len(soc), c["new_energy_wh"] / 1000)
+    most = chemistry.charge_c_rate * full, chemistry.discharge_c_rate * full
+    spec = PackSpec.of(full, c["mean_v"], *most)
+    life = Life(age_years=years)
+    return Packs(kernel, spec, soc, life, initial_temperature_c=temperature_c)
+
+
+def _pass(packs: Packs, c_rate: Floats | float, temperature_c: float) -> BatteryTick:
+    """Ask the power of a C-rate at the plug for a tick."""
+    power_kw = c_rate * packs.spec.energy_kwh
+    full = np.ones(packs.count)
+    return packs.advance(0, Request(0 * full, power_kw * full, full, temperature_c * full))
+
+
+def _open_circuit(kernel: Kernel) -> Floats:
+    soc = np.linspace(0, 1, VOLTAGE_POINTS)
+    found: list[Floats] = []
+    for rate in (-PROBE_C_RATE, PROBE_C_RATE):
+        tick = _pass(_cells(kernel, soc[1:-1], 25.0), rate, 25.0)
+        held = tick.pack_energy_kwh - tick.pack_loss_kwh
+        found.append(held * 1000 / np.where(tick.pack_charge_ah == 0, np.nan, tick.pack_charge_ah))
+    c = kernel.constants
+    return np.concatenate([[c["lower_v"]], np.nanmean(found, axis=0), [c["upper_v"]]])
+
+
+def _cooling(kernel: Kernel) -> float:
+    tick = _pass(_cells(kernel, np.array([0.5]), 40.0), 0.0, 10.0)
+    left = (float(tick.vehicle_temperature_c[0]) - 10.0) / 30.0
+    return -float(np.log(left)) * kernel.constants["heat_capacity_j_k"] / TICK_S
+
+
+def _ages(kernel: Kernel) -> dict[str, Floats]:
+    years = np.linspace(0, 30**0.5, 13) ** 2
+    packs = [_cells(kernel, np.array([0.5]), 25.0, years=float(age)) for age in years]
+    return {
+        "sei_m": np.array([sei_after(kernel.constants, float(age)) for age in years]),
+        "soh": np.array([float(p.soh[0]) for p in packs]),
+        "resistance_ratio": np.array([float(p.resistance_ratio[0]) for p in packs]),
+    }
+
+
+def _rest_ageing(kernel: Kernel) -> tuple[float, float]:
+    """Capacity lost and resistance gained at rest per metre of interphase."""
+    c, soc = kernel.constants, np.array([0.2, 0.5, 0.8])
+    found: list[tuple[float, float]] = []
+    for warm in (10.0, 25.0, 40.0):
+        packs = _cells(kernel, soc, warm)
+        before, ratio = packs.soh, packs.resistance_ratio
+        for _ in range(DAY_TICKS):
+            _pass(packs, 0.0, warm)
+        start = sei_after(c, FITTED_YEARS)
+        # The same square of the thickness at the reference temperature, later.
+        pace = (sei_after(c, 1.0, warm) ** 2 - c["sei_initial_m"] ** 2) / YEAR_S
+        grown = (start**2 + pace * DAY_TICKS * TICK_S) ** 0.5 - start
+        found.append((
+            float(np.mean(before - packs.soh)) / grown,
+            float(np.mean(packs.resistance_ratio - ratio)) / grown,
+        ))  # fmt: skip
+    per_m, ratio_per_m = np.mean(found, axis=0)
+    return float(per_m), float(ratio_per_m)
+
+
+def _pulses(kernel: Kernel) -> tuple[Floats, Floats]:
+    """Resistance [Ohm] and wear of a tick from rest, shape (soc, temperature, 2, root)."""
+    shape = (len(SOC), len(START_C), 2, len(ROOTS))
+    ohm, wear, mean_c = (np.full(shape, np.nan) for _ in range(3))
+    soc, root = (a.ravel() for a in np.meshgrid(SOC, ROOTS, indexing="ij"))
+    grid = (len(SOC), len(ROOTS))
+    new_ah = kernel.constants["new_capacity_ah"]
+    for j, start_c in enumerate(START_C):
+        idle = _cells(kernel, SOC, start_c)
+        for _ in range(REST_TICKS + 1):
+            _pass(idle, 0.0, start_c)
+        for direction, sign in enumerate((-1, 1)):
+            packs = _cells(kernel, soc, start_c)
+            before = packs.soh
+            tick = _pass(packs, sign * root**2, start_c)
+            for _ in range(REST_TICKS):
+                _pass(packs, 0.0, start_c)
+            lost = (before - packs.soh).reshape(grid) - (before[0] - idle.soh)[:, None]
+            moved = np.abs(tick.pack_charge_ah).reshape(grid)
+            roots = np.sqrt(moved * 3600 / TICK_S / new_ah)
+            values = (
+                tick.pack_loss_kwh.reshape(grid) * 1000 * 3600 / TICK_S,
+                lost,
+                0.5 * (start_c + tick.vehicle_temperature_c).reshape(grid),
+            )
+            for i in range(len(SOC)):
+                good = roots[i] > 0.5 * ROOTS[0]
+                if good.any():
+                    amperes = roots[i, good] ** 2 * new_ah
+                    per = (amperes**2, moved[i, good] / new_ah, 1.0)
+                    for table, value, unit in zip((ohm, wear, mean_c), values, per, strict=True):
+                        table[i, j, direction] = _at_roots(roots[i, good], value[i, good] / unit)
+    ohm, wear = _at_means(np.log(ohm), mean_c), _at_means(wear, mean_c)
+    return np.exp(_filled(ohm)), np.maximum(_filled(wear), 0)
+
+
+def _at_means(table: Floats, mean_c: Floats) -> Floats:
+    """Values at `TEMPERATURE_C` of those at mean temperatures, constant beyond them."""
+    shape = (table.shape[0], len(TEMPERATURE_C), *table.shape[2:])
+    found = np.full(shape, np.nan)
+    for i, direction, k in np.ndindex(table.shape[0], *table.shape[2:]):
+        line, warm = table[i, :, direction, k], mean_c[i, :, direction, k]
+        good = np.isfinite(line)
+        if good.any():
+            found[i, :, direction, k] = np.interp(TEMPERATURE_C, warm[good], line[good])
+    return found
+
+
+def _at_roots(found: Floats, values: Floats) -> Floats:
+    """Values at `ROOTS` of those at the rates that the cell took, constant beyond them."""
+    found, first = np.unique(np.round(found, 6), return_index=True)
+    return np.interp(ROOTS, found, values[first])
+
+
+def _filled(table: Floats) -> Floats:
+    """Replace what is not a number by its nearest along the state of charge, then temperature."""
+    table = table.copy()
+    for axis in (0, 1):
+        rows = np.moveaxis(table, axis, 0)
+        for index in np.ndindex(rows.shape[1:]):
+            line = rows[(slice(None), *index)]
+            good = np.isfinite(line)
+            if good.any() and not good.all():
+                at = np.arange(len(line))
+                line[:] = np.interp(at, at[good], line[good])
+    return table
+
+
+def _limits(kernel: Kernel) -> tuple[Floats, Floats]:
+    """Power that rested cells of any rating hold through a tick [W], shape (soc, temperature)."""
+    shape = (len(SOC), len(TEMPERATURE_C))
+    charge, discharge = np.full(shape, np.nan), np.full(shape, np.nan)
+    charge_a, discharge_a = np.full(shape, np.nan), np.full(shape, np.nan)
+    for j, warm in enumerate(START_C):
+        found = _foreseen(kernel, _cells(kernel, SOC, warm), warm)
+        charge[:, j], discharge[:, j], charge_a[:, j], discharge_a[:, j] = found
+    # A fuller cell never takes more, an emptier one never gives more: where it seems so, the
+    # search for the limit stopped early.
+    charge[charge_a < _running_max(charge_a[::-1])[::-1]] = np.nan
+    discharge[discharge_a < _running_max(discharge_a)] = np.nan
+    return _filled(charge), _filled(discharge)
+
+
+def _foreseen(kernel: Kernel, packs: Packs, warm: float) -> Floats:
+    """Power [W] and current [A] that packs hold, in and out, at the best of some ratings."""
+    chemistry, new_ah = kernel.options.of_chemistry, kernel.constants["new_capacity_ah"]
+    cells = Cells(kernel, packs.state()["states"])
+    stored = packs.soc * packs.capacity_ah * 3600 / TICK_S
+    room = (1 - packs.soc) * packs.capacity_ah * 3600 / TICK_S
+    curves = chemistry.charge_derating, chemistry.discharge_derating
+    into, out = (float(np.interp(warm, *np.array(curve).T)) for curve in curves)
+    best = np.full((4, packs.count), np.nan)
+    for rate in LIMIT_C_RATES:
+        # Ratings that are these at this temperature.
+        amperes = np.full(packs.count, rate * new_ah)
+        into_a, out_a = amperes / max(into, 1e-9), amperes / max(out, 1e-9)
+        found = cells.sustainable(stored, room, into_a, out_a)
+        held = (found.charge_w, found.discharge_w, found.charge_a, found.discharge_a)
+        for k, (values, share) in enumerate(zip(held, 2 * (into, out), strict=True)):
+            if share > 0:
+                best[k] = np.fmax(best[k], values)
+    return best
+
+
+def _running_max(table: Floats) -> Floats:
+    return np.fmax.accumulate(table, axis=0) * (1 - 1e-3)
+
+
+def _charging_cost(kernel: Kernel) -> Floats:
+    """Wear of charging over the pack's price, shape (soc, temperature, rate) [1/kWh of 1 kWh]."""
+    found = [
+        _pass(_cells(kernel, SOC, warm), 0.0, warm).vehicle_wear_usd_per_kwh / Life().usd_per_kwh
+        for warm in START_C
+    ]
+    table = np.full((len(SOC), len(TEMPERATURE_C), found[0].shape[1]), np.nan)
+    table[:, : len(START_C)] = np.stack(found, axis=1)
+    return _filled(table)
+
+
+def _memory(kernel: Kernel) -> dict[str, Floats]:
+    """Find what a tick remembers of the one before, tables of shape (soc, temperature)."""
+    shape = (2, len(SOC), len(TEMPERATURE_C))
+    volts, keep, watts = (np.full(shape, np.nan) for _ in range(3))
+    new_ah = kernel.constants["new_capacity_ah"]
+    for j, warm in enumerate(START_C):
+        for direction, sign in enumerate((-1, 1)):
+            begin = np.clip(SOC[1:-1] - sign * MEMORY_C_RATE * TICK_S / 3600, 0, 1)
+            seen: list[Floats] = []
+            for rests in (0, 1):
+                packs = _cells(kernel, begin, warm)
+                moved_ah = _pass(packs, sign * MEMORY_C_RATE, warm).pack_charge_ah
+                for _ in range(rests):
+                    _pass(packs, 0.0, warm)
+                rate = moved_ah * 3600 / TICK_S / new_ah
+                rate = np.where(np.abs(rate) > 0.5 * MEMORY_C_RATE, rate, np.nan)
+                now_c = float(np.clip(packs.temperature_c.mean(), *AMBIENT_RANGE_C))
+                rested = _cells(kernel, packs.soc, now_c)
+                if rests == 0:
+                    powers = (_foreseen(kernel, p, now_c)[1 - direction] for p in (packs, rested))
+                    after, before = powers
+                    more = np.where((after > 0) & (before > 0), after - before, np.nan)
+                    # What moved one way leaves less room for more of it.
+                    watts[direction, 1:-1, j] = sign * np.fmin(sign * more / rate, 0)
+                more_v = _loss_v(_pass(packs, sign * 0.5 * MEMORY_C_RATE, now_c))
+                more_v -= _loss_v(_pass(rested, sign * 0.5 * MEMORY_C_RATE, now_c))
+                seen.append(more_v / rate)
+            keep[direction, 1:-1, j] = np.clip(seen[1] / seen[0], 0.0, 0.95)
+            volts[direction, 1:-1, j] = np.fmax(seen[0], 0)
+    # One memory for both directions, the same at every state of charge.
+    weight = np.abs(np.nan_to_num(volts)) * np.isfinite(keep)
+    kept = (np.nan_to_num(keep) * weight).sum(axis=(0, 1))
+    kept = _filled((kept / np.where(kept > 0, weight.sum(axis=(0, 1)), np.nan))[None])
+    mean = np.nan_to_num(volts).sum(axis=0) / np.fmax(np.isfinite(volts).sum(axis=0), 1)
+    mean[~np.isfinite(volts).any(axis=0)] = np.nan
+    return {
+        "memory_v": _filled(mean) / (1 - kept),
+        "keep": np.repeat(kept, len(SOC), axis=0),
+        "charge_memory_w": _filled(watts[1]) / (1 - kept),
+        "discharge_memory_w": _filled(watts[0]) / (1 - kept),
+    }
+
+
+def _loss_v(tick: BatteryTick) -> Floats:
+    charge = np.where(tick.pack_charge_ah == 0, np.nan, tick.pack_charge_ah)
+    return tick.pack_loss_kwh * 1000 / charge
+
+
+def _scale_ageing(kernel: Kernel, data: dict[str, Any]) -> None:
+    """Scale what cycles wear so that training days lose what SPMe cells lose in them."""
+    constants, tables = data["constants"], data["tables"]
+    scales: list[float] = []
+    gained, cycled = 0.0, 0.0
+    for warm in TRAINING_C:
+        lost, drawn = 0.0, 0.0
+        for situation in TRAINING:
+            day = drive(kernel, situation, warm, TRAINING_SEED)
+            packs, same = replay(Circuit.of(kernel.options.chemistry, data), day)
+            grown = packs.state()["sei_m"] - sei_after(kernel.constants, FITTED_YEARS)
+            rest = constants["soh_per_m"] * grown.sum()
+            lost += float((day.start_soh - day.ticks[-1].vehicle_soh).sum() - rest)
+            drawn += float((same.start_soh - same.ticks[-1].vehicle_soh).sum() - rest)
+            more = day.ticks[-1].vehicle_resistance_ratio - day.start_ratio
+            gained += float((more - constants["ratio_per_m"] * grown).sum())
+        cycled += lost
+        scales.append(lost / drawn)
+    scale = np.interp(TEMPERATURE_C, TRAINING_C, scales)
+    tables["wear"] *= scale[:, None, None]
+    constants["ratio_per_cycled"] = gained / cycled
+
+
+# --- days
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day of vehicles on SPMe packs: what was asked and what they did."""
+
+    spec: PackSpec
+    soc: Floats
+    """State of charge at the start."""
+    ambient_c: float
+    requests: list[Request]
+    ticks: list[BatteryTick]
+    start_soh: Floats
+    start_ratio: Floats
+
+    def of(self, name: str) -> Floats:
+        """Return a field of all ticks, shape (tick, vehicle)."""
+        return np.array([getattr(tick, name) for tick in self.ticks])
+
+
+def drive(kernel: Kernel, situation: str, ambient_c: float, seed: int) -> Day:
+    """Let SPMe packs drive, charge and feed back through a day.
+
+    Parameters
+    ----------
+    kernel
+        The cell model.
+    situation
+        One of `SITUATIONS`.
+    ambient_c
+        Ambient temperature [degC].
+    seed
+        Seed of the vehicles' day.
+    """
+    rng = np.random.default_rng([seed, sorted(SITUATIONS).index(situation)])
+    body = networks.vehicles.load()[VEHICLES[kernel.options.chemistry]]
+    full = np.ones(DAY_VEHICLES)
+    spec = PackSpec.of(
+        body.battery_kwh * full, body.nominal_voltage_v, body.dc_charge_kw,
+        body.motor_kw / body.propulsion_efficiency,
+    )  # fmt: skip
+    soc = rng.uniform(0.2, 0.95, DAY_VEHICLES)
+    packs = Packs(kernel, spec, soc, initial_temperature_c=ambient_c)
+    start_soh, start_ratio = packs.soh, packs.resistance_ratio
+    fast = full * (1.0 if situation == "fast" else 0.0 if situation == "city" else 0.3)
+    quick = rng.random(DAY_VEHICLES) < fast
+    plug_kw = np.where(quick, body.dc_charge_kw / body.dc_charge_efficiency, body.ac_charge_kw)
+    efficiency = np.where(quick, body.dc_charge_efficiency, body.ac_charge_efficiency)
+    requests: list[Request] = []
+    ticks: list[BatteryTick] = []
+    driving, charging = rng.random(DAY_VEHICLES) < 0.3, np.zeros(DAY_VEHICLES, dtype=bool)
+    low, high = rng.uniform(0.1, 0.4, DAY_VEHICLES), rng.uniform(0.7, 0.95, DAY_VEHICLES)
+    speed_kmh = rng.uniform(15, 110, DAY_VEHICLES)
+    feed_kw = np.zeros(DAY_VEHICLES)
+    for tick in range(DAY_TICKS):
+        soc_now = packs.soc
+        charging = (charging & (soc_now < high)) | (soc_now < low)
+        starts = rng.random(DAY_VEHICLES) < (0.01 if situation == "v2g" else 0.08)
+        driving = np.where(driving, rng.random(DAY_VEHICLES) > 0.25, starts) & ~charging
+        fresh = rng.uniform(15, 110, DAY_VEHICLES)
+        speed_kmh = np.where(rng.random(DAY_VEHICLES) < 0.3, fresh, speed_kmh)
+        use = rng.normal(1.0, 0.25, DAY_VEHICLES) * body.epa_kwh_per_100km / 100
+        traction = np.where(driving, use * speed_kmh * TICK_S / 3600, 0.0)
+        if tick % 6 == 0:
+            feed_kw = rng.uniform(-1, 1, DAY_VEHICLES) * body.v2g_discharge_kw
+        feed = feed_kw if situation == "v2g" else 0.0
+        plug = np.where(charging, plug_kw, np.where(driving, 0.0, feed))
+        request = Request(traction, plug, efficiency, ambient_c * full)
+        requests.append(request)
+        ticks.append(packs.advance(tick, request))
+    return Day(spec, soc, ambient_c, requests, ticks, start_soh, start_ratio)
+
+
+def replay(circuit: Circuit, day: Day) -> tuple[Reservoirs, Day]:
+    """Ask the circuit's packs what the SPMe packs of a day were asked."""
+    packs = Reservoirs(circuit, day.spec, day.soc, initial_temperature_c=day.ambient_c)
+    soh, ratio = packs.soh, packs.resistance_ratio
+    ticks = [packs.advance(i, request) for i, request in enumerate(day.requests)]
+    return packs, Day(day.spec, day.soc, day.ambient_c, day.requests, ticks, soh, ratio)
+
+
+def errors(day: Day, same: Day) -> dict[str, float]:
+    """Errors of a replayed day; the names say what and in which unit."""
+    hours = TICK_S / 3600
+
+    def rms(values: Floats) -> float:
+        return float(np.sqrt(np.mean(values**2)))
+
+    def total(of: Day, name: str) -> float:
+        return float(of.of(name).sum())
+
+    soc = same.ticks[-1].vehicle_soc - day.ticks[-1].vehicle_soc
+    drawn = [np.maximum(of.of("vehicle_power_kw"), 0).sum(axis=0) * hours for of in (day, same)]
+    pack_kwh = day.spec.energy_kwh
+    worn = [of.start_soh - of.ticks[-1].vehicle_soh for of in (day, same)]
+    found = {
+        "soc_end_rms": rms(soc),
+        "soc_end_worst": float(np.abs(soc).max()),
+        "drawn_of_pack": float((drawn[0] / pack_kwh).mean()),
+        "drawn_error_of_pack": float(((drawn[1] - drawn[0]) / pack_kwh).mean()),
+        "loss_pct": 100 * (total(same, "pack_loss_kwh") / total(day, "pack_loss_kwh") - 1),
+        "temperature_rms_k": rms(
+            same.of("vehicle_temperature_c") - day.of("vehicle_temperature_c")
+        ),
+        "temperature_worst_k": float(
+            np.abs(same.of("vehicle_temperature_c") - day.of("vehicle_temperature_c")).max()
+        ),
+    }
+    for side, most in (
+        ("charge", day.spec.max_charge_kw),
+        ("discharge", day.spec.max_discharge_kw),
+    ):
+        name = f"vehicle_{side}_limit_kw"
+        off = (same.of(name) - day.of(name)) / most
+        found[f"{side}_limit_rms_pct"] = 100 * rms(off)
+        found[f"{side}_limit_bias_pct"] = 100 * float(off.mean())
+    found["capacity_loss_per_day"] = float(worn[0].mean())
+    found["capacity_loss_pct"] = float(100 * (worn[1].mean() / worn[0].mean() - 1))
+    spread = float(np.corrcoef(worn[0], worn[1])[0, 1])
+    found["capacity_loss_correlation"] = spread
+    wear = [np.median(of.of("vehicle_wear_usd_per_kwh"), axis=(0, 1)) for of in (day, same)]
+    for k, rate in enumerate(("0_1", "0_5", "1", "2")):
+        found[f"wear_usd_at_{rate}c"] = float(wear[0][k])
+        found[f"wear_error_at_{rate}c_usd"] = float(wear[1][k] - wear[0][k])
+    return found
+
+
+def measure(kernel: Kernel, circuit: Circuit) -> dict[str, dict[str, float]]:
+    """Errors of a circuit on the held-out day of each situation."""
+    found: dict[str, dict[str, float]] = {}
+    for situation, ambient_c in SITUATIONS.items():
+        day = drive(kernel, situation, ambient_c, HELD_OUT_SEED)
+        found[situation] = errors(day, replay(circuit, day)[1])
+    return found
+
+
+def render(chemistry: str, data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Write the file of a circuit."""
+    lines = [
+        "# Written by python -m adapters.pybamm.fit; do not edit.",
+        f"# Equivalent circuit of a cell, fitted to SPMe: {CHEMISTRIES[chemistry].label}.",
+        "# Tables go along state of charge (0 to 1), temperature, then direction (discharge,",
+        "# charge) and root of the C-rate, or the C-rates of wear; equal steps.",
+        *(f"{name} = {_row(data[name])}" for name in ("temperatures_c", "roots")),
+        f"open_circuit_v = {_row(data['open_circuit_v'], '.4f')}",
+        "",
+        "[constants]",
+        *(f"{name} = {value:.8g}" for name, value in data["constants"].items()),
+        "",
+        "[ages]",
+        *(f"{name} = {_row(values, '.7g')}" for name, values in data["ages"].items()),
+        "",
+        "[tables]",
+    ]
+    for name, table in data["tables"].items():
+        lines.append(f"{name} = [")
+        # The sum makes zero of minus zero.
+        rows = (np.round(table, 12) + 0.0).tolist()
+        lines += [f"  {_nested(row)}," for row in rows]
+        lines.append("]")
+    for situation, values in found.items():
+        lines += ["", f"[errors.{situation}]"]
+        lines += [f"{name} = {value:.3g}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(values: NDArray[np.float64], form: str = "g") -> str:
+    return "[" + ", ".join(format(float(value), form) for value in values) + "]"
+
+
+def _nested(values: Any) -> str:
+    if isinstance(values, list):
+        return "[" + ", ".join(_nested(value) for value in values) + "]"
+    return f"{values:.4g}"
+
+
+def main() -> None:
+    """Fit, measure and write every chemistry."""
+    for chemistry in CHEMISTRIES:
+        kernel = load(CellOptions(model="SPMe", chemistry=chemistry))
+        data = fit(kernel)
+        # The errors are those of the figures as they are written.
+        written = Circuit.of(chemistry, tomllib.loads(render(chemistry, data, {})))
+        text = render(chemistry, data, measure(kernel, written))
+        path_of(chemistry).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
