@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from cosim.assets import Assets
+from cosim.errors import SignalError
 from cosim.scenario import Scenario
-from cosim.signals import Ids, Role
+from cosim.signals import RECORD, Ids, Role
 from cosim.simulator import Facts, Simulator
 
 
@@ -45,6 +46,14 @@ class Monitor(Simulator):
         """Build the sinks."""
         super().bind(ids, facts)
         self._sinks = self._parts.sinks(self._ids, self._facts)
+
+    def _gather(self, tick: int, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        records = attributes.get(RECORD, {})
+        whole = {name: value for record in records.values() for name, value in record.items()}
+        missing = [signal.name for signal in self._reads if signal.name not in whole]
+        if missing:
+            raise SignalError(missing[0], tick, "", "did not reach the monitor")
+        return {s.name: self._trusted(s, whole[s.name], tick) for s in self._reads}
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Hand the tick to every sink."""

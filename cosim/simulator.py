@@ -15,7 +15,7 @@ from cosim.assets import Assets
 from cosim.boundary import Boundary, checked
 from cosim.errors import SignalError
 from cosim.scenario import Scenario
-from cosim.signals import MODELS, SIGNALS, Ids, Role, produced_by, read_by, shape_of
+from cosim.signals import MODELS, RECORD, SIGNALS, Ids, Role, Signal, produced_by, read_by, shape_of
 
 Facts = Mapping[str, tuple[str, list[Any]]]
 """Static properties of ids: name, (dimension, values)."""
@@ -26,7 +26,8 @@ EID = "all"
 
 def meta_for(role: Role) -> dict[str, Any]:
     """Return the mosaik META of `role`, a fresh dictionary at each call."""
-    attrs = [*(s.name for s in produced_by(role)), *(s.name for s in read_by(role))]
+    names = [*(s.name for s in produced_by(role)), *(s.name for s in read_by(role))]
+    attrs = [RECORD] if role == "monitor" else [*names, RECORD]
     return {
         "api_version": "3.0",
         "type": "time-based",
@@ -153,9 +154,8 @@ class Simulator(mosaik_api_v3.Simulator):
 
     def get_data(self, outputs: Any) -> Any:
         """Hand out the arrays of the last step."""
-        return {
-            eid: {name: self._outputs[name] for name in attrs} for eid, attrs in outputs.items()
-        }
+        given = self._outputs | {RECORD: self._outputs}
+        return {eid: {name: given[name] for name in attrs} for eid, attrs in outputs.items()}
 
     def finalize(self) -> None:
         """Close the engine."""
@@ -168,11 +168,14 @@ class Simulator(mosaik_api_v3.Simulator):
             if not sources or len(sources) > 1:
                 found = "did not reach" if not sources else "came more than once to"
                 raise SignalError(signal.name, tick, "", f"{found} the {self.role}")
-            value = next(iter(sources.values()))
-            # An array of this process was checked where it was produced; lists come over a wire.
-            trusted = isinstance(value, np.ndarray)
-            given[signal.name] = value if trusted else checked(signal, value, self._ids, tick)
+            given[signal.name] = self._trusted(signal, next(iter(sources.values())), tick)
         return given
+
+    def _trusted(self, signal: Signal, value: Any, tick: int) -> Any:
+        # An array of this process was checked where it was produced; lists come over a wire.
+        if isinstance(value, np.ndarray):
+            return value
+        return checked(signal, value, self._ids, tick)
 
 
 def blank(name: str, ids: Ids, value: float = 0) -> NDArray[Any]:

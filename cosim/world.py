@@ -16,7 +16,7 @@ from mosaik.starters import PythonStarter
 from cosim import registry
 from cosim.monitor import Monitor, MonitorParts
 from cosim.scenario import Scenario
-from cosim.signals import MODELS, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
+from cosim.signals import MODELS, RECORD, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
 from cosim.simulator import Facts
 
 
@@ -80,10 +80,11 @@ class World:
         given = {name: value for info in infos.values() for name, value in info["initial"].items()}
         for producer, reader, shifted, signals in edges():
             initial = {s.name: _initial(s, given, self.ids) for s in signals} if shifted else {}
+            names = [RECORD] if reader == "monitor" else [s.name for s in signals]
             self._world.connect(
                 entities[producer],
                 entities[reader],
-                *(s.name for s in signals),
+                *names,
                 time_shifted=shifted,
                 initial_data=initial,
             )

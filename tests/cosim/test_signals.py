@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosim import signals as wire
-from cosim.signals import FIXED_DIMS, ROLES, SIGNALS, Role, edges, markdown, read_by
+from cosim.signals import FIXED_DIMS, RECORD, ROLES, SIGNALS, Role, edges, markdown, read_by
 from cosim.simulator import meta_for
 from cosim.team import Observation, Plan
 from tests.fakes import IDS
@@ -57,7 +57,7 @@ def test_meta_lists_what_the_role_reads_and_writes(role: Role) -> None:
     (model,) = first["models"].values()
     written = [s.name for s in SIGNALS.values() if s.producer == role]
     read = [s.name for s in read_by(role)]
-    assert model["attrs"] == [*written, *read]
+    assert model["attrs"] == ([RECORD] if role == "monitor" else [*written, *read, RECORD])
     assert first is not second
     assert first["models"] is not second["models"]
 
