@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -147,17 +149,24 @@ class Engine:
         Options of PyBaMM in place of the kernel's.
     model
         Name of another model, on PyBaMM's default mesh, which starts exactly uniform.
+    mended
+        Whether PyBaMM's particles lose the lithium that the cracks bind, see `_with_cracks`.
     """
 
     def __init__(
-        self, kernel: Kernel, options: Mapping[str, Any] | None = None, model: str | None = None
+        self,
+        kernel: Kernel,
+        options: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        mended: bool = False,
     ) -> None:
         import pybamm
 
         self._kernel = kernel
         wanted = {**export.model_options(kernel.options), **(options or {})}
         wanted["operating mode"] = "power"
-        cell: Any = getattr(pybamm.lithium_ion, model or kernel.options.model)(wanted)
+        with _mended() if mended else nullcontext():
+            cell: Any = getattr(pybamm.lithium_ion, model or kernel.options.model)(wanted)
         cell.events = []
         values = export.parameter_values(kernel.options.of_chemistry)
         start = {name: pybamm.InputParameter(name) for name in ("negative", "positive")}
@@ -184,7 +193,7 @@ class Engine:
         self._simulation: Any = pybamm.Simulation(
             cell, parameter_values=values, solver=solver, **mesh
         )
-        self._built = False
+        self._mended, self._built = mended, False
 
     def run(self, profile: Profile, whole_ticks: bool = False) -> Trace:
         """Step a new cell through the profile; voltages only if not by whole ticks."""
@@ -228,6 +237,30 @@ class Engine:
             / self._kernel.constants["negative_capacity_ah"]
         )
         return [view[0] - taken, *view[1:]]
+
+
+@contextmanager
+def _mended() -> Iterator[None]:
+    """Let PyBaMM's single-particle models take out of the particles what the cracks bind."""
+    from pybamm.models.submodels.interface.kinetics.inverse_kinetics import base_inverse
+
+    inverse: Any = base_inverse.CurrentForInverseKinetics
+    stock = inverse.get_coupled_variables
+
+    def with_cracks(self: Any, variables: Any) -> Any:
+        if self.domain != "negative":
+            return stock(self, variables)
+        sei = "Negative electrode SEI interfacial current density [A.m-2]"
+        cracks = variables["Negative electrode SEI on cracks interfacial current density [A.m-2]"]
+        roughness = variables["Negative electrode roughness ratio"]
+        both = variables.copy()
+        both[sei] = variables[sei] + (roughness - 1) * cracks
+        both = stock(self, both)
+        both[sei] = variables[sei]
+        return both
+
+    with mock.patch.object(inverse, "get_coupled_variables", with_cracks):
+        yield
 
 
 def _last(solution: Any, name: str) -> float:

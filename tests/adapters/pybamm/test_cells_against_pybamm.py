@@ -76,9 +76,15 @@ def _day_that_returns(kernel: Kernel) -> Floats:
 
 
 @pytest.mark.slow
-def test_thirty_days_age_as_in_pybamm(kernel: Kernel, engine: Engine) -> None:
+def test_thirty_days_age_as_in_pybamm(kernel: Kernel) -> None:
+    """With PyBaMM mended: what its particles keep of the cracks' lithium adds up to 1 %.
+
+    Against PyBaMM as it is the loss differs by -0.17 % (SPM) and +0.42 % (SPMe) of it for nmc and
+    by -0.42 % (SPM) for lfp: there the state of charge drifts, and with electrolyte the salt.
+    """
     profile = Profile(0.8, 25.0, np.tile(_day_that_returns(kernel), 30))
-    found, expected = ours(kernel, profile), engine.run(profile, whole_ticks=True)
+    found = ours(kernel, profile)
+    expected = Engine(kernel, mended=True).run(profile, whole_ticks=True)
     loss = _loss_error(kernel, found, expected)
     lost = 1 - expected.capacity_ah[-1] / kernel.constants["new_capacity_ah"]
     print(f"lost {lost:.4%}, ours {loss:+.1e} of it")
