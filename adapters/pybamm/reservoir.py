@@ -5,29 +5,22 @@ Arrays over vehicles and NumPy alone; the tables are data of this folder, writte
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from adapters.pybamm.chemistry import CHEMISTRIES, Curve
-from adapters.pybamm.constants import GAS_J_PER_MOL_K, J_PER_KWH, YEAR_S, ZERO_C_K
+from adapters.pybamm.chemistry import Curve
+from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
+from adapters.pybamm.constants import J_PER_KWH, YEAR_S
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
-from cosim.errors import BatteryError, UnknownOptionError
+from cosim.errors import BatteryError
 from cosim.signals import C_RATES
 
-TICK_S = CellOptions().tick_s
-"""Length of the tick that the tables are fitted for [s]."""
-FINER = 4
-"""Intervals that an interval of the temperatures is divided into when the tables are read."""
 LIMIT_SHARE = 0.99
 """Share of a rated current that a foreseen limit promises, as `limits.PREDICT_MARGIN`."""
 STEPS_S = CellOptions().substeps_s
@@ -36,170 +29,9 @@ PASSES = 2
 """Passes of the search for the current at a power."""
 SOH_RANGE = (0.5, 1 + 1e-6)
 """States of health for which the tables mean something."""
+_CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W = range(len(FLAT))
 _GAUSS = 0.5 - 0.5 / 3**0.5
-_FLAT = ("charge_w", "discharge_w", "memory_v", "keep", "charge_memory_w", "discharge_memory_w")
-"""Tables over state of charge and temperature."""
 _STATE = ("soc", "temperature_c", "sei_m", "soh", "ratio", "memory", "worn")
-
-
-@dataclass(frozen=True)
-class Circuit:
-    """The equivalent circuit of a cell; currents are positive into it.
-
-    Notes
-    -----
-    Over a tick from the state of charge s, the mean voltage at the mean current I is::
-
-        V = mean of U(s) along the way + R(s, T, I) I + M(s, T) z
-
-    with z the current over the capacity when new, averaged with a memory that keeps the share
-    ``keep`` over a tick: what diffusion in the particles remembers.
-    """
-
-    chemistry: str
-    constants: Mapping[str, float]
-    """Capacity, energy, voltages, heat and interphase of the cell; the names say their units."""
-    open_circuit_v: Floats
-    """Open-circuit voltage [V] at equal steps of the state of charge from 0 to 1."""
-    stored_v: Floats
-    """Its integral from 0 [V]."""
-    temperatures_c: Floats
-    """Temperatures of the tables [degC], equal steps."""
-    roots: Floats
-    """Roots of the C-rates of the tables, equal steps."""
-    flat: Floats
-    """Tables `_FLAT`, then the share of the pack's price that a stored kilowatt-hour of its energy
-    costs at `cosim.signals.C_RATES`, shape (soc times temperature, table)."""
-    resistance_ohm: Floats
-    """Resistance [Ohm], flat from (soc, temperature, direction, root of the C-rate); the direction
-    is 0 on discharge."""
-    wear: Floats
-    """Capacity lost beyond rest, over the capacity when new, for a charge of that capacity
-    [1], as the resistance."""
-    socs: int
-    """Number of states of charge of the tables."""
-    charge_derating: Curve
-    discharge_derating: Curve
-    ages: Floats
-    """Interphase [m], state of health and resistance ratio of stored cells, shape (3, age)."""
-    errors: Mapping[str, Mapping[str, float]]
-    """Measured errors against SPMe on held-out days."""
-
-    @classmethod
-    def of(cls, chemistry: str, data: Mapping[str, Any]) -> Circuit:
-        """Make a circuit of what the file of a chemistry holds."""
-        tables = {name: np.array(table, dtype=float) for name, table in data["tables"].items()}
-        tables["resistance_ohm"] = np.exp(_finer(np.log(tables["resistance_ohm"])))
-        tables["wear"] = _finer(tables["wear"])
-        flat = [_finer(tables[name]) for name in _FLAT]
-        costs = np.moveaxis(_finer(tables["charging_cost"]), -1, 0)
-        voltage = np.array(data["open_circuit_v"], dtype=float)
-        steps = 0.5 * (voltage[1:] + voltage[:-1]) / (len(voltage) - 1)
-        return cls(
-            chemistry=chemistry,
-            constants=dict(data["constants"]),
-            open_circuit_v=voltage,
-            stored_v=np.concatenate([[0.0], np.cumsum(steps)]),
-            temperatures_c=_finer(np.array([data["temperatures_c"]], dtype=float))[0],
-            roots=np.array(data["roots"], dtype=float),
-            flat=np.stack([*flat, *costs], axis=-1).reshape(-1, len(flat) + len(costs)),
-            resistance_ohm=tables["resistance_ohm"].ravel(),
-            wear=tables["wear"].ravel(),
-            socs=len(tables["charge_w"]),
-            charge_derating=CHEMISTRIES[chemistry].charge_derating,
-            discharge_derating=CHEMISTRIES[chemistry].discharge_derating,
-            ages=np.array([data["ages"][n] for n in ("sei_m", "soh", "resistance_ratio")]),
-            errors=data.get("errors", {}),
-        )
-
-    def open_circuit(self, soc: Floats) -> Floats:
-        """Open-circuit voltage [V], shape as given."""
-        k, part = self._interval(soc)
-        low = self.open_circuit_v.take(k)
-        return low + (self.open_circuit_v.take(k + 1) - low) * part
-
-    def stored(self, soc: Floats) -> Floats:
-        """Integral of the open-circuit voltage over the state of charge from 0 [V]."""
-        k, part = self._interval(soc)
-        low = self.open_circuit_v.take(k)
-        rise = self.open_circuit_v.take(k + 1) - low
-        return self.stored_v.take(k) + part * (low + 0.5 * part * rise) / (
-            len(self.open_circuit_v) - 1
-        )
-
-    def place(self, soc: Floats, temperature_c: Floats) -> Place:
-        """Where cells are in the tables."""
-        warm = self.temperatures_c
-        i, x = _interval(soc * (self.socs - 1), self.socs)
-        j, y = _interval((temperature_c - warm[0]) / (warm[1] - warm[0]), len(warm))
-        first = i * len(warm) + j
-        at = np.stack([first, first + 1, first + len(warm), first + len(warm) + 1])
-        xy, shares = x * y, np.empty((4, len(soc)))
-        shares[0], shares[1], shares[2], shares[3] = 1 - x - y + xy, y - xy, x - xy, xy
-        return Place(at, shares)
-
-    def at(self, place: Place) -> Floats:
-        """All flat tables, shape (table, cell)."""
-        found = self.flat.take(place.at, axis=0)
-        return np.einsum("kn,knt->tn", place.shares, found)
-
-    def resistance(self, place: Place, current_a: Floats) -> Floats:
-        """Resistance over a tick at these currents [Ohm]."""
-        return self._of_current(self.resistance_ohm, place, current_a)
-
-    def lost(self, place: Place, current_a: Floats) -> Floats:
-        """Capacity lost beyond rest, over charge moved [1]."""
-        return self._of_current(self.wear, place, current_a)
-
-    def growth_m2(self, temperature_c: Floats, seconds: float) -> Floats:
-        """Growth of the square of the interphase's thickness [m2]; see `ageing.sei_after`."""
-        c = self.constants
-        warmth = 1 / (25.0 + ZERO_C_K) - 1 / (temperature_c + ZERO_C_K)
-        factor = np.exp(c["sei_activation_j_mol"] / GAS_J_PER_MOL_K * warmth)
-        return c["sei_growth_m2_s"] * seconds * factor
-
-    def _of_current(self, table: Floats, place: Place, current_a: Floats) -> Floats:
-        roots, count = self.roots, len(self.roots)
-        c_rate = np.abs(current_a) / self.constants["new_capacity_ah"]
-        k, part = _interval((np.sqrt(c_rate) - roots[0]) / (roots[1] - roots[0]), count)
-        k += (current_a > 0) * count
-        at = place.at * (2 * count) + k
-        low = table.take(at)
-        low += (table.take(at + 1) - low) * part
-        low *= place.shares
-        return low[0] + low[1] + low[2] + low[3]
-
-    def _interval(self, soc: Floats) -> tuple[NDArray[np.int64], Floats]:
-        count = len(self.open_circuit_v)
-        return _interval(soc * (count - 1), count)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Corners of the tables around cells, shape (4, cell), and the shares that they have."""
-
-    at: NDArray[np.int64]
-    shares: Floats
-
-
-@cache
-def circuit(chemistry: str) -> Circuit:
-    """Return the fitted circuit of a chemistry.
-
-    Raises
-    ------
-    cosim.errors.UnknownOptionError
-        If there is none.
-    """
-    path = path_of(chemistry)
-    if chemistry not in CHEMISTRIES or not path.exists():
-        raise UnknownOptionError("fitted chemistry", chemistry, CHEMISTRIES)
-    return Circuit.of(chemistry, tomllib.loads(path.read_text(encoding="utf-8")))
-
-
-def path_of(chemistry: str) -> Path:
-    """File of a chemistry's circuit."""
-    return Path(__file__).with_name(f"reservoir_{chemistry}.toml")
 
 
 class Reservoirs:
@@ -320,7 +152,7 @@ class Reservoirs:
         held_w = self._circuit.stored(self._soc) - self._circuit.stored(before)
         loss_w = power_w - held_w * capacity_ah / hours
         self._age(before, current_a, 0.5 * (self._temperature_c + passed.temperature_c))
-        keep = self._tables[3]
+        keep = self._tables[_KEEP]
         self._memory = keep * self._memory + (1 - keep) * current_a / self._c["new_capacity_ah"]
         self._temperature_c = passed.temperature_c
         self._look(tick)
@@ -397,9 +229,9 @@ class Reservoirs:
         all_ = _Passed(idle, idle.copy(), at_rest_c)
         at = np.flatnonzero(power_w)
         ask = _Ask(
-            power_w[at], ambient_c[at], heater_w[at], self._soc[at], self._temperature_c[at],
-            self.capacity_ah[at], self._tables[2, at] * self._memory[at], self._more_ohm[at],
-        )  # fmt: skip
+            power_w, ambient_c, heater_w, self._soc, self._temperature_c, self.capacity_ah,
+            self._remembered_v(), self._more_ohm,
+        ).of(at)  # fmt: skip
         found = self._hold(ask, TICK_S)
         all_.put(at, found)
         # Where the cell warms so much that its rated current falls below this one.
@@ -491,8 +323,10 @@ class Reservoirs:
         self._tables = tables = circuit.at(self._place)
         self._more_ohm = (self._ratio - c["fitted_ratio"]) * c["new_resistance_ohm"]
         aged = c["fitted_ratio"] / self._ratio
-        most_w = np.maximum(tables[0] + tables[4] * self._memory, 0) * aged
-        least_w = np.maximum(tables[1] + tables[5] * self._memory, 0) * aged
+        most_w = np.maximum(tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * self._memory, 0) * aged
+        least_w = (
+            np.maximum(tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * self._memory, 0) * aged
+        )
         least_a, most_a = (LIMIT_SHARE * a for a in self._rated(self._all, self._temperature_c))
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
@@ -503,13 +337,19 @@ class Reservoirs:
         c, circuit = self._c, self._circuit
         end = np.clip(self._soc + current_a * (TICK_S / 3600) / self.capacity_ah, 0, 1)
         ohm = circuit.resistance(self._place, current_a) + self._more_ohm
-        voltage = circuit.open_circuit(end) + ohm * current_a + self._tables[2] * self._memory
+        voltage = (
+            circuit.open_circuit(end) + ohm * current_a + self._tables[_MEMORY_V] * self._memory
+        )
         return np.clip(voltage, c["lower_v"], c["upper_v"])
+
+    def _remembered_v(self) -> Floats:
+        """Voltage of what went before [V]."""
+        return self._tables[_MEMORY_V] * self._memory
 
     def _wear(self) -> Floats:
         """Cost of charging now, shape (vehicle, c_rate) [USD/kWh]."""
         c = self._c
-        share = self._tables[len(_FLAT) :]
+        share = self._tables[len(FLAT) :]
         most = self._most_a / c["new_capacity_ah"]
         cost = np.empty((self.count, len(C_RATES)))
         cost[:, 0] = held = share[0]
@@ -554,19 +394,3 @@ class _Passed:
 def _share(curve: Curve, temperature_c: Floats) -> Floats:
     corners = np.array(curve)
     return np.interp(temperature_c, corners[:, 0], corners[:, 1])
-
-
-def _interval(at: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
-    """Return the interval among `count` points that a place lies in, and how far along."""
-    inside = np.clip(at, 0, count - 1)
-    k = np.minimum(inside.astype(np.int64), count - 2)
-    return k, inside - k
-
-
-def _finer(table: Floats) -> Floats:
-    """Divide the intervals of the temperature, the second axis."""
-    count = table.shape[1]
-    at = np.arange((count - 1) * FINER + 1) / FINER
-    k = np.minimum(at.astype(int), count - 2)
-    part = (at - k).reshape(-1, *[1] * (table.ndim - 2))
-    return (1 - part) * table[:, k] + part * table[:, k + 1]

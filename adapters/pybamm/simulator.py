@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 import networks.weather
+from adapters.pybamm.circuit import circuit
 from adapters.pybamm.fleet import Batteries, Group
 from adapters.pybamm.kernel import load
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Life, Packs, PackSpec
-from adapters.pybamm.reservoir import Reservoirs, circuit
+from adapters.pybamm.reservoir import Reservoirs
 from adapters.pybamm.tick import Request
 from cosim.assets import Assets, VehicleTable
 from cosim.scenario import Scenario
