@@ -72,6 +72,7 @@ def new(scenario: Scenario) -> dict[str, Any]:
         "ticks": scenario.ticks,
         "last_tick": -1,
         "versions": dict(versions()),
+        "engines": {},
         "inputs": dict(input_hashes()),
         "wall_s": {},
         "output_digest": None,

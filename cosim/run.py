@@ -162,6 +162,7 @@ class _Life:
     def _lockstep(self) -> float:
         with self.progress, World(self.scenario, MonitorParts(self._sinks), self.cast) as world:
             self.manifest["wall_s"]["startup"] = perf_counter() - self.began
+            self.manifest["engines"] = world.about
             self.log.info("engines ready after %.1f s", self.manifest["wall_s"]["startup"])
             self.progress.begin()
             start = perf_counter()

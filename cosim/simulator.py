@@ -77,6 +77,10 @@ class Simulator(mosaik_api_v3.Simulator):
         """Return static properties of ids for the record: name, (dimension, values)."""
         return {}
 
+    def about(self) -> dict[str, str]:
+        """Return what a result can depend on beside versions, such as the compiler of a kernel."""
+        return {}
+
     @abstractmethod
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Step one settlement interval.
@@ -115,6 +119,7 @@ class Simulator(mosaik_api_v3.Simulator):
             "dimensions": self.dimensions(),
             "initial": {name: np.asarray(v).tolist() for name, v in self.initial().items()},
             "facts": {name: [dim, list(values)] for name, (dim, values) in self.facts().items()},
+            "about": self.about(),
         }
         return [{"eid": EID, "type": model, "extra_info": info}]
 

@@ -67,6 +67,8 @@ class World:
             entities[role] = getattr(factories[role], MODELS[role])()
         infos: dict[Role, Any] = {role: e.extra_info for role, e in entities.items()}
         self.ids: Ids = _joined(infos)
+        self.about = {str(role): info["about"] for role, info in infos.items() if info["about"]}
+        """What results can depend on beside versions, by role."""
         self.facts: Facts = {
             name: (dim, values)
             for info in infos.values()

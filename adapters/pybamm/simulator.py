@@ -40,6 +40,7 @@ class Battery(Simulator):
             self._ambient_c = networks.weather.series(
                 weather.series, scenario.start_time, scenario.ticks
             )
+        self._backend: dict[str, str] = {}
         vehicles = assets.vehicles
         chosen = scenario.battery.chemistry.model_dump()
         of_body = [chosen[spec.name] for spec in vehicles.specs]
@@ -74,7 +75,12 @@ class Battery(Simulator):
         if scenario.battery.kind == "reservoir":
             return Reservoirs(circuit(name), spec, soc, life, initial_temperature_c=start_c)
         kernel = load(CellOptions(model=MODELS[scenario.battery.kind], chemistry=name))
+        self._backend = {"backend": kernel.backend, "compiler": kernel.backend_detail}
         return Packs(kernel, spec, soc, life, initial_temperature_c=start_c)
+
+    def about(self) -> dict[str, str]:
+        """Return who computes the cells: C and numpy differ in the last digits."""
+        return self._backend
 
     def initial(self) -> dict[str, Any]:
         """Return what the fleet reads before the first tick."""
