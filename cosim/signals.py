@@ -104,7 +104,7 @@ itinerary_edge             | index:edge    | vehicle leg | i4 | -               
 itinerary_start_s          | s             | vehicle     | f8 | 0..300          | fleet   | traffic             | start | unrecorded | departure of a new itinerary after the start of the tick
 tow_edge                   | index:edge    | vehicle     | i4 | -               | fleet   | traffic             | start | unrecorded | the vehicle is taken off the road and set down at this edge
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
-vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | grid market agents  | start | -          | station whose port the vehicle holds through the tick
+vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | battery grid market agents | start | -   | station whose port the vehicle holds through the tick
 plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
 plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the lesser of port and vehicle

@@ -74,10 +74,7 @@ class Batteries:
 
     def advance(self, tick: int, request: Request) -> dict[str, Floats]:
         """Step every pack by one tick; return the fields of a `BatteryTick` over all vehicles."""
-        ticks = [
-            group.advance(tick, Request(*(getattr(request, f.name)[at] for f in fields(Request))))
-            for at, group in self._groups
-        ]
+        ticks = [group.advance(tick, request.of(at)) for at, group in self._groups]
         return {
             f.name: self._joined([getattr(found, f.name) for found in ticks])
             for f in fields(BatteryTick)

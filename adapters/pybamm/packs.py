@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -320,16 +320,16 @@ class Packs:
 
     def _check_request(self, tick: int, request: Request) -> None:
         bounds = {"plug_efficiency": (1e-6, 1.0), "ambient_c": AMBIENT_RANGE_C}
-        for field in fields(request):
-            value = getattr(request, field.name)
-            self._check.input(field.name, value, tick, *bounds.get(field.name, (-np.inf, np.inf)))
+        for name in ("traction_kwh", "plug_power_kw", "plug_efficiency", "ambient_c"):
+            value = getattr(request, name)
+            self._check.input(name, value, tick, *bounds.get(name, (-np.inf, np.inf)))
 
     def _heater_kw(self, request: Request) -> Floats:
         """Power of the heaters in this tick: at the plug, up to the temperature wanted."""
         life = self._life
         cold_k = np.maximum(life.heater_to_c - self.temperature_c, 0)
         needed_kw = cold_k * self._c["heat_capacity_j_k"] * self.cells / self._tick_s / 1000
-        return np.where(request.plug_power_kw > 0, np.minimum(needed_kw, life.heater_kw), 0.0)
+        return np.where(request.at_port, np.minimum(needed_kw, life.heater_kw), 0.0)
 
     def _mix(self, passed: CellTick) -> None:
         """Set aside the heat of mixing of this tick for the next."""

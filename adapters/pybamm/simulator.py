@@ -100,5 +100,6 @@ class Battery(Simulator):
             given["plug_power_kw"],
             given["plug_efficiency"],
             np.full(self._batteries.count, self._ambient_c[tick]),
+            given["vehicle_station"] >= 0,
         )
         return dict(self._batteries.advance(tick, request))

@@ -28,6 +28,23 @@ class Request:
     """DC over AC energy while charging, AC over DC while feeding back, in (0, 1]."""
     ambient_c: Floats
     """Ambient temperature [degC]."""
+    plugged: NDArray[np.bool_] | None = None
+    """Whether the vehicle holds a port; if None, where power is asked at the plug."""
+
+    @property
+    def at_port(self) -> NDArray[np.bool_]:
+        """Vehicles whose heater may run."""
+        return self.plug_power_kw > 0 if self.plugged is None else self.plugged
+
+    def of(self, at: NDArray[np.int64]) -> Request:
+        """Return the request to the vehicles at these positions."""
+        return Request(
+            self.traction_kwh[at],
+            self.plug_power_kw[at],
+            self.plug_efficiency[at],
+            self.ambient_c[at],
+            None if self.plugged is None else self.plugged[at],
+        )
 
     def plug_dc_kwh(self, hours: float) -> Floats:
         """Energy asked at the plug, behind the charger [kWh]."""

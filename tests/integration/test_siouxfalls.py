@@ -128,3 +128,34 @@ def test_same_seed_same_bytes_other_seed_others(morning: Path, tmp_path: Path) -
     other = cosim("run", *MORNING, "--seed", "7", "--out", str(tmp_path / "other"), "--quiet")
     assert other.returncode == 0, other.stderr
     assert manifest(tmp_path / "other")["output_digest"] != manifest(morning)["output_digest"]
+
+
+SHORT = ("--set", "start=2022-09-14 06:00", "--set", "duration=1h", "--set", "fleet.vehicles=40")
+
+
+@pytest.mark.parametrize("kind", ["spm", "spme", "reservoir"])
+def test_every_battery_kind_passes_the_audit(tmp_path: Path, kind: str) -> None:
+    done = cosim("run", *SHORT, "--set", f"battery.kind={kind}", "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "run" / "kpis.json").read_text())
+    assert figures["audit_breaches"]["value"] == 0
+    assert figures["energy_driven_kwh"]["value"] > 0
+    assert figures["battery_degradation_pct_per_year"]["value"] > 0
+
+
+def test_a_winter_run_heats_its_packs_and_ages_faster_when_told(tmp_path: Path) -> None:
+    settings = (
+        *("--set", "weather.series=sioux_falls_january"),
+        *("--set", "battery.preconditioning_kw=6"),
+        *("--set", "ageing.acceleration=50"),
+        *("--set", "fleet.initial_soc=[0.2, 0.35]"),
+    )
+    done = cosim("run", *SHORT, *settings, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    with xr.open_zarr(tmp_path / "run" / "timeseries.zarr", chunks=None) as found:
+        heated = found["pack_heater_kwh"].to_numpy()
+        at_port = found["vehicle_station"].to_numpy() >= 0
+        soh = found["vehicle_soh"].to_numpy()
+    assert heated.sum() > 1
+    assert (heated[~at_port] == 0).all()
+    assert (soh[0] - soh[-1]).mean() > 1e-5
