@@ -29,7 +29,7 @@ PREDICT_STEPS = 2
 """Steps of the time integration over the horizon of a prediction."""
 PREDICT_MARGIN = 0.01
 """Share by which a predicted power is lowered, for the error of the prediction."""
-PREDICT_ITERATIONS = 4
+PREDICT_ITERATIONS = 6
 """Newton iterations for the current that reaches the voltage limit at the horizon."""
 
 PREDICT_INPUTS = ("stored_a", "room_a", "charge_a", "discharge_a")
@@ -202,15 +202,24 @@ def predict(model: Model, horizon_s: float) -> Any:
     def sustained(limit_v: float, bound: Any, sign: int) -> tuple[Any, Any]:
         lowest, highest = (0, ca.fmin(bound, most)) if sign > 0 else (ca.fmax(-bound, least), 0)
         current, ratio, begin = ca.SX(0), ca.SX(1), ca.SX(limit_v)
+        # Where a flat potential ends, Newton runs past the end and is thrown back to rest: it is
+        # kept between the largest current known inside the limit and the least known outside.
+        good, good_v = ca.SX(0), rest_v
+        bad = sign * 1e-9 + (1 + 1e-9) * (highest if sign > 0 else lowest)
         for _ in range(PREDICT_ITERATIONS):
             v, slope = evaluate(x, current, ratio, q)
-            current = clip(current + (limit_v - v) / slope, lowest, highest)
+            holds = sign * v >= sign * limit_v
+            good, good_v = ca.if_else(holds, current, good), ca.if_else(holds, v, good_v)
+            bad = ca.if_else(holds, bad, current)
+            newton = clip(current + (limit_v - v) / slope, lowest, highest)
+            between = ca.logic_and(sign * good < sign * newton, sign * newton < sign * bad)
+            current = ca.if_else(between, newton, 0.5 * (good + bad))
             begin = begin_of(x, current)[0]
             ratio = 2 * limit_v / (begin + limit_v)
         end = evaluate(x, current, ratio, q)[0]
-        # Where the search stopped outside the limit, the chord from rest leads back inside it.
-        inside_share = (rest_v - limit_v) / (rest_v - end + sign * 1e-9)
-        current = current * clip(inside_share, 0, 1)
+        # Where the search stopped outside the limit, the chord leads back inside it.
+        share_of = (good_v - limit_v) / (good_v - end + sign * 1e-9)
+        current = good + (current - good) * clip(share_of, 0, 1)
         end = sign * ca.fmax(sign * end, sign * limit_v)
         current = (1 - PREDICT_MARGIN) * current
         if sign > 0:
