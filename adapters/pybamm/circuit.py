@@ -25,7 +25,10 @@ TICK_S = CellOptions().tick_s
 """Length of the tick that the tables are fitted for [s]."""
 FINER = 4
 """Intervals that an interval of the temperatures is divided into when the tables are read."""
-FLAT = ("charge_w", "discharge_w", "memory_v", "keep", "charge_memory_w", "discharge_memory_w")
+FLAT = (
+    "charge_w", "discharge_w", "memory_v", "keep", "charge_memory_w", "discharge_memory_w",
+    "rest_loss",
+)  # fmt: skip
 """Tables over state of charge and temperature."""
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.cells import Cells
 from adapters.pybamm.chemistry import CHEMISTRIES
-from adapters.pybamm.circuit import TICK_S, Circuit, path_of
+from adapters.pybamm.circuit import FLAT, TICK_S, Circuit, path_of
 from adapters.pybamm.constants import YEAR_S
 from adapters.pybamm.days import DAY_TICKS, drive, measure, replay
 from adapters.pybamm.kernel import Kernel, load
@@ -33,6 +33,9 @@ ROOTS = np.linspace(0.3, 2.3, 6)
 VOLTAGE_POINTS = 201
 FITTED_YEARS = 1.0
 """Age of the cells of the experiments."""
+AGES = np.linspace(0, 3, 7) ** 2
+OLDEST_YEARS = 30.0
+"""Ages of stored cells, and the oldest, to which their capacity is continued [years]."""
 PROBE_C_RATE = 1e-3
 """C-rate at which the voltage is the open-circuit voltage."""
 MEMORY_C_RATE = 0.5
@@ -62,7 +65,7 @@ def fit(kernel: Kernel) -> dict[str, Any]:
     """
     c = kernel.constants
     first = _ages(kernel)
-    per_m, ratio_per_m = _rest_ageing(kernel)
+    per_m, ratio_per_m, rest_loss = _rest_ageing(kernel)
     constants = {name: c[name] for name in (
         "new_capacity_ah", "new_energy_wh", "mean_v", "lower_v", "upper_v", "new_resistance_ohm",
         "heat_capacity_j_k", "sei_initial_m", "sei_activation_j_mol",
@@ -89,6 +92,7 @@ def fit(kernel: Kernel) -> dict[str, Any]:
         "charge_w": charge_w,
         "discharge_w": discharge_w,
         "charging_cost": _charging_cost(kernel),
+        "rest_loss": rest_loss,
     } | _memory(kernel)
     _scale_ageing(kernel, data)
     return data
@@ -131,34 +135,45 @@ def _cooling(kernel: Kernel) -> float:
 
 
 def _ages(kernel: Kernel) -> dict[str, Floats]:
-    years = np.linspace(0, 30**0.5, 13) ** 2
-    packs = [_cells(kernel, np.array([0.5]), 25.0, years=float(age)) for age in years]
+    packs = [_cells(kernel, np.array([0.5]), 25.0, years=float(age)) for age in AGES]
+    found = {
+        "sei_m": [sei_after(kernel.constants, float(age)) for age in AGES],
+        "soh": [float(p.soh[0]) for p in packs],
+        "resistance_ratio": [float(p.resistance_ratio[0]) for p in packs],
+    }
+    # Both go straight with the thickness.
+    oldest_m = sei_after(kernel.constants, OLDEST_YEARS)
+    part = (oldest_m - found["sei_m"][-1]) / (found["sei_m"][-1] - found["sei_m"][-2])
     return {
-        "sei_m": np.array([sei_after(kernel.constants, float(age)) for age in years]),
-        "soh": np.array([float(p.soh[0]) for p in packs]),
-        "resistance_ratio": np.array([float(p.resistance_ratio[0]) for p in packs]),
+        name: np.array([*line, line[-1] + part * (line[-1] - line[-2])])
+        for name, line in found.items()
     }
 
 
-def _rest_ageing(kernel: Kernel) -> tuple[float, float]:
-    """Capacity lost and resistance gained at rest per metre of interphase."""
-    c, soc = kernel.constants, np.array([0.2, 0.5, 0.8])
-    found: list[tuple[float, float]] = []
-    for warm in (10.0, 25.0, 40.0):
-        packs = _cells(kernel, soc, warm)
+def _rest_ageing(kernel: Kernel) -> tuple[float, float, Floats]:
+    """Capacity lost and resistance gained at rest.
+
+    Per metre of interphase, and the capacity that a tick takes beyond that, for side reactions
+    that go with the state of charge, shape (soc, temperature).
+    """
+    c = kernel.constants
+    start_m = sei_after(c, FITTED_YEARS)
+    lost, grown = np.full((len(SOC), len(TEMPERATURE_C)), np.nan), np.zeros(len(TEMPERATURE_C))
+    gained: list[float] = []
+    for j, warm in enumerate(START_C):
+        packs = _cells(kernel, SOC, warm)
         before, ratio = packs.soh, packs.resistance_ratio
         for _ in range(DAY_TICKS):
             _pass(packs, 0.0, warm)
-        start = sei_after(c, FITTED_YEARS)
         # The same square of the thickness at the reference temperature, later.
         pace = (sei_after(c, 1.0, warm) ** 2 - c["sei_initial_m"] ** 2) / YEAR_S
-        grown = (start**2 + pace * DAY_TICKS * TICK_S) ** 0.5 - start
-        found.append((
-            float(np.mean(before - packs.soh)) / grown,
-            float(np.mean(packs.resistance_ratio - ratio)) / grown,
-        ))  # fmt: skip
-    per_m, ratio_per_m = np.mean(found, axis=0)
-    return float(per_m), float(ratio_per_m)
+        grown[j] = (start_m**2 + pace * DAY_TICKS * TICK_S) ** 0.5 - start_m
+        lost[:, j] = before - packs.soh
+        gained.append(float(np.mean(packs.resistance_ratio - ratio)) / grown[j])
+    at_25 = int(np.argmin(np.abs(TEMPERATURE_C - 25.0)))
+    per_m = float(lost[0, at_25] / grown[at_25])
+    more = np.maximum(_filled(lost - per_m * grown), 0) / DAY_TICKS
+    return per_m, float(np.mean(gained)), more
 
 
 def _pulses(kernel: Kernel) -> tuple[Floats, Floats]:
@@ -337,9 +352,12 @@ def _scale_ageing(kernel: Kernel, data: dict[str, Any]) -> None:
         lost, drawn = 0.0, 0.0
         for situation in TRAINING:
             day = drive(kernel, situation, warm, TRAINING_SEED)
-            packs, same = replay(Circuit.of(kernel.options.chemistry, data), day)
+            circuit = Circuit.of(kernel.options.chemistry, data)
+            packs, same = replay(circuit, day)
             grown = packs.state()["sei_m"] - sei_after(kernel.constants, FITTED_YEARS)
-            rest = constants["soh_per_m"] * grown.sum()
+            seen = (same.of(f"vehicle_{name}").ravel() for name in ("soc", "temperature_c"))
+            rest = float(circuit.at(circuit.place(*seen))[FLAT.index("rest_loss")].sum())
+            rest += constants["soh_per_m"] * float(grown.sum())
             lost += float((day.start_soh - day.ticks[-1].vehicle_soh).sum() - rest)
             drawn += float((same.start_soh - same.ticks[-1].vehicle_soh).sum() - rest)
             more = day.ticks[-1].vehicle_resistance_ratio - day.start_ratio

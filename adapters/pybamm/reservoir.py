@@ -27,9 +27,13 @@ STEPS_S = CellOptions().substeps_s
 """Steps in which a cell is stepped that grows too warm for its rated current [s]."""
 PASSES = 2
 """Passes of the search for the current at a power."""
+MEMORY_MOST = 1.0
+"""C-rate up to which what a current leaves behind grows with it; the fit is at half of it."""
 SOH_RANGE = (0.5, 1 + 1e-6)
 """States of health for which the tables mean something."""
-_CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W = range(len(FLAT))
+(
+    _CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W, _REST_LOSS
+) = range(len(FLAT))  # fmt: skip
 _GAUSS = 0.5 - 0.5 / 3**0.5
 _STATE = ("soc", "temperature_c", "sei_m", "soh", "ratio", "memory", "worn")
 
@@ -206,16 +210,16 @@ class Reservoirs:
 
     def _check_request(self, tick: int, request: Request) -> None:
         bounds = {"plug_efficiency": (1e-6, 1.0), "ambient_c": AMBIENT_RANGE_C}
-        for field in fields(request):
-            value = getattr(request, field.name)
-            self._check.input(field.name, value, tick, *bounds.get(field.name, (-np.inf, np.inf)))
+        for name in ("traction_kwh", "plug_power_kw", "plug_efficiency", "ambient_c"):
+            value = getattr(request, name)
+            self._check.input(name, value, tick, *bounds.get(name, (-np.inf, np.inf)))
 
     def _heater_kw(self, request: Request) -> Floats:
         """Power of the heaters in this tick: at the plug, up to the temperature wanted."""
         life = self._life
         cold_k = np.maximum(life.heater_to_c - self._temperature_c, 0)
         needed_kw = cold_k * self._c["heat_capacity_j_k"] * self.cells / TICK_S / 1000
-        return np.where(request.plug_power_kw > 0, np.minimum(needed_kw, life.heater_kw), 0.0)
+        return np.where(request.at_port, np.minimum(needed_kw, life.heater_kw), 0.0)
 
     def _wear_in(self, tick: int) -> None:
         """Take what the tick before wore from the capacity; the state of charge stays."""
@@ -254,7 +258,7 @@ class Reservoirs:
             least, most = np.maximum(least, least_a), np.minimum(most, most_a)
         warm, end_c = ask.temperature_c, ask.temperature_c
         current = np.clip(ask.power_w / circuit.open_circuit(soc), least, most)
-        rest_v, ohm = current, current
+        rest_v, ohm, asked = current, current, ask.power_w
         for _ in range(PASSES):
             step = current / (ask.capacity_ah * per_hour)
             rest_v = ask.remembered_v + 0.5 * (
@@ -262,14 +266,16 @@ class Reservoirs:
                 + circuit.open_circuit(soc + (1 - _GAUSS) * step)
             )
             ohm = circuit.resistance(circuit.place(soc, warm), current) + ask.more_ohm
-            # Power is voltage times current: R I^2 + V I = P, the root that goes to P / V.
-            square = np.maximum(rest_v**2 + 4 * ohm * ask.power_w, 0)
-            current = np.clip(2 * ask.power_w / (rest_v + np.sqrt(square)), least, most)
+            # Power is voltage times current: R I^2 + V I = P, the root that goes to P / V. There is
+            # none beyond the most power that any current gives.
+            asked = np.maximum(ask.power_w, -(rest_v**2) / (4 * ohm))
+            square = np.maximum(rest_v**2 + 4 * ohm * asked, 0)
+            current = np.clip(2 * asked / (rest_v + np.sqrt(square)), least, most)
             heat_w = current * (ohm * current + ask.remembered_v) + ask.heater_w
             end_c = self._warmed(ask.temperature_c, ask.ambient_c, heat_w, seconds)
             warm = 0.5 * (ask.temperature_c + end_c)
         cut = (current == least) | (current == most)
-        power = np.where(cut, current * (rest_v + ohm * current), ask.power_w)
+        power = np.where(cut, current * (rest_v + ohm * current), asked)
         return _Passed(current, power, end_c)
 
     def _derated(self, at: NDArray[np.int64], ask: _Ask) -> _Passed:
@@ -308,7 +314,7 @@ class Reservoirs:
         place = self._circuit.place(before_soc[at], mean_c[at])
         cycled = np.zeros(self.count)
         cycled[at] = self._circuit.lost(place, current_a[at]) * moved
-        self._worn = more * (c["soh_per_m"] * grown_m + cycled)
+        self._worn = more * (c["soh_per_m"] * grown_m + self._tables[_REST_LOSS] + cycled)
         self._sei_m = self._sei_m + more * grown_m
         growth = c["ratio_per_m"] * grown_m + c["ratio_per_cycled"] * cycled
         self._ratio = self._ratio + more * growth
@@ -323,10 +329,10 @@ class Reservoirs:
         self._tables = tables = circuit.at(self._place)
         self._more_ohm = (self._ratio - c["fitted_ratio"]) * c["new_resistance_ohm"]
         aged = c["fitted_ratio"] / self._ratio
-        most_w = np.maximum(tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * self._memory, 0) * aged
-        least_w = (
-            np.maximum(tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * self._memory, 0) * aged
-        )
+        self._remembered = remembered = np.clip(self._memory, -MEMORY_MOST, MEMORY_MOST)
+        most_w = tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * remembered
+        least_w = tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * remembered
+        most_w, least_w = np.maximum(most_w, 0) * aged, np.maximum(least_w, 0) * aged
         least_a, most_a = (LIMIT_SHARE * a for a in self._rated(self._all, self._temperature_c))
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
@@ -337,14 +343,12 @@ class Reservoirs:
         c, circuit = self._c, self._circuit
         end = np.clip(self._soc + current_a * (TICK_S / 3600) / self.capacity_ah, 0, 1)
         ohm = circuit.resistance(self._place, current_a) + self._more_ohm
-        voltage = (
-            circuit.open_circuit(end) + ohm * current_a + self._tables[_MEMORY_V] * self._memory
-        )
+        voltage = circuit.open_circuit(end) + ohm * current_a + self._remembered_v()
         return np.clip(voltage, c["lower_v"], c["upper_v"])
 
     def _remembered_v(self) -> Floats:
         """Voltage of what went before [V]."""
-        return self._tables[_MEMORY_V] * self._memory
+        return self._tables[_MEMORY_V] * self._remembered
 
     def _wear(self) -> Floats:
         """Cost of charging now, shape (vehicle, c_rate) [USD/kWh]."""
