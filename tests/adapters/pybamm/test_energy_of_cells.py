@@ -1,0 +1,170 @@
+"""Energy law, order, robustness: properties that hold for every use of every cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.pybamm.fleet import Batteries
+from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.options import CellOptions
+from adapters.pybamm.packs import VOLTAGE_MARGIN_V, Life, Packs
+from adapters.pybamm.tick import Request
+from tests.adapters.pybamm.books import Books
+from tests.adapters.pybamm.fleets import as_dict, ask, cell_kwh, single_cells
+
+examples = settings(
+    deadline=None,
+    max_examples=15,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+levels = st.floats(0, 1)
+rates = st.lists(st.floats(-5, 5), min_size=4, max_size=12)
+
+
+def _watch_voltages(packs: Packs) -> list[float]:
+    """Return a list that grows by the lowest and the highest voltage of every tick."""
+    seen: list[float] = []
+    inner: Any = packs._cells.advance
+
+    def advance(*given: Any) -> Any:
+        tick = inner(*given)
+        seen.extend([tick.lowest_v.min(), tick.highest_v.max()])
+        return tick
+
+    packs._cells.advance = advance
+    return seen
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_four_hours_of_extremes_stay_physical(kernel: Kernel, seed: int) -> None:
+    """Up to 5C both ways from -20 to 45 degC, from empty to full.
+
+    Energy is found again to 0.1 % of what passed, or of the cell's energy where less passed; over
+    all cells together to 0.05 %.
+    """
+    rng, n = np.random.default_rng(seed), 88
+    soc, ambient_c = np.tile(np.linspace(0, 1, 11), 8), np.linspace(-20, 45, 8).repeat(11)
+    packs = single_cells(kernel, soc)
+    voltages, books = _watch_voltages(packs), Books(kernel, packs)
+    for tick in range(48):
+        power_kw = rng.uniform(-5, 5, n) * cell_kwh(kernel)
+        found = packs.advance(tick, ask(n, power_kw, ambient_c=ambient_c))
+        books.note(found)
+        for name, values in as_dict(found).items():
+            assert np.isfinite(values).all(), name
+        assert ((found.vehicle_soc >= 0) & (found.vehicle_soc <= 1)).all()
+        assert (np.abs(found.vehicle_power_kw) <= np.abs(power_kw) + 1e-9).all()
+        assert (found.vehicle_charge_limit_kw >= 0).all()
+        assert (found.vehicle_discharge_limit_kw >= 0).all()
+        assert (found.vehicle_temperature_c > -21).all()
+        assert (found.vehicle_temperature_c < 85).all()
+    assert min(voltages) > kernel.constants["lower_v"] - VOLTAGE_MARGIN_V
+    assert max(voltages) < kernel.constants["upper_v"] + 1e-3
+    assert np.abs(books.error()).max() < 1e-3
+    assert np.abs(books.missing_j()).sum() < 5e-4 * books.passed_j.sum()
+
+
+@examples
+@given(soc=levels, ambient_c=st.floats(-20, 45), asked=rates)
+def test_energy_is_found_again(
+    kernel: Kernel, soc: float, ambient_c: float, asked: list[float]
+) -> None:
+    """To 0.2 % of what passed, or of the cell's energy: the steps are coarse near empty."""
+    packs = single_cells(kernel, [soc])
+    books = Books(kernel, packs)
+    for tick, rate in enumerate(asked):
+        books.note(packs.advance(tick, ask(1, rate * cell_kwh(kernel), ambient_c=ambient_c)))
+    assert abs(books.error()[0]) < 2e-3
+
+
+def test_the_books_are_not_trivially_balanced(nmc: Kernel) -> None:
+    """A hundredth of the heat amiss is seen."""
+    packs = single_cells(nmc, [0.2])
+    books = Books(nmc, packs)
+    for tick in range(12):
+        books.note(packs.advance(tick, ask(1, 0.7 * cell_kwh(nmc))))
+    heat_j = books._cooled_j + nmc.constants["heat_capacity_j_k"] * (packs.temperature_c - 20)
+    assert abs(books.missing_j()[0]) < 0.01 * heat_j[0]
+
+
+def test_mixing_is_a_part_of_the_heat(nmc: Kernel) -> None:
+    """At rest after a charge, gradients even out and what they held is heat."""
+    packs = single_cells(nmc, [0.3])
+    for tick in range(5):
+        packs.advance(tick, ask(1, 1.5 * cell_kwh(nmc)))
+    held = packs._cells.gradient_energy_j()[0]
+    given_j = 0.0
+    for tick in range(5, 60):
+        packs.advance(tick, ask(1))
+        given_j += packs.state()["mixing_j"][0]
+    assert held > 0
+    assert packs._cells.gradient_energy_j()[0] < 0.05 * held
+    # The rest is the recovery of the voltage: loss without current is none.
+    assert given_j == pytest.approx(held, rel=0.1)
+
+
+@examples
+@given(soc=st.floats(0.15, 0.85), low=st.floats(-1, 1), more=st.floats(0.01, 1))
+def test_soc_rises_with_what_is_charged(
+    kernel: Kernel, soc: float, low: float, more: float
+) -> None:
+    packs = single_cells(kernel, [soc, soc])
+    power_kw = np.array([low, low + more]) * cell_kwh(kernel)
+    power_kw = np.clip(power_kw, -packs.discharge_limit_kw, packs.charge_limit_kw)
+    found = packs.advance(0, ask(2, power_kw))
+    assert (power_kw[1] > power_kw[0]) == (found.pack_charge_ah[1] > found.pack_charge_ah[0])
+    assert (power_kw[1] > power_kw[0]) == (found.vehicle_soc[1] > found.vehicle_soc[0])
+
+
+@examples
+@given(seed=st.integers(0, 2**20), count=st.integers(1, 21))
+def test_a_vehicle_does_not_depend_on_its_neighbours(kernel: Kernel, seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    soc, power_kw = rng.uniform(0, 1, count), rng.uniform(-3, 3, count) * cell_kwh(kernel)
+    order = rng.permutation(count)
+    life = Life(acceleration=3, heater_kw=0.01)
+    straight, shuffled = single_cells(kernel, soc, life), single_cells(kernel, soc[order], life)
+    for tick in range(2):
+        one = as_dict(straight.advance(tick, ask(count, power_kw)))
+        other = as_dict(shuffled.advance(tick, ask(count, power_kw[order])))
+        for name, values in one.items():
+            np.testing.assert_array_equal(values[order], other[name], err_msg=name)
+
+
+@examples
+@given(seed=st.integers(0, 2**20), count=st.integers(2, 21))
+def test_nor_on_neighbours_of_other_cells(seed: int, count: int) -> None:
+    """A fleet of two chemistries, in another order: the same vehicles, to the last bit."""
+    rng = np.random.default_rng(seed)
+    kernels = [load(CellOptions(chemistry=name)) for name in ("nmc", "lfp")]
+    kind = rng.integers(0, 2, count)
+    kind[:2] = 0, 1
+    soc, plug_kw = rng.uniform(0, 1, count), rng.uniform(-0.02, 0.02, count)
+
+    def fleet(kinds: np.ndarray[Any, Any], levels: np.ndarray[Any, Any]) -> Batteries:
+        places = [np.flatnonzero(kinds == one) for one in (0, 1)]
+        return Batteries(
+            [(at, single_cells(k, levels[at])) for k, at in zip(kernels, places, strict=True)]
+        )
+
+    order = rng.permutation(count)
+    straight, shuffled = fleet(kind, soc), fleet(kind[order], soc[order])
+    for tick in range(2):
+        one = straight.advance(tick, ask(count, plug_kw))
+        other = shuffled.advance(tick, ask(count, plug_kw[order]))
+        for name, values in one.items():
+            np.testing.assert_array_equal(values[order], other[name], err_msg=name)
+    np.testing.assert_array_equal(straight.soc[order], shuffled.soc)
+    np.testing.assert_array_equal(straight.charge_limit_kw[order], shuffled.charge_limit_kw)
+    np.testing.assert_array_equal(straight.discharge_limit_kw[order], shuffled.discharge_limit_kw)
+
+
+def test_a_request_is_taken_apart_by_vehicle() -> None:
+    request = Request(*(np.arange(3.0) + 1 for _ in range(4)))
+    np.testing.assert_allclose(request.plug_dc_kwh(0.5), [0.5, 2.0, 4.5])

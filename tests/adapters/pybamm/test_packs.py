@@ -1,0 +1,378 @@
+"""Packs: accounting, limits, ageing, state, errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.pybamm import checks
+from adapters.pybamm.chemistry import CHEMISTRIES
+from adapters.pybamm.constants import ZERO_C_K
+from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.tick import Request
+from cosim.errors import BatteryError
+from cosim.loading import load as load_scenario
+from cosim.signals import C_RATES
+from tests.adapters.pybamm.fleets import (
+    HOUR,
+    as_dict,
+    ask,
+    cell_kwh,
+    random_ticks,
+    single_cells,
+)
+
+HELD = {"nmc": 1.0, "lfp": 0.94}
+"""Share of the predicted power that is surely held. The open-circuit potential of LFP is flat and
+then steep, so at the end of a tick a little too much charge is far too much."""
+
+
+WEAR_ERROR = {"nmc": 0.3, "lfp": 1.0}
+"""Error of the wear foreseen against what a tick costs: it is told at the temperature of now, and
+at the middle of the tick. LFP cells lose a tenth of what NMC cells lose."""
+
+
+def test_layout_has_the_energy_of_its_specification(spm: Kernel) -> None:
+    c = spm.constants
+    packs = Packs(spm, PackSpec.of([75.0], 400.0, 150.0, 300.0), [0.5])
+    assert packs.cells[0] * c["new_energy_wh"] == pytest.approx(75_000)
+    assert packs.series[0] == round(400 / c["mean_v"])
+    assert packs.parallel[0] == round(packs.cells[0] / packs.series[0])
+    # Data sheets: LG M50 5 Ah and 18.2 Wh, A123 26650 2.3 to 2.5 Ah and 7.6 to 8 Wh.
+    low, high = {"nmc": (5.0, 5.3), "lfp": (2.2, 2.5)}[spm.options.chemistry]
+    assert low < c["new_capacity_ah"] < high
+
+
+def test_soc_is_its_own_coulomb_integral(kernel: Kernel) -> None:
+    packs = single_cells(kernel, np.linspace(0.2, 0.8, 16))
+    before = packs.soc
+    for tick in random_ticks(packs, 48, seed=1):
+        moved = tick.pack_charge_ah / tick.cell_capacity_ah
+        np.testing.assert_allclose(tick.vehicle_soc - before, moved, atol=5e-5)
+        before = tick.vehicle_soc
+
+
+def test_delivered_power_is_what_was_asked_within_limits(kernel: Kernel) -> None:
+    packs = Packs(kernel, PackSpec.of([75.0] * 4, 400.0, 300.0, 450.0), [0.5] * 4)
+    traction, plug = np.array([2.0, -0.2, 0.0, 0.5]), np.array([0.0, 0.0, 11.0, -11.0])
+    tick = packs.advance(0, ask(4, plug, traction, efficiency=0.9))
+    np.testing.assert_array_equal(tick.vehicle_power_kw, plug)
+    np.testing.assert_array_equal(tick.battery_traction_kwh, traction)
+    np.testing.assert_array_equal(tick.traction_shortfall_kwh, 0)
+    dc = np.array([0, 0, 11 * 0.9, -11 / 0.9]) * HOUR
+    np.testing.assert_allclose(tick.pack_energy_kwh, dc - traction, rtol=1e-7, atol=1e-9)
+
+
+def test_ratings_hold(kernel: Kernel) -> None:
+    packs = Packs(kernel, PackSpec.of([75.0] * 2, 400.0, 20.0, 30.0), [0.5] * 2)
+    np.testing.assert_allclose(packs.charge_limit_kw, 20.0)
+    # The rating is a current at the mean voltage, and the voltage of a loaded cell is lower.
+    assert (packs.discharge_limit_kw > 28.5).all()
+    assert (packs.discharge_limit_kw <= 30).all()
+    tick = packs.advance(0, ask(2, [50.0, -50.0], efficiency=0.9, ambient_c=25))
+    np.testing.assert_allclose(tick.vehicle_power_kw[0], 20 / 0.9, rtol=1e-3)
+    assert -30 * 0.9 <= tick.vehicle_power_kw[1] < -28 * 0.9
+
+
+def test_idle_cells_carry_no_current(kernel: Kernel) -> None:
+    packs = single_cells(kernel, [0.0, 0.4, 1.0])
+    packs.advance(0, ask(3, traction_kwh=[0.0, 0.02 * cell_kwh(kernel), 0.0]))
+    tick = packs.advance(1, ask(3))
+    np.testing.assert_array_equal(tick.pack_charge_ah, 0)
+    np.testing.assert_array_equal(tick.pack_energy_kwh, 0)
+
+
+def test_traction_comes_before_v2g_and_recuperation_before_charging(nmc: Kernel) -> None:
+    packs = single_cells(nmc, [0.05, 0.05, 0.97, 0.97, 0.0])
+    able, room = packs.discharge_limit_kw[0] * HOUR, packs.charge_limit_kw[2] * HOUR
+    traction = np.array([0.5 * able, 2 * able, -0.5 * room, -2 * room, 0.01])
+    plug = np.array([-2 * able, -able, 2 * room, room, 0.0]) / HOUR
+    tick = packs.advance(0, ask(5, plug, traction))
+    given = tick.battery_traction_kwh
+    assert given[0] == pytest.approx(0.5 * able)
+    assert tick.vehicle_power_kw[0] == pytest.approx(-0.5 * able / HOUR, rel=0.02)
+    assert given[1] == pytest.approx(able, rel=0.02)
+    assert tick.vehicle_power_kw[1] == 0
+    assert tick.traction_shortfall_kwh[1] == pytest.approx(2 * able - given[1])
+    assert given[2] == pytest.approx(-0.5 * room)
+    assert tick.vehicle_power_kw[2] == pytest.approx(0.5 * room / HOUR, rel=0.02)
+    assert given[3] == pytest.approx(-room, rel=0.02)
+    assert tick.vehicle_power_kw[3] == 0
+    assert tick.traction_shortfall_kwh[3] == 0
+    assert given[4] == pytest.approx(0, abs=1e-6)
+    assert tick.traction_shortfall_kwh[4] == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("start_c", [10.0, 25.0, 35.0])
+def test_predicted_power_is_held(kernel: Kernel, start_c: float, sign: int) -> None:
+    """After rest and after use, where temperature does not derate what was predicted."""
+    n, rng = 200, np.random.default_rng(3)
+    share = HELD[kernel.options.chemistry]
+    for busy in (0, 3):
+        packs = single_cells(kernel, np.linspace(0, 1, n), initial_temperature_c=start_c)
+        for tick in range(busy):
+            power_kw = rng.uniform(-2, 2, n) * cell_kwh(kernel)
+            packs.advance(tick, ask(n, power_kw, ambient_c=start_c))
+        limit = share * (packs.charge_limit_kw if sign > 0 else packs.discharge_limit_kw)
+        cool = packs.temperature_c < 44
+        found = packs.advance(busy, ask(n, sign * limit, ambient_c=start_c))
+        cool &= found.vehicle_temperature_c < 44
+        assert cool.any()
+        given = np.abs(found.vehicle_power_kw)[cool]
+        tolerance = 1e-3 * cell_kwh(kernel)
+        np.testing.assert_allclose(given, limit[cool], rtol=0.02, atol=tolerance)
+
+
+def test_a_cell_can_be_charged_until_it_is_full(kernel: Kernel) -> None:
+    """No level below full at which the prediction finds no power."""
+    for warm_c in (20.0, 30.0, 40.0):
+        packs = single_cells(kernel, np.linspace(0, 0.99, 100), initial_temperature_c=warm_c)
+        limit_c = packs.charge_limit_kw / cell_kwh(kernel)
+        assert (limit_c > 0.02).all()
+        assert (limit_c[:50] > 0.5).all()
+    packs = single_cells(kernel, [0.5])
+    for tick in range(72):
+        packs.advance(tick, ask(1, packs.charge_limit_kw * 0.5))
+    assert packs.soc[0] > 0.98
+
+
+def test_cold_cells_take_no_charge(kernel: Kernel) -> None:
+    """Below -10 degC, neither from the plug nor from recuperation; both give power for driving."""
+    energy = cell_kwh(kernel)
+    packs = single_cells(kernel, [0.5] * 3, initial_temperature_c=-15)
+    np.testing.assert_array_equal(packs.charge_limit_kw, 0)
+    assert (packs.discharge_limit_kw > 0.2 * energy).all()
+    found = packs.advance(
+        0, ask(3, [energy, 0, 0], [0, -0.05 * energy, 0.01 * energy], ambient_c=-15)
+    )
+    np.testing.assert_array_equal(found.pack_charge_ah[:2], 0)
+    assert found.pack_charge_ah[2] < 0
+    np.testing.assert_array_equal(found.vehicle_power_kw, 0)
+    np.testing.assert_array_equal(found.battery_traction_kwh[:2], 0)
+    assert found.traction_shortfall_kwh[2] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_heater_warms_until_charge_flows(nmc: Kernel) -> None:
+    energy = cell_kwh(nmc)
+    life = Life(heater_kw=energy)
+    packs = single_cells(nmc, [0.5], life, initial_temperature_c=-15)
+    first = packs.advance(0, ask(1, energy, ambient_c=-15))
+    assert first.pack_heater_kwh[0] > 0
+    assert first.pack_charge_ah[0] == 0
+    assert first.vehicle_power_kw[0] * HOUR == pytest.approx(first.pack_heater_kwh[0])
+    for tick in range(1, 6):
+        last = packs.advance(tick, ask(1, energy, ambient_c=-15))
+    assert last.vehicle_temperature_c[0] > 0
+    assert last.pack_charge_ah[0] > 0
+    assert last.pack_energy_kwh[0] == pytest.approx(
+        last.vehicle_power_kw[0] * HOUR - last.pack_heater_kwh[0], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("acceleration", [1.0, 10.0, 100.0])
+def test_lithium_is_conserved(kernel: Kernel, acceleration: float) -> None:
+    packs = single_cells(kernel, [0.2, 0.5, 0.8], Life(acceleration=acceleration))
+    before = packs.lithium_ah
+    random_ticks(packs, 288, seed=4)
+    np.testing.assert_allclose(packs.lithium_ah, before, rtol=1e-6)
+    assert (packs.soh < 1).all()
+
+
+def _days(packs: Packs, days: int) -> None:
+    """Days that repeat: two drives, and a charge back to where the day began."""
+    energy, n = packs.spec.energy_kwh, packs.count
+    start = packs.soc
+    for tick in range(288 * days):
+        of_day = tick % 288
+        drives = 90 <= of_day < 102 or 210 <= of_day < 222
+        missing = np.maximum(start - packs.soc, 0) * energy / HOUR
+        charge = np.minimum(missing, 0.3 * energy) if of_day >= 240 else 0.0
+        packs.advance(tick, ask(n, charge, 0.02 * energy if drives else 0.0, 25.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("acceleration", "most"), [(10, 0.02), (100, 0.1)])
+def test_a_cycle_jump_ages_as_every_day_does(spm: Kernel, acceleration: int, most: float) -> None:
+    """Two days that count as many times over, against all of them: the loss beyond the first."""
+    lost: list[float] = []
+    for times in (1, acceleration):
+        packs = single_cells(spm, [0.8], Life(acceleration=times))
+        before = packs.soh[0]
+        _days(packs, 2 * acceleration // times)
+        lost.append(before - packs.soh[0])
+    print(f"{spm.options.chemistry} x{acceleration}: {lost[0]:.4%} and {lost[1]:.4%}")
+    assert lost[1] == pytest.approx(lost[0], rel=most)
+
+
+def test_restored_state_goes_on_bit_for_bit(kernel: Kernel) -> None:
+    life = Life(acceleration=5, heater_kw=0.01)
+    packs = single_cells(kernel, np.linspace(0.1, 0.9, 9), life)
+    random_ticks(packs, 5, seed=1)
+    saved = packs.state()
+    first = [as_dict(tick) for tick in random_ticks(packs, 5, seed=2)]
+    other = single_cells(kernel, np.full(9, 0.5), life)
+    other.restore(saved)
+    np.testing.assert_array_equal(other.lithium_ah.shape, (9,))
+    for before, after in zip(first, random_ticks(other, 5, seed=2), strict=True):
+        for name, values in as_dict(after).items():
+            np.testing.assert_array_equal(values, before[name], err_msg=name)
+
+
+def test_blocks_do_not_change_a_bit(kernel: Kernel) -> None:
+    from adapters.pybamm.cells import Cells
+
+    n, rng = 77, np.random.default_rng(5)
+    states = single_cells(kernel, rng.uniform(0, 1, n)).state()["states"]
+    full, current_a = np.ones(n), kernel.constants["new_capacity_ah"]
+    power_w = rng.uniform(-3, 3, n) * 1000 * cell_kwh(kernel)
+    found: list[Any] = []
+    for block in (16, 40, 4096):
+        cells = Cells(kernel, states, block)
+        rated = 4 * current_a * full
+        cells.advance(power_w, 293 * full, rated, rated, 3e3 * full, 3e3 * full, 0 * full)
+        limits = cells.sustainable(rated, rated, rated, rated)
+        found.append(np.vstack([cells.states, limits.charge_w, limits.discharge_w]))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_arrays_handed_out_are_fresh(nmc: Kernel) -> None:
+    packs = single_cells(nmc, [0.4, 0.6])
+    first = packs.advance(0, ask(2, 0.005))
+    kept = {name: values.copy() for name, values in as_dict(first).items()}
+    packs.advance(1, ask(2, -0.005))
+    for name, values in as_dict(first).items():
+        np.testing.assert_array_equal(values, kept[name], err_msg=name)
+        values[:] = -1
+    assert (packs.soc > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (([75.0, -1.0], 400.0, 50.0, 50.0), r"vehicle b\): energy_kwh is -1, must be 0.001 to inf"),
+        (([75.0, 75.0], [400.0, np.nan], 50.0, 50.0), r"vehicle b\): nominal_voltage_v is nan"),
+        (([75.0, 75.0], 400.0, [-3.0, 50.0], 50.0), r"vehicle a\): max_charge_kw is -3"),
+        (([75.0, 75.0], 400.0, 50.0, [1.0] * 3), r"max_discharge_kw has shape \(3,\), not \(2,\)"),
+    ],
+)
+def test_a_bad_pack_is_named(spec: Any, words: str) -> None:
+    with pytest.raises(BatteryError, match=words):
+        PackSpec.of(*spec, ids=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"initial_soc": [0.5, 1.2]}, r"vehicle 1\): initial_soc is 1.2, must be 0 to 1"),
+        ({"initial_temperature_c": 70.0}, "initial_temperature_c is 70, must be -30 to 50"),
+        ({"life": Life(age_years=-1)}, "age_years is -1"),
+        ({"life": Life(acceleration=0.5)}, "acceleration is 0.5, must be 1 to 10000"),
+    ],
+)
+def test_a_bad_start_is_named(nmc: Kernel, given: dict[str, Any], words: str) -> None:
+    spec = PackSpec.of([75.0] * 2, 400.0, 50.0, 50.0)
+    with pytest.raises(BatteryError, match=words):
+        Packs(nmc, spec, **{"initial_soc": 0.5, **given})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("plug_power_kw", [1.0, np.nan], "plug_power_kw is nan, must be finite"),
+        ("traction_kwh", [0.0, np.inf], "traction_kwh is inf"),
+        ("plug_efficiency", [0.9, 1.2], "plug_efficiency is 1.2, must be 1e-06 to 1"),
+        ("ambient_c", [20.0, 61.0], "ambient_c is 61, must be -30 to 50"),
+        ("traction_kwh", [0.0, 0.0, 0.0], r"traction_kwh has shape \(3,\), not \(2,\)"),
+    ],
+)
+def test_a_bad_request_is_named(nmc: Kernel, field: str, value: Any, words: str) -> None:
+    request = replace(ask(2, 0.001), **{field: np.array(value)})
+    with pytest.raises(BatteryError, match=words) as caught:
+        single_cells(nmc, [0.5, 0.5]).advance(4, request)
+    assert caught.value.tick == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("temperature", np.nan, "the cell state is not finite"),
+        ("temperature", 3.0, "temperature is .* degC, must be -40 to 110"),
+        ("negative", 1.7, "must be"),
+    ],
+)
+def test_a_cell_that_left_its_range_is_named(
+    nmc: Kernel, name: str, change: float, words: str
+) -> None:
+    packs = single_cells(nmc, [0.5] * 3, ids=["a", "b", "c"])
+    row = {"temperature": 3, "negative": 1}[name]
+    packs._cells._x[np.flatnonzero(nmc.rest_matrix[row]), 1] *= change
+    with pytest.raises(BatteryError, match=words) as caught:
+        packs.advance(7, ask(3))
+    assert caught.value.where == "vehicle b"
+    assert caught.value.tick == 7
+
+
+def test_state_of_another_fleet_is_refused(nmc: Kernel) -> None:
+    with pytest.raises(BatteryError, match="this fleet needs"):
+        single_cells(nmc, [0.5]).restore(single_cells(nmc, [0.5, 0.6]).state())
+    with pytest.raises(BatteryError, match="saved states has shape None"):
+        single_cells(nmc, [0.5]).restore({})
+
+
+def test_a_pack_too_weak_for_its_vehicle_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = load_scenario()
+    weak = replace(CHEMISTRIES["nmc"], discharge_c_rate=0.5, charge_c_rate=0.1)
+    assert checks.problems(scenario) == []
+    monkeypatch.setattr(checks, "CHEMISTRIES", {**CHEMISTRIES, "nmc": weak})
+    found = checks.problems(scenario)
+    of_nmc = {
+        body
+        for body, name in scenario.battery.chemistry.model_dump().items()
+        if name == "nmc" and scenario.fleet.body_types.model_dump().get(body)
+    }
+    assert {problem.field.rpartition(".")[2] for problem in found} == of_nmc
+    assert all(problem.value == "nmc" and problem.nearest == "lfp" for problem in found)
+    words = " ".join(problem.allowed for problem in found)
+    assert "motors draw" in words
+    assert "fast charging gives" in words
+
+
+def _wear_of_a_tick(kernel: Kernel, rate: float, soc: float, start_c: float) -> tuple[float, float]:
+    """Wear foreseen, and found between charging at the rate and resting for a tick [USD/kWh]."""
+    energy = cell_kwh(kernel)
+    lost: list[float] = []
+    foreseen = charged_kwh = 0.0
+    for power_kw in (rate * energy, 0.0):
+        packs = single_cells(kernel, [soc], initial_temperature_c=start_c)
+        now = packs.advance(0, ask(1, ambient_c=start_c))
+        foreseen, before = now.vehicle_wear_usd_per_kwh[0, C_RATES.index(rate)], packs.soh[0]
+        following = packs.advance(1, ask(1, power_kw, ambient_c=start_c))
+        charged_kwh = max(charged_kwh, following.pack_energy_kwh[0])
+        lost.append(before - packs.soh[0])
+    usd = (lost[0] - lost[1]) * energy * Life().usd_per_kwh
+    return float(foreseen), float(usd / charged_kwh)
+
+
+@pytest.mark.parametrize("start_c", [5.0, 15.0, 25.0])
+def test_wear_is_what_a_tick_of_charging_costs(kernel: Kernel, start_c: float) -> None:
+    most = WEAR_ERROR[kernel.options.chemistry]
+    for soc in (0.3, 0.5, 0.7):
+        for rate in C_RATES:
+            foreseen, found = _wear_of_a_tick(kernel, rate, soc, start_c)
+            assert foreseen == pytest.approx(found, rel=most, abs=2e-5)
+
+
+def test_wear_grows_with_the_current_in_the_cold(kernel: Kernel) -> None:
+    packs = single_cells(kernel, [0.3, 0.5], initial_temperature_c=5)
+    wear = packs.advance(0, ask(2, ambient_c=5)).vehicle_wear_usd_per_kwh
+    assert wear.shape == (2, len(C_RATES))
+    assert (wear > 0).all()
+    # The largest rates may be more than the cell takes: then they are told as what it takes.
+    assert (np.diff(wear, axis=1) > -1e-12).all()
+    assert (wear[:, 1] > 1.2 * wear[:, 0]).all()
