@@ -104,6 +104,10 @@ def test_the_file_is_what_the_fit_finds(chemistry: str) -> None:
     assert data["open_circuit_v"] == pytest.approx(fit._open_circuit(kernel), abs=1e-4)
 
 
+def test_the_page_states_the_errors_of_the_files() -> None:
+    assert fit.PAGE.read_text(encoding="utf-8") == fit.page()
+
+
 @pytest.mark.parametrize("chemistry", CHEMISTRIES)
 def test_aged_cells_begin_as_cells_do(chemistry: str) -> None:
     kernel = spme(chemistry)
