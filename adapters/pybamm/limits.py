@@ -213,7 +213,9 @@ def predict(model: Model, horizon_s: float) -> Any:
             bad = ca.if_else(holds, bad, current)
             newton = clip(current + (limit_v - v) / slope, lowest, highest)
             between = ca.logic_and(sign * good < sign * newton, sign * newton < sign * bad)
-            current = ca.if_else(between, newton, 0.5 * (good + bad))
+            # Where the search has converged, rounding says on which side of the limit it is.
+            stays = ca.fabs(newton - current) < 1e-6 * ca.fabs(bad)
+            current = ca.if_else(ca.logic_or(between, stays), newton, 0.5 * (good + bad))
             begin = begin_of(x, current)[0]
             ratio = 2 * limit_v / (begin + limit_v)
         end = evaluate(x, current, ratio, q)[0]

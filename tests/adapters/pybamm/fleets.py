@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adapters.pybamm.kernel import Kernel
-from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Request
 
 Floats = NDArray[np.float64]

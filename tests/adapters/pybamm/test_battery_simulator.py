@@ -15,7 +15,7 @@ COUNT = 12
 
 
 def _battery() -> Battery:
-    scenario = load(settings=[f"fleet.vehicles={COUNT}", "battery.ambient_c=25"])
+    scenario = load(settings=[f"fleet.vehicles={COUNT}", "weather.ambient_c=25"])
     battery = Battery()
     battery.init("battery-0", scenario=scenario.plain())
     return battery
@@ -31,7 +31,7 @@ def _inputs(**values: float) -> dict[str, Any]:
     }
 
 
-def test_a_tick_gives_every_signal(kernel: object) -> None:
+def test_a_tick_gives_every_signal(kernel_cache: object) -> None:
     battery = _battery()
     info = battery.create(1, "Battery")[0]["extra_info"]
     battery.bind({"vehicle": [str(i) for i in range(COUNT)]}, info["facts"])
@@ -47,15 +47,15 @@ def test_a_tick_gives_every_signal(kernel: object) -> None:
     assert np.ptp(found["vehicle_temperature_c"] - 25) < 5
 
 
-def test_what_others_read_a_tick_later_has_a_first_value(kernel: object) -> None:
+def test_what_others_read_a_tick_later_has_a_first_value(kernel_cache: object) -> None:
     initial = _battery().initial()
     assert set(initial) == {signal.name for signal in produced_by("battery") if signal.shifted}
 
 
-def test_the_fleet_has_the_age_of_the_scenario(kernel: object) -> None:
+def test_the_fleet_has_the_age_of_the_scenario(kernel_cache: object) -> None:
     health: list[float] = []
     for age_years in (0, 1, 8):
-        settings = [f"fleet.vehicles={COUNT}", f"battery.age_years={age_years}"]
+        settings = [f"fleet.vehicles={COUNT}", f"ageing.age_years={age_years}"]
         battery = Battery()
         battery.init("battery-0", scenario=load(settings=settings).plain())
         battery.bind({"vehicle": [str(i) for i in range(COUNT)]}, {})

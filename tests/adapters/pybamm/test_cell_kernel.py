@@ -15,9 +15,9 @@ from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.method import STEP_INPUTS, STEP_OUTPUTS
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import Life
+from adapters.pybamm.spec import Life
 from cosim.errors import ScenarioError
-from tests.adapters.pybamm.fleets import ask, single_cells
+from tests.adapters.pybamm.fleets import ask, random_ticks, single_cells
 
 ROOT = Path(__file__).parents[3]
 START = """
@@ -93,7 +93,11 @@ def test_array_code_equals_the_casadi_function(kernel: Kernel) -> None:
 
     function = method.step(export(kernel.options))
     rng, n, c = np.random.default_rng(3), 7, kernel.constants
-    x = single_cells(kernel, rng.uniform(0.2, 0.8, n)).state()["states"]
+    packs = single_cells(kernel, rng.uniform(0.2, 0.8, n))
+    # Without stress the slope of its powers has no value there; ours take it as 0.
+    random_ticks(packs, 2, seed=1)
+    packs.advance(2, ask(n, 0.3 * packs.spec.energy_kwh))
+    x = packs.state()["states"]
     power_w = rng.uniform(-1, 1, n) * c["new_energy_wh"]
     ask_of = {
         "current_a": 0.0,
@@ -123,7 +127,7 @@ def test_balance_equals_pybamms_electrode_state_of_health(spm: Kernel) -> None:
     solver = pybamm.lithium_ion.ElectrodeSOHSolver(parameter_values(spm.options.of_chemistry))
     c = spm.constants
     ends = np.array([[c["new_empty"]], [c["new_full"]]])
-    for lithium, electrode in ((1.0, 1.0), (0.97, 0.98), (0.85, 0.9), (0.7, 0.85)):
+    for lithium, electrode in ((1.0, 1.0), (0.97, 0.98), (0.92, 0.96), (0.85, 0.95)):
         figures = np.array(
             [
                 [c["lithium_ah"] * lithium],

@@ -8,7 +8,8 @@ import pytest
 from adapters.pybamm.constants import J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import Request
 from tests.adapters.pybamm.engine import START_K, Engine, Floats, Profile, Trace, ours, profiles
 

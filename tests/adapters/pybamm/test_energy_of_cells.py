@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from adapters.pybamm.fleet import Batteries
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import VOLTAGE_MARGIN_V, Life, Packs
+from adapters.pybamm.packs import VOLTAGE_MARGIN_V, Packs
+from adapters.pybamm.spec import Life
 from adapters.pybamm.tick import Request
 from tests.adapters.pybamm.books import Books
 from tests.adapters.pybamm.fleets import as_dict, ask, cell_kwh, single_cells

@@ -10,10 +10,9 @@ import pytest
 
 from adapters.pybamm import checks
 from adapters.pybamm.chemistry import CHEMISTRIES
-from adapters.pybamm.constants import ZERO_C_K
 from adapters.pybamm.kernel import Kernel
-from adapters.pybamm.packs import Life, Packs, PackSpec
-from adapters.pybamm.tick import Request
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import Life, PackSpec
 from cosim.errors import BatteryError
 from cosim.loading import load as load_scenario
 from cosim.signals import C_RATES

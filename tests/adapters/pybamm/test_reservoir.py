@@ -16,8 +16,9 @@ from adapters.pybamm.circuit import TICK_S, Circuit, circuit, path_of
 from adapters.pybamm.days import DAY_TICKS, HELD_OUT_SEED, SITUATIONS, drive, errors, replay
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.packs import Packs
 from adapters.pybamm.reservoir import Reservoirs
+from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Request
 from cosim.errors import BatteryError, UnknownOptionError
 from cosim.registry import kinds
@@ -253,7 +254,7 @@ def test_no_engine_is_needed() -> None:
     code = (
         "import sys\n"
         "from adapters.pybamm.circuit import circuit\n"
-        "from adapters.pybamm.packs import PackSpec\n"
+        "from adapters.pybamm.spec import PackSpec\n"
         "from adapters.pybamm.reservoir import Reservoirs\n"
         "print(Reservoirs(circuit('lfp'), PackSpec.of(60, 400, 100, 200), 0.5).soc)\n"
         "assert not {'pybamm', 'casadi'} & set(sys.modules)\n"
