@@ -10,7 +10,8 @@ import numpy as np
 
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import Packs, PackSpec
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import PackSpec
 from adapters.pybamm.tick import Request
 from cosim.health import Measurement
 

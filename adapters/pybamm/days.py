@@ -9,8 +9,9 @@ import numpy as np
 import networks.vehicles
 from adapters.pybamm.circuit import TICK_S, Circuit
 from adapters.pybamm.kernel import Kernel
-from adapters.pybamm.packs import Packs, PackSpec
+from adapters.pybamm.packs import Packs
 from adapters.pybamm.reservoir import Reservoirs
+from adapters.pybamm.spec import PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request
 
 VEHICLES = {"nmc": "sedan", "lfp": "van"}

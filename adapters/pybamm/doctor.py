@@ -9,7 +9,8 @@ import numpy as np
 from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.kernel import cache_path, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import Packs, PackSpec
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import PackSpec
 from adapters.pybamm.tick import Request
 from cosim.errors import VoltstepError
 from cosim.health import Check

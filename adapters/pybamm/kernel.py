@@ -26,7 +26,7 @@ from adapters.pybamm.options import CellOptions
 _RUNTIME = (
     "ageing.py", "backend.py", "bench.py", "c_code.py", "cache.py", "cells.py", "checks.py",
     "chemistry_page.py", "circuit.py", "compiler.py", "days.py", "doctor.py", "fit.py",
-    "fleet.py", "numpy_code.py", "packs.py", "reservoir.py", "simulator.py", "tick.py",
+    "fleet.py", "numpy_code.py", "packs.py", "reservoir.py", "simulator.py", "spec.py", "tick.py",
 )  # fmt: skip
 """Modules on which a built model does not depend."""
 

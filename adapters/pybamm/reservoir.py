@@ -16,7 +16,8 @@ from adapters.pybamm.chemistry import Curve
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.constants import J_PER_KWH, YEAR_S
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
+from adapters.pybamm.packs import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C
+from adapters.pybamm.spec import Check, Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
 from cosim.signals import C_RATES

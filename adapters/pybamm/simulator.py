@@ -12,8 +12,9 @@ from adapters.pybamm.circuit import circuit
 from adapters.pybamm.fleet import Batteries, Group
 from adapters.pybamm.kernel import load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import Life, Packs, PackSpec
+from adapters.pybamm.packs import Packs
 from adapters.pybamm.reservoir import Reservoirs
+from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import Request
 from cosim.assets import Assets, VehicleTable
 from cosim.scenario import Scenario

@@ -1,0 +1,107 @@
+"""The packs of vehicles as a run is given them, and the checks of what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from adapters.pybamm.tick import Floats
+from cosim.errors import BatteryError
+
+
+@dataclass(frozen=True)
+class PackSpec:
+    """The packs of a group of vehicles; every array has shape (vehicle,).
+
+    Raises
+    ------
+    cosim.errors.BatteryError
+        If a value is not finite or out of its range, with the vehicle.
+    """
+
+    energy_kwh: Floats
+    """Energy of each new pack between 0 and 100 % at open circuit [kWh]."""
+    nominal_voltage_v: Floats
+    """Nominal voltage [V]; only the layout follows from it."""
+    max_charge_kw: Floats
+    """Rated charging power, DC [kW]."""
+    max_discharge_kw: Floats
+    """Rated discharging power, DC [kW]."""
+    ids: tuple[str, ...]
+    """Names for messages."""
+
+    @classmethod
+    def of(
+        cls, energy_kwh: ArrayLike, nominal_voltage_v: ArrayLike, max_charge_kw: ArrayLike,
+        max_discharge_kw: ArrayLike, ids: Sequence[str] | None = None,
+    ) -> PackSpec:  # fmt: skip
+        """Make a specification of values that broadcast against the energies."""
+        energy = np.atleast_1d(np.asarray(energy_kwh, dtype=float))
+        names = tuple(ids or map(str, range(energy.size)))
+        check = Check(names)
+        return cls(
+            check.input("energy_kwh", energy, low=1e-3),
+            check.input("nominal_voltage_v", nominal_voltage_v, low=1.0),
+            check.input("max_charge_kw", max_charge_kw, low=0.0),
+            check.input("max_discharge_kw", max_discharge_kw, low=0.0),
+            names,
+        )
+
+
+@dataclass(frozen=True)
+class Life:
+    """How packs age and what that costs."""
+
+    age_years: float = 1.0
+    """Calendar age at the start, at 25 degC [years]: the cells begin with the interphase of
+    `ageing.sei_after` and without the lithium that is in it."""
+    acceleration: float = 1.0
+    """How many times over the ageing of every tick is counted."""
+    usd_per_kwh: float = 100.0
+    """Price of packs [USD/kWh]."""
+    heater_kw: float = 0.0
+    """Power of the heater that warms a pack at the plug; 0 for none [kW]."""
+    heater_to_c: float = 15.0
+    """Temperature that it warms to [degC]."""
+
+
+class Check:
+    """Checks arrays over vehicles and names the vehicle that is wrong."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+
+    def input(
+        self, name: str, value: ArrayLike, tick: int = -1, low: float = -np.inf,
+        high: float = np.inf,
+    ) -> Floats:  # fmt: skip
+        """Return the value as an array over vehicles.
+
+        Raises
+        ------
+        cosim.errors.BatteryError
+            If its shape is wrong, or an entry is not finite or outside the bounds.
+        """
+        try:
+            array = np.broadcast_to(np.asarray(value, dtype=float), (len(self._ids),))
+        except ValueError:
+            shape = np.shape(value)
+            raise BatteryError(
+                f"{name} has shape {shape}, not ({len(self._ids)},)", tick=tick
+            ) from None
+        self.range(name, array, low, high, "", tick)
+        return array
+
+    def range(
+        self, name: str, array: Floats, low: float, high: float, unit: str, tick: int
+    ) -> None:
+        """Raise if an entry is not finite or outside the bounds."""
+        wrong = ~((array >= low) & (array <= high) & np.isfinite(array))
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            bounds = f"{low:g} to {high:g}" if np.isfinite([low, high]).any() else "finite"
+            reason = f"{name} is {array[i]:.6g} {unit}".rstrip() + f", must be {bounds}"
+            raise BatteryError(reason, where=f"vehicle {self._ids[i]}", tick=tick)
