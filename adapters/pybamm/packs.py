@@ -26,6 +26,8 @@ SOC_MARGIN = 0.005
 """How far the state of charge may leave 0..1, by side reactions and rounding."""
 LITHIUM_RANGE = (0.5, 1 + 1e-6)
 """Cyclable lithium over that of the new cell for which the model is used."""
+AGE_STEPS = 64
+"""Steps in which the electrode balance of an aged cell is followed from that of the new one."""
 LITHIUM_ERROR = 1e-6
 """Largest error of the lithium balance, over the lithium of the new cell."""
 
@@ -105,9 +107,9 @@ class Packs:
         lithium = c["lithium_ah"] - bound
         self._total_ah = np.full(self.count, c["lithium_ah"])
         self._ends = np.array([[c["new_empty"]], [c["new_full"]]]).repeat(self.count, axis=1)
-        for _ in range(6):
-            # From the ends of the new cell; Newton converges in a few.
-            self._balance(lithium, self._electrodes(self._cells.view()))
+        for share in np.linspace(0, 1, AGE_STEPS):
+            # From the ends of the new cell in small steps: Newton from afar finds other roots.
+            self._balance(c["lithium_ah"] - share * bound, self._electrodes(self._cells.view()))
         empty, full = self._ends
         negative = empty + soc * (full - empty)
         positive = (lithium - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
@@ -295,6 +297,7 @@ class Packs:
         self._check.range("state of charge", soc, -SOC_MARGIN, 1 + SOC_MARGIN, "", tick)
         low_c, high_c = TEMPERATURE_RANGE_C
         self._check.range("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
+        self._check.range("state of health", self.soh, 0.0, 1 + 1e-6, "", tick)
         left = self._cyclable(view) / self._c["lithium_ah"]
         self._check.range("cyclable lithium", left, *LITHIUM_RANGE, "of the new cell's", tick)
         error = self.lithium_ah / self._total_ah - 1
