@@ -14,5 +14,6 @@ def test_state_of_health_falls_with_age(spm: Kernel) -> None:
     health = np.array([single_cells(spm, 0.5, Life(age_years=age)).soh[0] for age in ages])
     assert health[0] > 1 - 1e-6
     assert (np.diff(health) < 0).all()
-    assert np.abs(np.diff(health, 2)[1:]).max() < 2e-3
+    # Ever more slowly, as interphase does: a jump would bend the other way.
+    assert (np.diff(health, 2)[1:] > 0).all()
     assert health[-1] > 0.75
