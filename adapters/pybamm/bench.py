@@ -8,11 +8,14 @@ from time import perf_counter
 
 import numpy as np
 
+from adapters.pybamm.circuit import circuit
+from adapters.pybamm.fleet import Group
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Packs
+from adapters.pybamm.reservoir import Reservoirs
 from adapters.pybamm.spec import PackSpec
-from adapters.pybamm.tick import Request
+from adapters.pybamm.tick import Floats, Request
 from cosim.health import Measurement
 
 FLEETS = (500, 10_200, 100_000)
@@ -45,7 +48,7 @@ def bench() -> list[Measurement]:
         ]
         for kernel in _kernels(options):
             for count in FLEETS if kernel.backend == "c" else FLEETS[:2]:
-                each_s = _tick_s(kernel, count) / count
+                each_s = _tick_s(Packs(kernel, *_spec(count)), count) / count
                 what = f"{name}: tick, {count:,} vehicles, {kernel.backend}"
                 note = f"one core, median; {1 / (each_s / bare_s):,.0f} times PyBaMM's speed"
                 ratio = each_s / bare_s
@@ -54,6 +57,16 @@ def bench() -> list[Measurement]:
                     what = f"{name}: day of {count:,} vehicles, {kernel.backend}"
                     day_s = each_s * count * TICKS_PER_DAY
                     rows.append(Measurement(what, day_s, "s", None, "288 such ticks"))
+    return rows + _reservoirs()
+
+
+def _reservoirs() -> list[Measurement]:
+    rows: list[Measurement] = []
+    for count in FLEETS[:2]:
+        spec, soc = _spec(count)
+        each_s = _tick_s(Reservoirs(circuit("nmc"), spec, soc), count) / count
+        what = f"reservoir: tick, {count:,} vehicles"
+        rows.append(Measurement(what, each_s * 1e6, "us/vehicle/tick", None, "numpy, median"))
     return rows
 
 
@@ -63,11 +76,15 @@ def _kernels(options: CellOptions) -> list[Kernel]:
     return [chosen] if chosen.backend == "numpy" else [chosen, load(options, "numpy")]
 
 
-def _tick_s(kernel: Kernel, count: int) -> float:
+def _spec(count: int) -> tuple[PackSpec, Floats]:
+    full = np.full(count, 1.0)
+    soc = np.random.default_rng(2).uniform(0.3, 0.8, count)
+    return PackSpec.of(75 * full, 400 * full, 150 * full, 200 * full), soc
+
+
+def _tick_s(packs: Group, count: int) -> float:
     rng = np.random.default_rng(1)
     full = np.full(count, 1.0)
-    spec = PackSpec.of(75 * full, 400 * full, 150 * full, 200 * full)
-    packs = Packs(kernel, spec, rng.uniform(0.3, 0.8, count))
     traction = rng.uniform(0, 1.5, count) * (rng.random(count) < 0.4)
     plug = np.where(traction == 0, rng.uniform(-11, 50, count), 0)
     request = Request(traction, plug, 0.93 * full, 20 * full)

@@ -19,6 +19,8 @@ from adapters.pybamm.export import FIELDS, Model
 
 POWER_ITERATIONS = 3
 """Newton iterations for the current at the power asked."""
+FOLLOWING_ITERATIONS = 2
+"""The same where a current that is nearly right is known."""
 LIMIT_ITERATIONS = 2
 """Newton iterations for the current at the voltage limit."""
 SURFACE_MARGIN = 0.005
@@ -110,13 +112,15 @@ def _change(function: Any, at: Any, direction: Any) -> Any:
     return ca.mtimes(slope(at), direction)
 
 
-def current_at(model: Model, x: Any, guess: Any, ask: Ask) -> tuple[Any, Any]:
+def current_at(
+    model: Model, x: Any, guess: Any, ask: Ask, iterations: int = POWER_ITERATIONS
+) -> tuple[Any, Any]:
     """Return current and voltage at the power asked, or as near to it as the limits let."""
     evaluate = _voltage(model, x)
     most_in, most_out = derated(model, x, ask.charge_a, ask.discharge_a)
     lowest, highest = ca.fmax(ask.lowest, most_in), ca.fmin(ask.highest, most_out)
     current = clip(guess, lowest, highest)
-    for _ in range(POWER_ITERATIONS):
+    for _ in range(iterations):
         v, slope = evaluate(x, current)
         error = current * v - ask.power
         current = clip(current - error / (v + current * slope), lowest, highest)

@@ -101,7 +101,8 @@ def step(model: Model) -> Any:
     side = _of_negative(model, x, unit)
     reached = moves.mask * constant + h * k1 + single * x + side * _side_current(model, k1)
 
-    current2, voltage2 = limits.current_at(model, reached, current, ask)
+    again = limits.FOLLOWING_ITERATIONS
+    current2, voltage2 = limits.current_at(model, reached, current, ask, again)
     rate2, _, ocv2, heat2 = model.f(reached, ca.vertcat(current2, ambient, 1))
     rate2 = rate2 + heated
     k2 = single * damping * (rate2 - 2 * k1)
