@@ -8,11 +8,13 @@ its energy is 0.1 to 0.2 eV higher, 0.03 % of the cell's where one percent of th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH
 from adapters.pybamm.export import FIELDS, parameter_values
 from adapters.pybamm.kernel import Kernel
@@ -44,7 +46,7 @@ class Books:
     """
 
     def __init__(self, kernel: Kernel, packs: Packs) -> None:
-        values = parameter_values(kernel.options.of_chemistry)
+        values = _values(kernel.options.chemistry)
         self._kernel, self._packs = kernel, packs
         self._potentials = [values[f"{side.capitalize()} electrode OCP [V]"] for side in SIDES]
         self._cooling_w_k = float(
@@ -130,6 +132,11 @@ class Books:
                 share = weights[place] / weights.sum()
                 total -= now.charge_as * share * _integral(potential, now.mean, there, 40)
         return total
+
+
+@cache
+def _values(chemistry: str) -> Any:
+    return parameter_values(CHEMISTRIES[chemistry])
 
 
 def _integral(function: Any, begin: Floats, end: Floats, points: int) -> Floats:

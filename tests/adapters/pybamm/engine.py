@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -240,7 +240,7 @@ class Engine:
 
 
 @contextmanager
-def _mended() -> Iterator[None]:
+def _mended() -> Generator[None, None, None]:
     """Let PyBaMM's single-particle models take out of the particles what the cracks bind."""
     from pybamm.models.submodels.interface.kinetics.inverse_kinetics import base_inverse
 

@@ -47,8 +47,11 @@ def ask(
     efficiency: ArrayLike = 1.0,
 ) -> Request:
     """Make a request of values that broadcast to the number of vehicles."""
-    values = traction_kwh, plug_kw, efficiency, ambient_c
-    return Request(*(np.broadcast_to(np.asarray(v, dtype=float), (count,)) for v in values))
+    traction, plug, share, ambient = (
+        np.broadcast_to(np.asarray(value, dtype=float), (count,))
+        for value in (traction_kwh, plug_kw, efficiency, ambient_c)
+    )
+    return Request(traction, plug, share, ambient)
 
 
 def as_dict(tick: BatteryTick) -> dict[str, Floats]:

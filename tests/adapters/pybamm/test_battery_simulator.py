@@ -61,7 +61,8 @@ def test_the_fleet_has_the_age_of_the_scenario(kernel_cache: object) -> None:
         battery.bind({"vehicle": [str(i) for i in range(COUNT)]}, {})
         battery.step(0, _inputs(plug_efficiency=1.0), 1)
         soh = battery.get_data({EID: ["vehicle_soh"]})[EID]["vehicle_soh"]
-        assert np.ptp(soh) < 1e-3
+        # Two chemistries, each of which ages in its own way.
+        assert np.ptp(soh) < 0.02
         health.append(float(soh.mean()))
     new, one, eight = health
     assert new > 0.9999

@@ -20,7 +20,7 @@ from tests.adapters.pybamm.fleets import as_dict, ask, cell_kwh, single_cells
 
 examples = settings(
     deadline=None,
-    max_examples=15,
+    max_examples=10,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -38,7 +38,7 @@ def _watch_voltages(packs: Packs) -> list[float]:
         seen.extend([tick.lowest_v.min(), tick.highest_v.max()])
         return tick
 
-    packs._cells.advance = advance
+    packs._cells.advance = advance  # pyright: ignore[reportAttributeAccessIssue]
     return seen
 
 
@@ -138,12 +138,16 @@ def test_a_vehicle_does_not_depend_on_its_neighbours(kernel: Kernel, seed: int, 
             np.testing.assert_array_equal(values[order], other[name], err_msg=name)
 
 
+@pytest.fixture(scope="module")
+def kernels() -> list[Kernel]:
+    return [load(CellOptions(chemistry=name)) for name in ("nmc", "lfp")]
+
+
 @examples
 @given(seed=st.integers(0, 2**20), count=st.integers(2, 21))
-def test_nor_on_neighbours_of_other_cells(seed: int, count: int) -> None:
+def test_nor_on_neighbours_of_other_cells(kernels: list[Kernel], seed: int, count: int) -> None:
     """A fleet of two chemistries, in another order: the same vehicles, to the last bit."""
     rng = np.random.default_rng(seed)
-    kernels = [load(CellOptions(chemistry=name)) for name in ("nmc", "lfp")]
     kind = rng.integers(0, 2, count)
     kind[:2] = 0, 1
     soc, plug_kw = rng.uniform(0, 1, count), rng.uniform(-0.02, 0.02, count)
@@ -167,5 +171,6 @@ def test_nor_on_neighbours_of_other_cells(seed: int, count: int) -> None:
 
 
 def test_a_request_is_taken_apart_by_vehicle() -> None:
-    request = Request(*(np.arange(3.0) + 1 for _ in range(4)))
+    values = np.arange(3.0) + 1
+    request = Request(values, values, values, values)
     np.testing.assert_allclose(request.plug_dc_kwh(0.5), [0.5, 2.0, 4.5])

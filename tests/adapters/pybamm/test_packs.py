@@ -164,6 +164,7 @@ def test_a_heater_warms_until_charge_flows(nmc: Kernel) -> None:
     assert first.pack_heater_kwh[0] > 0
     assert first.pack_charge_ah[0] == 0
     assert first.vehicle_power_kw[0] * HOUR == pytest.approx(first.pack_heater_kwh[0])
+    last = first
     for tick in range(1, 6):
         last = packs.advance(tick, ask(1, energy, ambient_c=-15))
     assert last.vehicle_temperature_c[0] > 0
@@ -269,15 +270,21 @@ def test_a_bad_pack_is_named(spec: Any, words: str) -> None:
     ("given", "words"),
     [
         ({"initial_soc": [0.5, 1.2]}, r"vehicle 1\): initial_soc is 1.2, must be 0 to 1"),
-        ({"initial_temperature_c": 70.0}, "initial_temperature_c is 70, must be -30 to 50"),
-        ({"life": Life(age_years=-1)}, "age_years is -1"),
-        ({"life": Life(acceleration=0.5)}, "acceleration is 0.5, must be 1 to 10000"),
+        (
+            {"initial_soc": 0.5, "initial_temperature_c": 70.0},
+            "temperature_c is 70, must be -30 to 50",
+        ),
+        ({"initial_soc": 0.5, "life": Life(age_years=-1)}, "age_years is -1"),
+        (
+            {"initial_soc": 0.5, "life": Life(acceleration=0.5)},
+            "acceleration is 0.5, must be 1 to 10000",
+        ),
     ],
 )
 def test_a_bad_start_is_named(nmc: Kernel, given: dict[str, Any], words: str) -> None:
     spec = PackSpec.of([75.0] * 2, 400.0, 50.0, 50.0)
     with pytest.raises(BatteryError, match=words):
-        Packs(nmc, spec, **{"initial_soc": 0.5, **given})
+        Packs(nmc, spec, **given)
 
 
 @pytest.mark.parametrize(
