@@ -72,6 +72,8 @@ class Chemistry:
     """Largest rated charging current that the model is used at, over the new capacity [1/h]."""
     discharge_c_rate: float
     """Largest rated discharging current that the model is used at, likewise [1/h]."""
+    power_margin: float
+    """Share by which the power foreseen for a tick is lowered, for the error of foreseeing."""
     charge_derating: Curve
     """Cell temperature [degC] to the share of the charging current that is allowed."""
     discharge_derating: Curve
@@ -166,6 +168,7 @@ NMC = Chemistry(
     },
     charge_c_rate=4.0,
     discharge_c_rate=6.0,
+    power_margin=0.01,
     charge_derating=_DERATING["NMC"].charge,
     discharge_derating=_DERATING["NMC"].discharge,
     borrowed=(
@@ -209,6 +212,8 @@ LFP = Chemistry(
     },
     charge_c_rate=4.0,
     discharge_c_rate=6.0,
+    # The potential ends steeply: near empty and full a tick is foreseen less well.
+    power_margin=0.07,
     charge_derating=_DERATING["LFP"].charge,
     discharge_derating=_DERATING["LFP"].discharge,
     borrowed=(
@@ -254,7 +259,7 @@ LFP = Chemistry(
         ),
         Calibrated(
             _LAM,
-            1.2,
+            0.29,
             "cycles: 3.1 % beyond calendar after 600 full equivalent cycles of half depth at 0.3C "
             "and 25 degC (law naumann_cycle of networks.batteries)",
         ),

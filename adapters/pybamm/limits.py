@@ -29,8 +29,6 @@ ELECTROLYTE_MARGIN = 0.05
 """Share of the electrolyte's salt that is left at a current collector at the end of a step."""
 PREDICT_STEPS = 2
 """Steps of the time integration over the horizon of a prediction."""
-PREDICT_MARGIN = 0.01
-"""Share by which a predicted power is lowered, for the error of the prediction."""
 PREDICT_ITERATIONS = 6
 """Newton iterations for the current that reaches the voltage limit at the horizon."""
 
@@ -227,7 +225,7 @@ def predict(model: Model, horizon_s: float) -> Any:
         share_of = (good_v - limit_v) / (good_v - end + sign * 1e-9)
         current = good + (current - good) * clip(share_of, 0, 1)
         end = sign * ca.fmax(sign * end, sign * limit_v)
-        current = (1 - PREDICT_MARGIN) * current
+        current = (1 - model.chemistry.power_margin) * current
         if sign > 0:
             return current * end, current
         # Charging, the current is largest at the beginning, where the voltage is lowest.

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from adapters.pybamm.chemistry import Curve
+from adapters.pybamm.chemistry import CHEMISTRIES, Curve
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.constants import J_PER_KWH, YEAR_S
 from adapters.pybamm.options import CellOptions
@@ -22,8 +22,6 @@ from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
 from cosim.signals import C_RATES
 
-LIMIT_SHARE = 0.99
-"""Share of a rated current that a foreseen limit promises, as `limits.PREDICT_MARGIN`."""
 STEPS_S = CellOptions().substeps_s
 """Steps in which a cell is stepped that grows too warm for its rated current [s]."""
 PASSES = 2
@@ -334,7 +332,8 @@ class Reservoirs:
         most_w = tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * remembered
         least_w = tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * remembered
         most_w, least_w = np.maximum(most_w, 0) * aged, np.maximum(least_w, 0) * aged
-        least_a, most_a = (LIMIT_SHARE * a for a in self._rated(self._all, self._temperature_c))
+        promised = 1 - CHEMISTRIES[self._circuit.chemistry].power_margin
+        least_a, most_a = (promised * a for a in self._rated(self._all, self._temperature_c))
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)

@@ -25,11 +25,6 @@ from tests.adapters.pybamm.fleets import (
     single_cells,
 )
 
-HELD = {"nmc": 1.0, "lfp": 0.94}
-"""Share of the predicted power that is surely held. The open-circuit potential of LFP is flat and
-then steep, so at the end of a tick a little too much charge is far too much."""
-
-
 WEAR_ERROR = {"nmc": 0.3, "lfp": 1.0}
 """Error of the wear foreseen against what a tick costs: it is told at the temperature of now, and
 at the middle of the tick. LFP cells lose a tenth of what NMC cells lose."""
@@ -111,13 +106,12 @@ def test_traction_comes_before_v2g_and_recuperation_before_charging(nmc: Kernel)
 def test_predicted_power_is_held(kernel: Kernel, start_c: float, sign: int) -> None:
     """After rest and after use, where temperature does not derate what was predicted."""
     n, rng = 200, np.random.default_rng(3)
-    share = HELD[kernel.options.chemistry]
     for busy in (0, 3):
         packs = single_cells(kernel, np.linspace(0, 1, n), initial_temperature_c=start_c)
         for tick in range(busy):
             power_kw = rng.uniform(-2, 2, n) * cell_kwh(kernel)
             packs.advance(tick, ask(n, power_kw, ambient_c=start_c))
-        limit = share * (packs.charge_limit_kw if sign > 0 else packs.discharge_limit_kw)
+        limit = packs.charge_limit_kw if sign > 0 else packs.discharge_limit_kw
         cool = packs.temperature_c < 44
         found = packs.advance(busy, ask(n, sign * limit, ambient_c=start_c))
         cool &= found.vehicle_temperature_c < 44
