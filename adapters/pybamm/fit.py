@@ -22,8 +22,8 @@ from adapters.pybamm.constants import YEAR_S
 from adapters.pybamm.days import DAY_TICKS, SITUATIONS, drive, measure, replay
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import AMBIENT_RANGE_C, Packs
-from adapters.pybamm.spec import Life, PackSpec
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import AMBIENT_RANGE_C, Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request
 
 SOC = np.linspace(0, 1, 21)

@@ -11,14 +11,10 @@ from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
-from adapters.pybamm.spec import Check, Life, PackSpec
+from adapters.pybamm.spec import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
 
-AMBIENT_RANGE_C = (-30.0, 50.0)
-"""Ambient temperatures that are accepted [degC]."""
-TEMPERATURE_RANGE_C = (-40.0, 110.0)
-"""Cell temperatures outside which the model means nothing [degC]."""
 VOLTAGE_MARGIN_V = 0.3
 """How far a voltage may lie outside its limits before the cell counts as broken [V]. The current is
 held within the limits where a step begins; a cell emptied at 6C leaves them by 0.15 V within it."""
@@ -189,7 +185,7 @@ class Packs:
         Traction, plug and heater power add up to one net power, held through the tick and cut to
         the limits that the pack foresaw for it at the end of the tick before.
         """
-        self._check_request(tick, request)
+        self._check.request(tick, request)
         hours = self._tick_s / 3600
         heater_kw = self._heater_kw(request)
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
@@ -264,18 +260,11 @@ class Packs:
 
     # --- within a tick
 
-    def _check_request(self, tick: int, request: Request) -> None:
-        bounds = {"plug_efficiency": (1e-6, 1.0), "ambient_c": AMBIENT_RANGE_C}
-        for name in ("traction_kwh", "plug_power_kw", "plug_efficiency", "ambient_c"):
-            value = getattr(request, name)
-            self._check.input(name, value, tick, *bounds.get(name, (-np.inf, np.inf)))
-
     def _heater_kw(self, request: Request) -> Floats:
-        """Power of the heaters in this tick: at the plug, up to the temperature wanted."""
-        life = self._life
-        cold_k = np.maximum(life.heater_to_c - self.temperature_c, 0)
-        needed_kw = cold_k * self._c["heat_capacity_j_k"] * self.cells / self._tick_s / 1000
-        return np.where(request.at_port, np.minimum(needed_kw, life.heater_kw), 0.0)
+        cell_j_k = self._c["heat_capacity_j_k"]
+        return self._life.heating_kw(
+            request, self.temperature_c, cell_j_k, self.cells, self._tick_s
+        )
 
     def _mix(self, passed: CellTick) -> None:
         """Set aside the heat of mixing of this tick for the next."""

@@ -16,8 +16,7 @@ from adapters.pybamm.chemistry import CHEMISTRIES, Curve
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.constants import J_PER_KWH, YEAR_S
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C
-from adapters.pybamm.spec import Check, Life, PackSpec
+from adapters.pybamm.spec import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
 from cosim.signals import C_RATES
@@ -138,9 +137,11 @@ class Reservoirs:
             If an input is out of its range, or the temperature leaves where the tables mean
             something: with the vehicle, the tick and the value.
         """
-        self._check_request(tick, request)
+        self._check.request(tick, request)
         hours = TICK_S / 3600
-        heater_kw = self._heater_kw(request)
+        heater_kw = self._life.heating_kw(
+            request, self._temperature_c, self._c["heat_capacity_j_k"], self.cells, TICK_S
+        )
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
         power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self.charge_limit_kw)
         self._wear_in(tick)
@@ -206,19 +207,6 @@ class Reservoirs:
         self._look(-1)
 
     # --- within a tick
-
-    def _check_request(self, tick: int, request: Request) -> None:
-        bounds = {"plug_efficiency": (1e-6, 1.0), "ambient_c": AMBIENT_RANGE_C}
-        for name in ("traction_kwh", "plug_power_kw", "plug_efficiency", "ambient_c"):
-            value = getattr(request, name)
-            self._check.input(name, value, tick, *bounds.get(name, (-np.inf, np.inf)))
-
-    def _heater_kw(self, request: Request) -> Floats:
-        """Power of the heaters in this tick: at the plug, up to the temperature wanted."""
-        life = self._life
-        cold_k = np.maximum(life.heater_to_c - self._temperature_c, 0)
-        needed_kw = cold_k * self._c["heat_capacity_j_k"] * self.cells / TICK_S / 1000
-        return np.where(request.at_port, np.minimum(needed_kw, life.heater_kw), 0.0)
 
     def _wear_in(self, tick: int) -> None:
         """Take what the tick before wore from the capacity; the state of charge stays."""

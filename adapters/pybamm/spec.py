@@ -8,8 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from adapters.pybamm.tick import Floats
+from adapters.pybamm.tick import Floats, Request
 from cosim.errors import BatteryError
+
+AMBIENT_RANGE_C = (-30.0, 50.0)
+"""Ambient temperatures that are accepted [degC]."""
+TEMPERATURE_RANGE_C = (-40.0, 110.0)
+"""Cell temperatures outside which no model means anything [degC]."""
+REQUEST_RANGES = {
+    "traction_kwh": (-np.inf, np.inf),
+    "plug_power_kw": (-np.inf, np.inf),
+    "plug_efficiency": (1e-6, 1.0),
+    "ambient_c": AMBIENT_RANGE_C,
+}
+"""What each field of a request may be."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,29 @@ class Life:
     heater_to_c: float = 15.0
     """Temperature that it warms to [degC]."""
 
+    def heating_kw(
+        self, request: Request, temperature_c: Floats, cell_j_k: float, cells: Floats,
+        tick_s: float,
+    ) -> Floats:  # fmt: skip
+        """Power of the heaters in a tick: at the plug, up to the temperature wanted.
+
+        Parameters
+        ----------
+        request
+            What is asked in the tick.
+        temperature_c
+            Cell temperature where it begins [degC], shape (vehicle,).
+        cell_j_k
+            Heat capacity of a cell [J/K].
+        cells
+            Number of cells of each pack, shape (vehicle,).
+        tick_s
+            Length of the tick [s].
+        """
+        cold_k = np.maximum(self.heater_to_c - temperature_c, 0)
+        needed_kw = cold_k * cell_j_k * cells / tick_s / 1000
+        return np.where(request.at_port, np.minimum(needed_kw, self.heater_kw), 0.0)
+
 
 class Check:
     """Checks arrays over vehicles and names the vehicle that is wrong."""
@@ -94,6 +129,11 @@ class Check:
             ) from None
         self.range(name, array, low, high, "", tick)
         return array
+
+    def request(self, tick: int, request: Request) -> None:
+        """Check what is asked in a tick; errors as of `input`."""
+        for name, bounds in REQUEST_RANGES.items():
+            self.input(name, getattr(request, name), tick, *bounds)
 
     def range(
         self, name: str, array: Floats, low: float, high: float, unit: str, tick: int
