@@ -6,25 +6,19 @@ Arrays over vehicles and NumPy alone; the tables are data of this folder, writte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from adapters.pybamm.chemistry import CHEMISTRIES, Curve
+from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
-from adapters.pybamm.constants import J_PER_KWH, YEAR_S
-from adapters.pybamm.options import CellOptions
+from adapters.pybamm.circuit_ageing import Health, charging_cost
+from adapters.pybamm.circuit_step import Ask, rated_a, step
+from adapters.pybamm.constants import J_PER_KWH
 from adapters.pybamm.spec import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
-from cosim.signals import C_RATES
 
-STEPS_S = CellOptions().substeps_s
-"""Steps in which a cell is stepped that grows too warm for its rated current [s]."""
-PASSES = 2
-"""Passes of the search for the current at a power."""
 MEMORY_MOST = 1.0
 """C-rate up to which what a current leaves behind grows with it; the fit is at half of it."""
 SOH_RANGE = (0.5, 1 + 1e-6)
@@ -32,8 +26,8 @@ SOH_RANGE = (0.5, 1 + 1e-6)
 (
     _CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W, _REST_LOSS
 ) = range(len(FLAT))  # fmt: skip
-_GAUSS = 0.5 - 0.5 / 3**0.5
-_STATE = ("soc", "temperature_c", "sei_m", "soh", "ratio", "memory", "worn")
+_STATE = ("soc", "temperature_c", "memory")
+"""What changes, beside the health of the cells."""
 
 
 class Reservoirs:
@@ -76,16 +70,9 @@ class Reservoirs:
         self.cells = spec.energy_kwh * 1000 / self._c["new_energy_wh"]
         self._charge_a = spec.max_charge_kw * 1000 / self.cells / self._c["mean_v"]
         self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / self._c["mean_v"]
-        growth = circuit.growth_m2(np.array([25.0]), life.age_years * YEAR_S)
-        sei_m = np.sqrt(self._c["sei_initial_m"] ** 2 + growth)
-        thickness, soh, ratio = circuit.ages
-        self._all = np.arange(self.count)
         self._temperature_c = start.copy()
-        self._sei_m = np.full(self.count, sei_m)
-        self._soh = np.full(self.count, np.interp(sei_m, thickness, soh))
-        self._ratio = np.full(self.count, np.interp(sei_m, thickness, ratio))
         self._memory = np.zeros(self.count)
-        self._worn = np.zeros(self.count)
+        self._health = Health(circuit, life, self.count)
         self._look(-1)
 
     @property
@@ -96,12 +83,12 @@ class Reservoirs:
     @property
     def soh(self) -> Floats:
         """State of health, present over new capacity."""
-        return self._soh.copy()
+        return self._health.soh.copy()
 
     @property
     def resistance_ratio(self) -> Floats:
         """Resistance over that when new."""
-        return self._ratio.copy()
+        return self._health.ratio.copy()
 
     @property
     def temperature_c(self) -> Floats:
@@ -111,7 +98,7 @@ class Reservoirs:
     @property
     def capacity_ah(self) -> Floats:
         """Present capacity of each cell [A h]."""
-        return self._soh * self._c["new_capacity_ah"]
+        return self._health.capacity_ah
 
     @property
     def charge_limit_kw(self) -> Floats:
@@ -126,7 +113,7 @@ class Reservoirs:
     @property
     def stored_kwh(self) -> Floats:
         """Energy above 0 % at the mean voltage of each pack's present capacity [kWh]."""
-        return self._soc * self._soh * self.spec.energy_kwh
+        return self._soc * self._health.soh * self.spec.energy_kwh
 
     def advance(self, tick: int, request: Request) -> BatteryTick:
         """Step every pack by one tick; as `packs.Packs.advance`.
@@ -144,18 +131,33 @@ class Reservoirs:
         )
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
         power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self.charge_limit_kw)
-        self._wear_in(tick)
+        # What the tick before wore; the state of charge stays.
+        self._health.wear_in()
+        self._check.range("state of health", self._health.soh, *SOH_RANGE, "", tick)
         before = self._soc
         capacity_ah = self.capacity_ah
-        passed = self._pass(
-            power_kw * 1000 / self.cells, request.ambient_c, heater_kw * 1000 / self.cells
+        passed = step(
+            self._circuit,
+            Ask(
+                power_w=power_kw * 1000 / self.cells,
+                ambient_c=request.ambient_c,
+                heater_w=heater_kw * 1000 / self.cells,
+                soc=before,
+                temperature_c=self._temperature_c,
+                capacity_ah=capacity_ah,
+                remembered_v=self._remembered_v(),
+                more_ohm=self._health.more_ohm,
+                charge_a=self._charge_a,
+                discharge_a=self._discharge_a,
+            ),
         )
         current_a, power_w = passed.current_a, passed.power_w
         charge_ah = current_a * hours
         self._soc = np.clip(before + charge_ah / capacity_ah, 0, 1)
         held_w = self._circuit.stored(self._soc) - self._circuit.stored(before)
         loss_w = power_w - held_w * capacity_ah / hours
-        self._age(before, current_a, 0.5 * (self._temperature_c + passed.temperature_c))
+        mean_c = 0.5 * (self._temperature_c + passed.temperature_c)
+        self._health.age(before, current_a, mean_c, self._tables[_REST_LOSS])
         keep = self._tables[_KEEP]
         self._memory = keep * self._memory + (1 - keep) * current_a / self._c["new_capacity_ah"]
         self._temperature_c = passed.temperature_c
@@ -186,7 +188,8 @@ class Reservoirs:
 
     def state(self) -> dict[str, Floats]:
         """Return everything that changes, as copies; `restore` takes it back bit for bit."""
-        return {name: getattr(self, f"_{name}").copy() for name in _STATE}
+        own = {name: getattr(self, f"_{name}").copy() for name in _STATE}
+        return own | self._health.state()
 
     def restore(self, state: Mapping[str, Floats]) -> None:
         """Take back a state of `state`.
@@ -196,7 +199,7 @@ class Reservoirs:
         cosim.errors.BatteryError
             If the state is of another fleet or another kind of packs, or is not valid.
         """
-        for name in _STATE:
+        for name in (*_STATE, *Health.STATE):
             found = np.shape(state[name]) if name in state else None
             if found != (self.count,):
                 raise BatteryError(
@@ -204,107 +207,10 @@ class Reservoirs:
                 )
         for name in _STATE:
             setattr(self, f"_{name}", np.array(state[name], dtype=float))
+        self._health.restore(state)
         self._look(-1)
 
     # --- within a tick
-
-    def _wear_in(self, tick: int) -> None:
-        """Take what the tick before wore from the capacity; the state of charge stays."""
-        self._soh = self._soh - self._worn
-        self._check.range("state of health", self._soh, *SOH_RANGE, "", tick)
-
-    def _pass(self, power_w: Floats, ambient_c: Floats, heater_w: Floats) -> _Passed:
-        """Hold a power at the cells of all packs through a tick."""
-        idle = np.zeros(self.count)
-        at_rest_c = self._warmed(self._temperature_c, ambient_c, heater_w, TICK_S)
-        all_ = _Passed(idle, idle.copy(), at_rest_c)
-        at = np.flatnonzero(power_w)
-        ask = _Ask(
-            power_w, ambient_c, heater_w, self._soc, self._temperature_c, self.capacity_ah,
-            self._remembered_v(), self._more_ohm,
-        ).of(at)  # fmt: skip
-        found = self._hold(ask, TICK_S)
-        all_.put(at, found)
-        # Where the cell warms so much that its rated current falls below this one.
-        least, most = self._rated(at, found.temperature_c)
-        hot = np.flatnonzero((found.current_a > most) | (found.current_a < least))
-        if len(hot):
-            all_.put(at[hot], self._derated(at[hot], ask.of(hot)))
-        return all_
-
-    def _hold(
-        self, ask: _Ask, seconds: float, least_a: Floats | None = None,
-        most_a: Floats | None = None,
-    ) -> _Passed:  # fmt: skip
-        """Mean current, power and last temperature of a time through which a power is held."""
-        circuit, soc = self._circuit, ask.soc
-        per_hour = 3600 / seconds
-        least = -soc * ask.capacity_ah * per_hour
-        most = (1 - soc) * ask.capacity_ah * per_hour
-        if least_a is not None and most_a is not None:
-            least, most = np.maximum(least, least_a), np.minimum(most, most_a)
-        warm, end_c = ask.temperature_c, ask.temperature_c
-        current = np.clip(ask.power_w / circuit.open_circuit(soc), least, most)
-        rest_v, ohm, asked = current, current, ask.power_w
-        for _ in range(PASSES):
-            step = current / (ask.capacity_ah * per_hour)
-            rest_v = ask.remembered_v + 0.5 * (
-                circuit.open_circuit(soc + _GAUSS * step)
-                + circuit.open_circuit(soc + (1 - _GAUSS) * step)
-            )
-            ohm = circuit.resistance(circuit.place(soc, warm), current) + ask.more_ohm
-            # Power is voltage times current: R I^2 + V I = P, the root that goes to P / V. There is
-            # none beyond the most power that any current gives.
-            asked = np.maximum(ask.power_w, -(rest_v**2) / (4 * ohm))
-            square = np.maximum(rest_v**2 + 4 * ohm * asked, 0)
-            current = np.clip(2 * asked / (rest_v + np.sqrt(square)), least, most)
-            heat_w = current * (ohm * current + ask.remembered_v) + ask.heater_w
-            end_c = self._warmed(ask.temperature_c, ask.ambient_c, heat_w, seconds)
-            warm = 0.5 * (ask.temperature_c + end_c)
-        cut = (current == least) | (current == most)
-        power = np.where(cut, current * (rest_v + ohm * current), asked)
-        return _Passed(current, power, end_c)
-
-    def _derated(self, at: NDArray[np.int64], ask: _Ask) -> _Passed:
-        """Hold a power in the steps of `options.CellOptions`, derated where each begins."""
-        current, power = np.zeros(len(at)), np.zeros(len(at))
-        for seconds in STEPS_S:
-            found = self._hold(ask, seconds, *self._rated(at, ask.temperature_c))
-            current += found.current_a * (seconds / TICK_S)
-            power += found.power_w * (seconds / TICK_S)
-            moved = found.current_a * (seconds / 3600) / ask.capacity_ah
-            soc = np.clip(ask.soc + moved, 0, 1)
-            ask = replace(ask, soc=soc, temperature_c=found.temperature_c)
-        return _Passed(current, power, ask.temperature_c)
-
-    def _rated(self, at: NDArray[np.int64], temperature_c: Floats) -> tuple[Floats, Floats]:
-        """Rated currents at these temperatures, <= 0 and >= 0 [A]."""
-        out = self._discharge_a[at] * _share(self._circuit.discharge_derating, temperature_c)
-        into = self._charge_a[at] * _share(self._circuit.charge_derating, temperature_c)
-        return -out, into
-
-    def _warmed(
-        self, temperature_c: Floats, ambient_c: Floats, heat_w: Floats, seconds: float
-    ) -> Floats:
-        """Exact answer of one thermal node to constant heat [degC]."""
-        c = self._c
-        left = np.exp(-seconds * c["cooling_w_k"] / c["heat_capacity_j_k"])
-        end_c = ambient_c + heat_w / c["cooling_w_k"]
-        return end_c + (temperature_c - end_c) * left
-
-    def _age(self, before_soc: Floats, current_a: Floats, mean_c: Floats) -> None:
-        c, more = self._c, self._life.acceleration
-        square = self._sei_m**2 + self._circuit.growth_m2(mean_c, TICK_S)
-        grown_m = np.sqrt(square) - self._sei_m
-        at = np.flatnonzero(current_a)
-        moved = np.abs(current_a[at]) * (TICK_S / 3600 / c["new_capacity_ah"])
-        place = self._circuit.place(before_soc[at], mean_c[at])
-        cycled = np.zeros(self.count)
-        cycled[at] = self._circuit.lost(place, current_a[at]) * moved
-        self._worn = more * (c["soh_per_m"] * grown_m + self._tables[_REST_LOSS] + cycled)
-        self._sei_m = self._sei_m + more * grown_m
-        growth = c["ratio_per_m"] * grown_m + c["ratio_per_cycled"] * cycled
-        self._ratio = self._ratio + more * growth
 
     def _look(self, tick: int) -> None:
         """Check the state, find its place in the tables, and foresee the limits."""
@@ -314,14 +220,14 @@ class Reservoirs:
         c, circuit = self._c, self._circuit
         self._place = circuit.place(self._soc, self._temperature_c)
         self._tables = tables = circuit.at(self._place)
-        self._more_ohm = (self._ratio - c["fitted_ratio"]) * c["new_resistance_ohm"]
-        aged = c["fitted_ratio"] / self._ratio
+        aged = c["fitted_ratio"] / self._health.ratio
         self._remembered = remembered = np.clip(self._memory, -MEMORY_MOST, MEMORY_MOST)
         most_w = tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * remembered
         least_w = tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * remembered
         most_w, least_w = np.maximum(most_w, 0) * aged, np.maximum(least_w, 0) * aged
         promised = 1 - CHEMISTRIES[self._circuit.chemistry].power_margin
-        least_a, most_a = (promised * a for a in self._rated(self._all, self._temperature_c))
+        rated = rated_a(circuit, self._charge_a, self._discharge_a, self._temperature_c)
+        least_a, most_a = (promised * amperes for amperes in rated)
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)
@@ -330,7 +236,7 @@ class Reservoirs:
         """Voltage at the end of a tick at this current, within the limits [V]."""
         c, circuit = self._c, self._circuit
         end = np.clip(self._soc + current_a * (TICK_S / 3600) / self.capacity_ah, 0, 1)
-        ohm = circuit.resistance(self._place, current_a) + self._more_ohm
+        ohm = circuit.resistance(self._place, current_a) + self._health.more_ohm
         voltage = circuit.open_circuit(end) + ohm * current_a + self._remembered_v()
         return np.clip(voltage, c["lower_v"], c["upper_v"])
 
@@ -340,49 +246,5 @@ class Reservoirs:
 
     def _wear(self) -> Floats:
         """Cost of charging now, shape (vehicle, c_rate) [USD/kWh]."""
-        c = self._c
-        share = self._tables[len(FLAT) :]
-        most = self._most_a / c["new_capacity_ah"]
-        cost = np.empty((self.count, len(C_RATES)))
-        cost[:, 0] = held = share[0]
-        for k, (low, high) in enumerate(pairwise(C_RATES)):
-            # No more than at the largest current that can be held.
-            part = np.clip((most - low) / (high - low), 0, 1)
-            held = held + part * (share[k + 1] - share[k])
-            cost[:, k + 1] = held
-        return cost * self._life.usd_per_kwh
-
-
-@dataclass(frozen=True)
-class _Ask:
-    """A power to be held and all that it depends on, shape (cell,)."""
-
-    power_w: Floats
-    ambient_c: Floats
-    heater_w: Floats
-    soc: Floats
-    temperature_c: Floats
-    capacity_ah: Floats
-    remembered_v: Floats
-    more_ohm: Floats
-
-    def of(self, at: NDArray[np.int64]) -> _Ask:
-        return _Ask(*(getattr(self, field.name)[at] for field in fields(self)))
-
-
-@dataclass(frozen=True)
-class _Passed:
-    """What cells did: mean current and power, and the temperature at the end."""
-
-    current_a: Floats
-    power_w: Floats
-    temperature_c: Floats
-
-    def put(self, at: NDArray[np.int64], found: _Passed) -> None:
-        for field in fields(self):
-            getattr(self, field.name)[at] = getattr(found, field.name)
-
-
-def _share(curve: Curve, temperature_c: Floats) -> Floats:
-    corners = np.array(curve)
-    return np.interp(temperature_c, corners[:, 0], corners[:, 1])
+        most_c_rate = self._most_a / self._c["new_capacity_ah"]
+        return charging_cost(self._tables[len(FLAT) :], most_c_rate) * self._life.usd_per_kwh

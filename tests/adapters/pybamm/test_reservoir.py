@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from adapters.pybamm import fit
+from adapters.pybamm import experiments, pulses, reservoir_files
 from adapters.pybamm.circuit import TICK_S, Circuit, circuit, path_of
 from adapters.pybamm.days import DAY_TICKS, HELD_OUT_SEED, SITUATIONS, drive, errors, replay
 from adapters.pybamm.kernel import Kernel, load
@@ -97,16 +97,17 @@ def test_a_held_out_day_goes_as_the_file_says(chemistry: str, situation: str) ->
 def test_the_file_is_what_the_fit_finds(chemistry: str) -> None:
     data = tomllib.loads(path_of(chemistry).read_text(encoding="utf-8"))
     kernel = spme(chemistry)
-    ohm, _ = fit._pulses(kernel)
+    ohm, _ = pulses.resistance_and_wear(kernel)
     assert data["tables"]["resistance_ohm"] == pytest.approx(ohm, rel=1e-3)
-    charge_w, discharge_w = fit._limits(kernel)
+    charge_w, discharge_w = experiments.power_limits_w(kernel)
     assert data["tables"]["charge_w"] == pytest.approx(charge_w, rel=1e-3, abs=1e-9)
     assert data["tables"]["discharge_w"] == pytest.approx(discharge_w, rel=1e-3, abs=1e-9)
-    assert data["open_circuit_v"] == pytest.approx(fit._open_circuit(kernel), abs=1e-4)
+    open_circuit_v = experiments.open_circuit_v(kernel)
+    assert data["open_circuit_v"] == pytest.approx(open_circuit_v, abs=1e-4)
 
 
 def test_the_page_states_the_errors_of_the_files() -> None:
-    assert fit.PAGE.read_text(encoding="utf-8") == fit.page()
+    assert reservoir_files.PAGE.read_text(encoding="utf-8") == reservoir_files.page()
 
 
 @pytest.mark.parametrize("chemistry", CHEMISTRIES)
