@@ -8,22 +8,25 @@ from __future__ import annotations
 from typing import Any
 
 import casadi as ca
+import numpy as np
 from numpy.polynomial import chebyshev
 
 from adapters.pybamm.constants import FARADAY_C_PER_MOL
 from adapters.pybamm.diffusion import Diffusion, plating_slope
 from adapters.pybamm.export import FIELDS, Model, observed_slopes, open_circuit_expression
 from adapters.pybamm.limits import clip, inside, temperature_k
+from cosim.errors import BatteryError
 from cosim.signals import C_RATES
 
-BALANCE_ITERATIONS = 2
-"""Newton iterations for the stoichiometries at 0 and 100 %, from those of the tick before."""
 BALANCE_INPUTS = ("empty", "full", "lithium_ah", "negative_ah", "positive_ah")
 BALANCE_OUTPUTS = (
-    "empty", "full", "capacity_ah", "per_lithium", "per_negative", "per_positive",
+    "empty", "full", "empty_per_lithium", "empty_per_negative", "empty_per_positive",
+    "full_per_lithium", "full_per_negative", "full_per_positive",
 )  # fmt: skip
-MIXING_DEGREE = 40
-"""Degree of the series of the open-circuit potentials for the energy of gradients."""
+MIXING_DEGREES = {"negative": 12, "positive": 10}
+"""Degrees of numerator and denominator of what stands for the integral of a potential."""
+MIXING_ERROR_V = 2e-6
+"""Largest error of such an integral over the stoichiometry."""
 WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a")
 
 
@@ -39,8 +42,12 @@ def balance(model: Model) -> Any:
     -------
     casadi.Function
         `BALANCE_INPUTS` -> `BALANCE_OUTPUTS`: where the open-circuit voltage is the lower and the
-        upper limit with the lithium shared between the electrodes, the capacity between them, and
-        how it changes with each of the three figures.
+        upper limit with the lithium shared between the electrodes, and how these stoichiometries
+        change with each of the three figures [1/(A h)].
+
+    Notes
+    -----
+    One Newton iteration from the stoichiometries given, where the slopes are.
 
     References
     ----------
@@ -49,16 +56,15 @@ def balance(model: Model) -> Any:
     """
     q = ca.SX.sym("q", len(BALANCE_INPUTS))
     empty, full, *figures = ca.vertsplit(q)
-    ends: list[Any] = []
-    slopes: list[Any] = []
-    for x, limit_v in ((empty, model.constants["lower_v"]), (full, model.constants["upper_v"])):
-        found, by_figure = _at_voltage(model, x, ca.vertcat(*figures), limit_v)
-        ends.append(found)
-        slopes.append(by_figure)
-    width = ends[1] - ends[0]
-    negative_ah = figures[1]
-    change = negative_ah * (slopes[1] - slopes[0]) + ca.vertcat(0, width, 0)
-    return ca.Function("balance", [q], [ca.vertcat(*ends, width * negative_ah, change)])
+    limits_v = model.constants["lower_v"], model.constants["upper_v"]
+    ends, slopes = zip(
+        *(
+            _at_voltage(model, x, ca.vertcat(*figures), limit_v)
+            for x, limit_v in zip((empty, full), limits_v, strict=True)
+        ),
+        strict=True,
+    )
+    return ca.Function("balance", [q], [ca.vertcat(*ends, *slopes)])
 
 
 def _at_voltage(model: Model, x: Any, figures: Any, limit_v: float) -> tuple[Any, Any]:
@@ -66,11 +72,8 @@ def _at_voltage(model: Model, x: Any, figures: Any, limit_v: float) -> tuple[Any
     s, f = ca.SX.sym("s"), ca.SX.sym("f", 3)
     voltage = open_circuit_expression(model, s, (f[0] - s * f[1]) / f[2])
     evaluate = ca.Function("v", [s, f], [voltage, ca.gradient(voltage, s), ca.gradient(voltage, f)])
-    for _ in range(BALANCE_ITERATIONS):
-        v, slope, _ = evaluate(x, figures)
-        x = x + (limit_v - v) / slope
-    _, slope, by_figure = evaluate(x, figures)
-    return x, -by_figure / slope
+    v, slope, by_figure = evaluate(x, figures)
+    return x + (limit_v - v) / slope, -by_figure / slope
 
 
 def resistance(model: Model) -> Any:
@@ -119,8 +122,9 @@ def gradient_energy(model: Model) -> Any:
     Notes
     -----
     The energy of an electrode is -Q times the mean over its particles of the integral of the
-    open-circuit potential U over the stoichiometry; the integral is a Chebyshev series of degree
-    `MIXING_DEGREE`.
+    open-circuit potential U over the stoichiometry. Errors against quadrature, 5 h at up to 5C and
+    from -20 to 45 degC, both models and chemistries: 0.025 J of up to 96 J in a cell; 0.1 % of what
+    a tick loses in 99 % of those above 0.3C, 0.3 % at worst (LFP).
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     rows, observed = observed_slopes(model), model.observe(x)
@@ -130,7 +134,7 @@ def gradient_energy(model: Model) -> Any:
         index = names.index(side)
         capacity = c[f"{side}_capacity_ah"] * 3600
         capacity = capacity * observed[names.index(f"{side}_fraction")] / c[f"{side}_fraction"]
-        integral = _integral(potential)
+        integral = _integral(potential, MIXING_DEGREES[side])
         weights = rows[index, :]
         spread = -integral(observed[index])
         # The state of a particle is its stoichiometry, scaled; the weights of the mean sum to 1
@@ -142,19 +146,43 @@ def gradient_energy(model: Model) -> Any:
     return ca.Function("gradient_energy", [x], [total])
 
 
-def _integral(potential: Any) -> Any:
-    """Return the integral of a potential over the stoichiometry as an expression's function."""
-    fit = chebyshev.Chebyshev.interpolate(potential, MIXING_DEGREE, domain=[0, 1])
-    series = [float(value) for value in fit.integ().coef]
+def _integral(potential: Any, degree: int) -> Any:
+    """Return the integral of a potential over the stoichiometry as an expression's function.
 
-    def at(stoichiometry: Any) -> Any:
-        s = 4 * stoichiometry - 2
-        first, second = 0, 0
-        for value in reversed(series[1:]):
-            first, second = value + s * first - second, first
-        return series[0] + 0.5 * s * first - second
+    But for a linear function, which does not count in the energy of gradients. A rational function,
+    as a polynomial takes many times the terms to follow the steps of graphite; by linear least
+    squares with the denominator of the pass before as weight (Sanathanan and Koerner 1963, IEEE
+    Trans. Autom. Control 8, 56).
+    """
+    at = -np.cos(np.linspace(0, np.pi, 401))
+    series = chebyshev.Chebyshev.interpolate(lambda t: potential(0.5 + 0.5 * t), 400).integ()
+    exact = 0.5 * series(at)
+    exact -= chebyshev.Chebyshev.fit(at, exact, 1)(at)
+    powers = chebyshev.chebvander(at, degree)
+    upper = lower = np.eye(degree + 1)[0]
+    for _ in range(5):
+        below = powers @ lower
+        matrix = np.hstack([powers, -exact[:, None] * powers[:, 1:]]) / below[:, None]
+        upper, lower = np.split(np.linalg.lstsq(matrix, exact / below)[0], [degree + 1])
+        lower = np.r_[1, lower]
+    below = powers @ lower
+    error = float(np.abs(powers @ upper / below - exact).max())
+    if error > MIXING_ERROR_V or below.min() * below.max() <= 0:
+        raise BatteryError(f"the integral of a potential is met to {error:.1g} V alone")
+    parts = [chebyshev.cheb2poly(part) for part in (upper, lower)]
 
-    return at
+    def value(stoichiometry: Any) -> Any:
+        t = 2 * stoichiometry - 1
+        return _horner(parts[0], t) / _horner(parts[1], t)
+
+    return value
+
+
+def _horner(coefficients: Any, at: Any) -> Any:
+    value = 0
+    for coefficient in reversed(coefficients):
+        value = value * at + float(coefficient)
+    return value
 
 
 def wear(model: Model, horizon_s: float) -> Any:
@@ -172,8 +200,8 @@ def wear(model: Model, horizon_s: float) -> Any:
     casadi.Function
         (x, `WEAR_INPUTS`) -> capacity lost per energy taken in [A h/J] at each of `C_RATES`,
         or at the largest current that can be held (``charge_a`` [A], of `limits.predict`) where
-        that is less. The first three inputs are outputs of `balance`. That charging warms the cell
-        is left out.
+        that is less. The first three inputs say how the capacity changes with each figure of
+        `balance`. That charging warms the cell is left out.
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(WEAR_INPUTS))

@@ -22,8 +22,10 @@ SOC_MARGIN = 0.005
 """How far the state of charge may leave 0..1, by side reactions and rounding."""
 LITHIUM_RANGE = (0.5, 1 + 1e-6)
 """Cyclable lithium over that of the new cell for which the model is used."""
-AGE_STEPS = 64
+AGE_STEPS = 16
 """Steps in which the electrode balance of an aged cell is followed from that of the new one."""
+CORRECTIONS = 3
+"""Newton iterations for the electrode balance after a step that is not small."""
 LITHIUM_ERROR = 1e-6
 """Largest error of the lithium balance, over the lithium of the new cell."""
 
@@ -99,13 +101,17 @@ class Packs:
         sei_m = np.full(self.count, sei_after(c, self._life.age_years))
         half = np.full(self.count, c["half_negative"]), np.full(self.count, c["half_positive"])
         self._cells = Cells(kernel, kernel.at_rest(*half, temperature_k, sei_m))
-        bound = self._ampere_hours(self._cells.view().side_mol)
+        view = self._cells.view()
+        bound = self._ampere_hours(view.side_mol)
         lithium = c["lithium_ah"] - bound
         self._total_ah = np.full(self.count, c["lithium_ah"])
         self._ends = np.array([[c["new_empty"]], [c["new_full"]]]).repeat(self.count, axis=1)
+        self._end_slopes = np.zeros((6, self.count))
+        electrodes = self._electrodes(view)
+        self._figures = np.vstack([self._total_ah, *electrodes])
         for share in np.linspace(0, 1, AGE_STEPS):
-            # From the ends of the new cell in small steps: Newton from afar finds other roots.
-            self._balance(c["lithium_ah"] - share * bound, self._electrodes(self._cells.view()))
+            self._balance(c["lithium_ah"] - share * bound, electrodes)
+        self._balance(lithium, electrodes, CORRECTIONS)
         empty, full = self._ends
         negative = empty + soc * (full - empty)
         positive = (lithium - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
@@ -234,6 +240,8 @@ class Packs:
             "states": self._cells.states,
             "current_a": self._cells.current_a,
             "ends": self._ends.copy(),
+            "end_slopes": self._end_slopes.copy(),
+            "figures": self._figures.copy(),
             "mixing_j": self._mixing_j.copy(),
             "gradient_j": self._gradient_j.copy(),
         }
@@ -256,6 +264,8 @@ class Packs:
         self._gradient_j = np.array(state["gradient_j"], dtype=float)
         # The balance is a search from the ends of the tick before: it is not done again.
         self._ends = np.array(state["ends"], dtype=float)
+        self._end_slopes = np.array(state["end_slopes"], dtype=float)
+        self._figures = np.array(state["figures"], dtype=float)
         self._look(-1, searched=True)
 
     # --- within a tick
@@ -300,21 +310,35 @@ class Packs:
         self._sustainable = self._limits()
 
     def _charge_of(self, view: CellView, searched: bool = False) -> Floats:
-        self._balance(self._cyclable(view), self._electrodes(view), keep=searched)
+        if searched:
+            self._weigh()
+        else:
+            self._balance(self._cyclable(view), self._electrodes(view))
         empty, full = self._ends
-        plated = self._ampere_hours(view.plated_mol) / self._electrodes(view)[0]
+        plated = self._ampere_hours(view.plated_mol) / self._figures[1]
         return (view.negative + plated - empty) / (full - empty)
 
     def _balance(
-        self, lithium_ah: Floats, electrodes_ah: tuple[Floats, Floats], keep: bool = False
+        self, lithium_ah: Floats, electrodes_ah: tuple[Floats, Floats], corrections: int = 1
     ) -> None:
-        """Find the stoichiometries at 0 and 100 %, from those of the tick before."""
-        found = np.empty((6, self.count))
-        self._kernel.balance(np.vstack([*self._ends, lithium_ah, *electrodes_ah]), found)
-        if not keep:
-            self._ends = found[:2].copy()
-        self._capacity_ah = (self._ends[1] - self._ends[0]) * electrodes_ah[0]
-        self._slopes = found[3:]
+        """Find the stoichiometries at 0 and 100 % by following those of the tick before.
+
+        Along their slopes and then by Newton: from afar, it alone finds other roots.
+        """
+        figures, found = np.vstack([lithium_ah, *electrodes_ah]), np.empty((8, self.count))
+        for _ in range(corrections):
+            moved = (self._end_slopes.reshape(2, 3, -1) * (figures - self._figures)).sum(axis=1)
+            self._kernel.balance(np.vstack([self._ends + moved, figures]), found)
+            self._ends, self._end_slopes = found[:2].copy(), found[2:].copy()
+            self._figures = figures
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Set the capacity and how it changes with each figure."""
+        width, negative_ah = self._ends[1] - self._ends[0], self._figures[1]
+        self._capacity_ah = width * negative_ah
+        self._slopes = negative_ah * (self._end_slopes[3:] - self._end_slopes[:3])
+        self._slopes[1] += width
 
     def _jump(self, before: Floats, view: CellView, soc: Floats) -> CellView:
         """Count the ageing of the tick `Life.acceleration` times; see the notes of the class."""
@@ -325,7 +349,7 @@ class Packs:
         jumped = self._cells.view()
         lithium = self._cyclable(view) - self._ampere_hours(_lost_mol(jumped) - _lost_mol(view))
         electrodes = self._electrodes(jumped)
-        self._balance(lithium, electrodes)
+        self._balance(lithium, electrodes, CORRECTIONS)
         negative = self._ends[0] + soc * (self._ends[1] - self._ends[0])
         positive = (lithium - negative * electrodes[0]) / electrodes[1]
         plated = self._ampere_hours(jumped.plated_mol) / electrodes[0]

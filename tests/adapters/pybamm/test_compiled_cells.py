@@ -169,7 +169,7 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
         "gradient_energy": (x,),
         "wear": (x, charge),
     }
-    rows = {"step": len(STEP_OUTPUTS), "observe": len(FIELDS), "balance": 6, "wear": len(C_RATES)}
+    rows = {"step": len(STEP_OUTPUTS), "observe": len(FIELDS), "balance": 8, "wear": len(C_RATES)}
     both = [kernels.load(kernel.options, name) for name in ("c", "numpy")]
     for name, arguments in given.items():
         found: list[Floats] = []
