@@ -188,16 +188,14 @@ def predict(model: Model, horizon_s: float) -> Any:
 
     most_in, most_out = derated(model, x, charge_a, discharge_a)
     least, most = inside(model, idle, unit, most_in, most_out)
-    symbol, fixed = ca.SX.sym("i"), ca.SX.sym("fixed", x.numel())
-    ratio_ = ca.SX.sym("ratio")
+    symbol, ratio_ = ca.SX.sym("i"), ca.SX.sym("ratio")
     begin_of = _voltage(model, x)
     # The mean current may be more than the last, but not more than what the particles and the
     # electrolyte bear.
     last_x = idle + unit * clip(ratio_ * symbol, least, most)
-    last = begin_of(last_x, symbol)[0]
     # Newton needs no exact slope: how the exchange current changes with the surface is left out.
-    kinetics = begin_of(fixed, symbol)[1]
-    slope = ca.substitute(kinetics, fixed, last_x) + ca.jacobian(begin_of(last_x, 0)[0], symbol)
+    last, kinetics = begin_of(last_x, symbol)
+    slope = kinetics + ca.jacobian(begin_of(last_x, 0)[0], symbol)
     evaluate = ca.Function("v", [x, symbol, ratio_, q], [last, slope])
     rest_v = evaluate(x, 0, 1, q)[0]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import casadi as ca
 from numpy.typing import NDArray
 
-from adapters.pybamm.tape import INPUT, Constant, Operand, Operation, Tape
+from adapters.pybamm.simplify import Builder, simplified
+from adapters.pybamm.tape import INPUT, Constant, Operand, Tape
 from cosim.errors import BatteryError
 
 UNARY = {
@@ -51,7 +51,6 @@ BINARY = {
     ca.OP_AND: "multiply",
     ca.OP_OR: "maximum",
 }
-COMMUTATIVE = {"add", "multiply", "minimum", "maximum", "equal", "not_equal"}
 
 
 def arrays(functions: Mapping[str, tuple[Any, tuple[str, ...]]]) -> dict[str, NDArray[Any]]:
@@ -81,7 +80,7 @@ def lower(function: Any, arguments: tuple[str, ...]) -> Tape:
     cosim.errors.BatteryError
         If it holds an operation that no backend writes.
     """
-    builder = _Builder()
+    builder = Builder()
     outputs: dict[tuple[int, int], Operand] = {}
     slots: dict[int, Operand] = {}
     for k in range(function.n_instructions()):
@@ -98,35 +97,13 @@ def lower(function: Any, arguments: tuple[str, ...]) -> Tape:
     for output in range(function.n_out()):
         if function.nnz_out(output) != function.size1_out(output):
             raise BatteryError(f"output {output} of {function} is not one dense column")
-    operations, outputs = _alive(*_shared_reciprocals(builder.operations, outputs))
+    operations, found = simplified(builder.operations, outputs)
     sizes = [function.size1_in(i) for i in range(len(arguments))]
     results = function.size1_out(0)
-    return Tape(tuple(zip(arguments, sizes, strict=True)), results, tuple(operations), outputs)
+    return Tape(tuple(zip(arguments, sizes, strict=True)), results, tuple(operations), found)
 
 
-def _operand_order(operand: Operand) -> tuple[bool, float]:
-    constant = isinstance(operand, Constant)
-    return constant, operand.value if constant else operand
-
-
-class _Builder:
-    """Operations so far; the same operation on the same operands is done once."""
-
-    def __init__(self) -> None:
-        self.operations: list[Operation] = []
-        self._places: dict[Operation, int] = {}
-
-    def place(self, name: str, *operands: Operand) -> int:
-        if name in COMMUTATIVE:
-            operands = tuple(sorted(operands, key=_operand_order))
-        operation = Operation(name, operands)
-        if operation not in self._places:
-            self._places[operation] = len(self.operations)
-            self.operations.append(operation)
-        return self._places[operation]
-
-
-def _lower(builder: _Builder, code: int, operands: list[Operand], where: str) -> Operand:
+def _lower(builder: Builder, code: int, operands: list[Operand], where: str) -> Operand:
     if code == ca.OP_ASSIGN:
         return operands[0]
     if code == ca.OP_TWICE:
@@ -155,7 +132,7 @@ def _lower(builder: _Builder, code: int, operands: list[Operand], where: str) ->
     return builder.place(name, *operands)
 
 
-def _power(builder: _Builder, base: Operand, exponent: float) -> Operand | None:
+def _power(builder: Builder, base: Operand, exponent: float) -> Operand | None:
     """Products and roots for the powers that they serve, None for the others."""
     if not 0 < exponent <= 4 or 2 * exponent % 1:
         return None
@@ -168,43 +145,3 @@ def _power(builder: _Builder, base: Operand, exponent: float) -> Operand | None:
     for factor in factors[1:]:
         product = builder.place("multiply", product, factor)
     return product
-
-
-def _shared_reciprocals(
-    ops: list[Operation], outputs: dict[tuple[int, int], Operand]
-) -> tuple[list[Operation], dict[tuple[int, int], Operand]]:
-    """Divide once by what is divided by more than once: the factors of a matrix are full of it."""
-    divisors = Counter(op.operands[-1] for op in ops if op.name in ("divide", "reciprocal"))
-    builder = _Builder()
-    new: dict[Operand, Operand] = {}
-    for place, op in enumerate(ops):
-        if op.name == INPUT:
-            new[place] = builder.place(INPUT, *op.operands)
-            continue
-        operands = [new.get(operand, operand) for operand in op.operands]
-        if op.name == "divide" and divisors[op.operands[1]] > 1:
-            inverse = builder.place("reciprocal", operands[1])
-            one = operands[0] == Constant(1.0)
-            new[place] = inverse if one else builder.place("multiply", operands[0], inverse)
-        else:
-            new[place] = builder.place(op.name, *operands)
-    return builder.operations, {key: new.get(value, value) for key, value in outputs.items()}
-
-
-def _alive(
-    ops: list[Operation], outputs: dict[tuple[int, int], Operand]
-) -> tuple[list[Operation], dict[tuple[int, int], Operand]]:
-    needed = {value for value in outputs.values() if isinstance(value, int)}
-    for place in reversed(range(len(ops))):
-        if place in needed and ops[place].name != INPUT:
-            needed |= {o for o in ops[place].operands if isinstance(o, int)}
-    new = {old: place for place, old in enumerate(sorted(needed))}
-
-    def renamed(value: Operand) -> Operand:
-        return new[value] if isinstance(value, int) else value
-
-    kept = [
-        op if op.name == INPUT else Operation(op.name, tuple(renamed(o) for o in op.operands))
-        for op in (ops[old] for old in new)
-    ]
-    return kept, {key: renamed(value) for key, value in outputs.items()}
