@@ -16,7 +16,6 @@ from adapters.pybamm.condition import BALANCE_OUTPUTS
 from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.method import STEP_INPUTS, STEP_OUTPUTS
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import AGE_STEPS
 from adapters.pybamm.spec import Life
 from cosim.errors import ScenarioError
 from tests.adapters.pybamm.fleets import ask, random_ticks, single_cells
@@ -142,7 +141,7 @@ def test_balance_equals_pybamms_electrode_state_of_health(spm: Kernel) -> None:
         expected = solver.solve(dict(zip(names, figures[:, 0].tolist(), strict=True)))
         found = np.empty((len(BALANCE_OUTPUTS), 1))
         # Followed in small steps, as where a run starts with aged cells.
-        for share in (*np.linspace(0, 1, AGE_STEPS), 1, 1):
+        for share in (*np.linspace(0, 1, 64), 1, 1):
             spm.balance(np.vstack([ends, before + share * (figures - before)]), found)
             ends = found[:2].copy()
         before = figures
