@@ -186,8 +186,10 @@ def predict(model: Model, horizon_s: float) -> Any:
         idle = idle + moves.answer(idle, 0)
         unit = moves.per_ampere(unit)
 
+    # The margin is for what is searched: a rating or the charge left, where it binds, is exact.
+    margin = 1 - model.chemistry.power_margin
     most_in, most_out = derated(model, x, charge_a, discharge_a)
-    least, most = inside(model, idle, unit, most_in, most_out)
+    least, most = inside(model, idle, unit, most_in / margin, most_out / margin)
     symbol, ratio_ = ca.SX.sym("i"), ca.SX.sym("ratio")
     begin_of = _voltage(model, x)
     # The mean current may be more than the last, but not more than what the particles and the
@@ -223,15 +225,15 @@ def predict(model: Model, horizon_s: float) -> Any:
         share_of = (good_v - limit_v) / (good_v - end + sign * 1e-9)
         current = good + (current - good) * clip(share_of, 0, 1)
         end = sign * ca.fmax(sign * end, sign * limit_v)
-        current = (1 - model.chemistry.power_margin) * current
+        current = margin * current
         if sign > 0:
             return current * end, current
         # Charging, the current is largest at the beginning, where the voltage is lowest.
-        highest_w = ca.fmin(bound, -most_in) * ca.fmin(begin, end)
+        highest_w = ca.fmin(margin * bound, -most_in) * ca.fmin(begin, end)
         return ca.fmin(-current * end, highest_w), -current
 
-    out_w, out_a = sustained(c["lower_v"], stored, 1)
-    in_w, in_a = sustained(c["upper_v"], room, -1)
+    out_w, out_a = sustained(c["lower_v"], stored / margin, 1)
+    in_w, in_a = sustained(c["upper_v"], room / margin, -1)
     return ca.Function("predict", [x, q], [ca.vertcat(out_w, in_w, out_a, in_a)])
 
 

@@ -63,13 +63,12 @@ def test_delivered_power_is_what_was_asked_within_limits(kernel: Kernel) -> None
 
 def test_ratings_hold(kernel: Kernel) -> None:
     packs = Packs(kernel, PackSpec.of([75.0] * 2, 400.0, 20.0, 30.0), [0.5] * 2)
-    # The rating is a current at the mean voltage, and what is foreseen is lowered by its margin.
-    margin = kernel.options.of_chemistry.power_margin
+    # The rating is a current at the mean voltage.
     charge_kw, discharge_kw = packs.charge_limit_kw, packs.discharge_limit_kw
     assert (charge_kw <= 20).all()
-    assert (charge_kw > 20 * (1 - margin)).all()
+    assert (charge_kw > 19.8).all()
     assert (discharge_kw <= 30).all()
-    assert (discharge_kw > 28.8 * (1 - margin)).all()
+    assert (discharge_kw > 28.8).all()
     tick = packs.advance(0, ask(2, [50.0, -50.0], efficiency=0.9, ambient_c=25))
     np.testing.assert_allclose(tick.vehicle_power_kw[0], charge_kw[0] / 0.9, rtol=1e-3)
     np.testing.assert_allclose(tick.vehicle_power_kw[1], -discharge_kw[1] * 0.9, rtol=2e-2)
