@@ -27,6 +27,8 @@ MIXING_DEGREES = {"negative": 12, "positive": 10}
 """Degrees of numerator and denominator of what stands for the integral of a potential."""
 MIXING_ERROR_V = 2e-6
 """Largest error of such an integral over the stoichiometry."""
+OVERSHOOT = 1.045
+"""What a single step over half a tick adds to the gradients that a current makes."""
 WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a")
 
 
@@ -193,7 +195,7 @@ def wear(model: Model, horizon_s: float) -> Any:
     model
         The cell model.
     horizon_s
-        Time over which the charging lasts [s]; the rates are those at its middle.
+        Time over which the charging lasts [s].
 
     Returns
     -------
@@ -201,15 +203,27 @@ def wear(model: Model, horizon_s: float) -> Any:
         (x, `WEAR_INPUTS`) -> capacity lost per energy taken in [A h/J] at each of `C_RATES`,
         or at the largest current that can be held (``charge_a`` [A], of `limits.predict`) where
         that is less. The first three inputs say how the capacity changes with each figure of
-        `balance`. That charging warms the cell is left out.
+        `balance`.
+
+    Notes
+    -----
+    The rates are those in the middle of the horizon, of a cell that charging has warmed and plated
+    till then. Where plating grows evenly, the mean of what is plated is half the horizon times the
+    rate at its third; what diffuses is there by the root of time.
+
+    Against what a tick costs, after an hour of rest, 0 to 40 degC, 10 to 85 % charged, `C_RATES`:
+    0.92 to 1.09 of it for NMC, 0.8 where the tick ends so warm that the current is derated; 0.9 to
+    1.1 for LFP, 1.25 where the surface of the graphite passes a step of its potential within the
+    tick.
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(WEAR_INPUTS))
     per_figure, charge_a = q[:3], q[3]
     c = model.constants
     warm = temperature_k(model, x)
-    moves = Diffusion(model, x, warm, 0.5 * horizon_s)
-    idle, unit = x + moves.answer(x, 0), moves.per_ampere(ca.SX.zeros(x.numel()))
+    half = 0.5 * horizon_s
+    moves = Diffusion(model, x, warm, half)
+    idle, unit = moves.answer(x, 0), moves.per_ampere(ca.SX.zeros(x.numel())) / OVERSHOOT
     rows = observed_slopes(model)
     names = FIELDS
 
@@ -225,18 +239,23 @@ def wear(model: Model, horizon_s: float) -> Any:
         row("positive_fraction") * c["positive_capacity_ah"] / c["positive_fraction"],
     )
 
+    warmth = row("temperature_k")
+    per_joule = ca.DM(x.numel(), 1)
+    for place in warmth.sparsity().get_triplet()[1]:
+        per_joule[place] = 1 / (warmth[0, place] * c["heat_capacity_j_k"])
+
     def lost(current: Any) -> tuple[Any, Any]:
-        state = idle + unit * current
-        rate, voltage, _, _ = model.f(state, ca.vertcat(current, warm, 1))
-        # Plating is fast: it is taken to where it is by then.
+        change = idle + unit * current
+        state = x + (2 / 3) ** 0.5 * change
+        rate, voltage, _, heating = model.f(state, ca.vertcat(current, warm, 1))
         slope = plating_slope(model, state, current, warm)
-        half = 0.5 * horizon_s
-        state = state + half * (slope != 0) * rate / (1 - half * slope)
+        plated = (slope != 0) * rate / (1 - half * slope)
+        state = x + change + half * (plated + heating * per_joule)
         rate = model.f(state, ca.vertcat(current, warm, 1))[0]
         return -ca.dot(per_figure, ca.mtimes(figures, rate)), voltage
 
     at_rest = lost(ca.SX(0))[0]
-    least, _ = inside(model, idle, unit, -charge_a, ca.SX(0))
+    least, _ = inside(model, x + idle, unit, -charge_a, ca.SX(0))
     results: list[Any] = []
     for c_rate in C_RATES:
         current = -clip(

@@ -25,9 +25,9 @@ from tests.adapters.pybamm.fleets import (
     single_cells,
 )
 
-WEAR_ERROR = {"nmc": 0.3, "lfp": 1.0}
-"""Error of the wear foreseen against what a tick costs: it is told at the temperature of now, and
-at the middle of the tick. LFP cells lose a tenth of what NMC cells lose."""
+WEAR_ERROR = {"nmc": 0.1, "lfp": 0.3}
+"""Error of the wear foreseen against what a tick costs. LFP cells lose a tenth of what NMC cells
+lose; most of it is plated, from when the surface of the graphite passes a step of its potential."""
 
 
 def test_layout_has_the_energy_of_its_specification(spm: Kernel) -> None:
@@ -345,29 +345,32 @@ def test_a_pack_too_weak_for_its_vehicle_is_a_problem(monkeypatch: pytest.Monkey
     assert "fast charging gives" in words
 
 
-def _wear_of_a_tick(kernel: Kernel, rate: float, soc: float, start_c: float) -> tuple[float, float]:
-    """Wear foreseen, and found between charging at the rate and resting for a tick [USD/kWh]."""
-    energy = cell_kwh(kernel)
-    lost: list[float] = []
-    foreseen = charged_kwh = 0.0
-    for power_kw in (rate * energy, 0.0):
-        packs = single_cells(kernel, [soc], initial_temperature_c=start_c)
-        now = packs.advance(0, ask(1, ambient_c=start_c))
-        foreseen, before = now.vehicle_wear_usd_per_kwh[0, C_RATES.index(rate)], packs.soh[0]
-        following = packs.advance(1, ask(1, power_kw, ambient_c=start_c))
-        charged_kwh = max(charged_kwh, following.pack_energy_kwh[0])
-        lost.append(before - packs.soh[0])
-    usd = (lost[0] - lost[1]) * energy * Life().usd_per_kwh
-    return float(foreseen), float(usd / charged_kwh)
+def _wear_of_a_tick(packs: Packs, tick: int, c_rate: float, ambient_c: float) -> Any:
+    """Wear found between charging at the rate and resting for a tick [USD/kWh], shape (cell,)."""
+    n, energy_kwh = packs.count, packs.spec.energy_kwh
+    saved = packs.state()
+    wanted_ah = HOUR * np.minimum(c_rate * packs._c["new_capacity_ah"], packs._sustainable.charge_a)
+    rested = packs.advance(tick, ask(n, ambient_c=ambient_c))
+    found, power_kw = rested, c_rate * energy_kwh
+    for _ in range(3):
+        packs.restore(saved)
+        power_kw = np.minimum(power_kw, packs.charge_limit_kw)
+        found = packs.advance(tick, ask(n, power_kw, ambient_c=ambient_c))
+        power_kw = power_kw * wanted_ah / found.pack_charge_ah
+    packs.restore(saved)
+    lost_kwh = (rested.vehicle_soh - found.vehicle_soh) * energy_kwh
+    return lost_kwh * Life().usd_per_kwh / found.pack_energy_kwh
 
 
-@pytest.mark.parametrize("start_c", [5.0, 15.0, 25.0])
+@pytest.mark.parametrize("start_c", [0.0, 15.0, 25.0, 35.0])
 def test_wear_is_what_a_tick_of_charging_costs(kernel: Kernel, start_c: float) -> None:
-    most = WEAR_ERROR[kernel.options.chemistry]
-    for soc in (0.3, 0.5, 0.7):
-        for rate in C_RATES:
-            foreseen, found = _wear_of_a_tick(kernel, rate, soc, start_c)
-            assert foreseen == pytest.approx(found, rel=most, abs=2e-5)
+    """After an hour of rest, in which plating settles."""
+    packs = single_cells(kernel, [0.1, 0.3, 0.5, 0.7, 0.85], initial_temperature_c=start_c)
+    told = [packs.advance(tick, ask(5, ambient_c=start_c)) for tick in range(12)][-1]
+    for k, c_rate in enumerate(C_RATES):
+        found = _wear_of_a_tick(packs, 12, c_rate, start_c)
+        most = WEAR_ERROR[kernel.options.chemistry]
+        np.testing.assert_allclose(told.vehicle_wear_usd_per_kwh[:, k], found, rtol=most, atol=2e-6)
 
 
 def test_wear_grows_with_the_current_in_the_cold(kernel: Kernel) -> None:
