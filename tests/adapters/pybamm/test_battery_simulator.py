@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 
+from adapters.pybamm import kernel, simulator
 from adapters.pybamm.simulator import Battery
 from cosim.loading import load
 from cosim.signals import SIGNALS, produced_by, read_by
 from cosim.simulator import EID
 
 COUNT = 12
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernels_are_loaded_once(kernel_cache: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulator, "load", cache(kernel.load))
+        yield
 
 
 def _battery() -> Battery:
@@ -31,7 +42,7 @@ def _inputs(**values: float) -> dict[str, Any]:
     }
 
 
-def test_a_tick_gives_every_signal(kernel_cache: object) -> None:
+def test_a_tick_gives_every_signal() -> None:
     battery = _battery()
     info = battery.create(1, "Battery")[0]["extra_info"]
     battery.bind({"vehicle": [str(i) for i in range(COUNT)]}, info["facts"])
@@ -47,12 +58,12 @@ def test_a_tick_gives_every_signal(kernel_cache: object) -> None:
     assert np.ptp(found["vehicle_temperature_c"] - 25) < 5
 
 
-def test_what_others_read_a_tick_later_has_a_first_value(kernel_cache: object) -> None:
+def test_what_others_read_a_tick_later_has_a_first_value() -> None:
     initial = _battery().initial()
     assert set(initial) == {signal.name for signal in produced_by("battery") if signal.shifted}
 
 
-def test_the_fleet_has_the_age_of_the_scenario(kernel_cache: object) -> None:
+def test_the_fleet_has_the_age_of_the_scenario() -> None:
     health: list[float] = []
     for age_years in (0, 1, 8):
         settings = [f"fleet.vehicles={COUNT}", f"ageing.age_years={age_years}"]
