@@ -74,7 +74,7 @@ def array_functions(model: Model, tick_s: float) -> dict[str, tuple[Any, tuple[s
         "predict": (limits.predict(model, tick_s), ("x", "q")),
         "balance": (condition.balance(model), ("q",)),
         "resistance": (condition.resistance(model), ("x",)),
-        "gradient_energy": (condition.gradient_energy(model), ("x",)),
+        "particle_energy": (condition.particle_energy(model), ("x",)),
         "wear": (condition.wear(model, tick_s), ("x", "q")),
     }
 

@@ -196,9 +196,12 @@ class Cells:
         """Resistance of every cell at half charge and the reference temperature [Ohm]."""
         return self._of_states(self.kernel.resistance, 1)[0]
 
-    def gradient_energy_j(self) -> Floats:
-        """Energy that the gradients in the particles hold [J]."""
-        return self._of_states(self.kernel.gradient_energy, 1)[0]
+    def particle_energy_v(self) -> Floats:
+        """Chemical energy in the particles of both electrodes over the electrode's capacity.
+
+        Up to a constant [J/(A s)]; shape (2, cell), the negative electrode first.
+        """
+        return self._of_states(self.kernel.particle_energy, 2)
 
     def sustainable(
         self, stored_a: Floats, room_a: Floats, charge_a: Floats, discharge_a: Floats

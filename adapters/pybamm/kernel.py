@@ -38,7 +38,7 @@ class Kernel:
 
     The functions work on float64 arrays (rows, cell), contiguous over cells, in place:
     ``step(x, q, r)``, ``predict(x, q, r)``, ``wear(x, q, r)``, ``balance(q, r)``,
-    ``observe(x, r)``, ``resistance(x, r)`` and ``gradient_energy(x, r)``; see ``method``,
+    ``observe(x, r)``, ``resistance(x, r)`` and ``particle_energy(x, r)``; see ``method``,
     ``limits``, ``condition`` and ``export`` for what the rows of q and r are. Currents and powers
     are positive on discharge.
     """
@@ -58,7 +58,7 @@ class Kernel:
     predict: Function
     balance: Function
     resistance: Function
-    gradient_energy: Function
+    particle_energy: Function
     wear: Function
     rest_matrix: NDArray[np.float64]
     """Rows that give the state at rest as ``[1, x, y, T] @ rest_matrix``."""

@@ -61,9 +61,9 @@ class Packs:
     The state of charge equals its own coulomb integral, ``pack_charge_ah / cell_capacity_ah``
     summed, but for lithium that side reactions take.
 
-    PyBaMM's thermal model leaves out the heat of mixing. It is what the terminals lost, less that
-    heat, less what gradients in the particles hold now and did not before; it warms the cell in the
-    tick after, so that all energy is accounted for.
+    PyBaMM's thermal model leaves out the heat of mixing. What went in, less that model's heat, less
+    what the particles hold now and did not before, warms the cell in the tick after, so that all
+    energy is accounted for: mixing, side reactions, and what steps of finite length leave out.
 
     Accelerated ageing (`Life.acceleration` n > 1) counts what ageing did in a tick n times: the
     states of ageing jump by n - 1 times their change, the lithium that they bind leaves the
@@ -93,8 +93,8 @@ class Packs:
         self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / c["mean_v"]
         self._start_cells(soc, start + ZERO_C_K)
         self._mixing_j = np.zeros(self.count)
-        self._gradient_j = self._cells.gradient_energy_j()
         self._look(-1)
+        self._hold()
 
     def _start_cells(self, soc: Floats, temperature_k: Floats) -> None:
         kernel, c = self._kernel, self._c
@@ -208,6 +208,8 @@ class Packs:
         )
         self._mix(passed)
         self._look(tick, passed, before)
+        if before is not None:
+            self._hold()
 
         energy_kwh = passed.energy_j * self.cells / J_PER_KWH
         settled = settle(request, energy_kwh, heater_kw * hours, hours)
@@ -243,7 +245,6 @@ class Packs:
             "end_slopes": self._end_slopes.copy(),
             "figures": self._figures.copy(),
             "mixing_j": self._mixing_j.copy(),
-            "gradient_j": self._gradient_j.copy(),
         }
 
     def restore(self, state: Mapping[str, Floats]) -> None:
@@ -261,12 +262,12 @@ class Packs:
         self._cells.states = np.asarray(state["states"], dtype=float)
         self._cells.current_a = np.asarray(state["current_a"], dtype=float)
         self._mixing_j = np.array(state["mixing_j"], dtype=float)
-        self._gradient_j = np.array(state["gradient_j"], dtype=float)
         # The balance is a search from the ends of the tick before: it is not done again.
         self._ends = np.array(state["ends"], dtype=float)
         self._end_slopes = np.array(state["end_slopes"], dtype=float)
         self._figures = np.array(state["figures"], dtype=float)
         self._look(-1, searched=True)
+        self._hold()
 
     # --- within a tick
 
@@ -277,10 +278,17 @@ class Packs:
         )
 
     def _mix(self, passed: CellTick) -> None:
-        """Set aside the heat of mixing of this tick for the next."""
-        held = self._cells.gradient_energy_j()
-        self._mixing_j = passed.loss_j - passed.heat_j - (held - self._gradient_j)
-        self._gradient_j = held
+        """Set aside for the next tick what became heat in this one and did not warm the cell."""
+        energy_v, capacity_as = self._held
+        self._hold()
+        mean_as = 0.5 * (capacity_as + self._held[1])
+        stored_j = (mean_as * (self._held[0] - energy_v)).sum(axis=0)
+        self._mixing_j = passed.energy_j - stored_j - passed.heat_j
+
+    def _hold(self) -> None:
+        """Take in what the electrodes hold, and their capacities."""
+        electrodes_ah = self._electrodes(self._cells.view())
+        self._held = self._cells.particle_energy_v(), 3600 * np.vstack(electrodes_ah)
 
     def _look(
         self, tick: int, passed: CellTick | None = None, before: Floats | None = None,

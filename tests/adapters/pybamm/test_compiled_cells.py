@@ -166,10 +166,16 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
         "observe": (x,),
         "balance": (np.vstack(figures),),
         "resistance": (x,),
-        "gradient_energy": (x,),
+        "particle_energy": (x,),
         "wear": (x, charge),
     }
-    rows = {"step": len(STEP_OUTPUTS), "observe": len(FIELDS), "balance": 8, "wear": len(C_RATES)}
+    rows = {
+        "step": len(STEP_OUTPUTS),
+        "observe": len(FIELDS),
+        "balance": 8,
+        "particle_energy": 2,
+        "wear": len(C_RATES),
+    }
     both = [kernels.load(kernel.options, name) for name in ("c", "numpy")]
     for name, arguments in given.items():
         found: list[Floats] = []
