@@ -18,8 +18,9 @@ import casadi as ca
 
 from adapters.pybamm import limits
 from adapters.pybamm.constants import FARADAY_C_PER_MOL
-from adapters.pybamm.diffusion import GAMMA, Diffusion, plating_slope
+from adapters.pybamm.diffusion import Diffusion
 from adapters.pybamm.export import FIELDS, Model, observed_slopes
+from adapters.pybamm.plating import Stage, per_watt, with_plating
 
 STEP_INPUTS = (
     "current_a", "power_w", "ambient_k", "limit_v", "lowest_a", "highest_a", "charge_a",
@@ -62,8 +63,8 @@ def step(model: Model) -> Any:
     is where it goes at constant current. I2 solves I V(x~, I) = P there, and the answer to the ramp
     from I1 to I2 is added, by the same method. (The inner stage x + h k1 is no place to solve for
     the current: after a jump of the current its surface concentrations overshoot by up to 1 / g.)
-    Temperature and ageing follow by the nonlinear rule, k2 from f(x + h k1) - 2 k1, with a diagonal
-    J of the plated lithium alone.
+    Temperature and ageing follow by the nonlinear rule with J = 0, which is Heun's; plated lithium,
+    the one of them that is stiff, by a rule of its own, see `plating`.
 
     A linear invariant of f is kept, so the mean stoichiometry moves by exactly h (I1 + I2) / 2 and
     what side reactions bind: the negative particles lose exactly what interphase and plating take.
@@ -80,10 +81,10 @@ def step(model: Model) -> Any:
 
     current, voltage = limits.current_at(model, x, guess, ask)
     rate, _, ocv, heat = model.f(x, ca.vertcat(current, ambient, 1))
-    heated = heater * _per_watt(model)
+    heated = heater * per_watt(model)
     rate = rate + heated
-    damping = 1 / (1 - GAMMA * h * plating_slope(model, x, current, ambient))
-    k1 = single * damping * rate
+    begin = Stage(x, current, rate)
+    k1, _ = with_plating(model, [begin], ambient, h, x, single * rate)
     middle = 0.5 * (x + idle + unit * current + h * k1)
     moves = Diffusion(model, x, ambient, h, electrolyte_at=middle)
     if model.electrolyte is not None:
@@ -95,8 +96,8 @@ def step(model: Model) -> Any:
         current = limits.clip(current, *bounds)
         rate, voltage, ocv, heat = model.f(x, ca.vertcat(current, ambient, 1))
         rate = rate + heated
-        damping = 1 / (1 - GAMMA * h * plating_slope(model, x, current, ambient))
-        k1 = single * damping * rate
+        begin = Stage(x, current, rate)
+        k1, _ = with_plating(model, [begin], ambient, h, x, single * rate)
     constant = x + moves.answer(x, current)
     side = _of_negative(model, x, unit)
     reached = moves.mask * constant + h * k1 + single * x + side * _side_current(model, k1)
@@ -105,8 +106,9 @@ def step(model: Model) -> Any:
     current2, voltage2 = limits.current_at(model, reached, current, ask, again)
     rate2, _, ocv2, heat2 = model.f(reached, ca.vertcat(current2, ambient, 1))
     rate2 = rate2 + heated
-    k2 = single * damping * (rate2 - 2 * k1)
-    aged = h * (1.5 * k1 + 0.5 * k2)
+    stages = [begin, Stage(reached, current2, rate2)]
+    change, stripping = with_plating(model, stages, ambient, h, x, single * 0.5 * (rate + rate2))
+    aged = h * change
     ramped = constant + (current2 - current) * moves.ramp()
     after = moves.mask * ramped + single * x + aged + side * _side_current(model, aged / h)
     after = _with_lithium_of_lost_material(model, x, after)
@@ -114,18 +116,9 @@ def step(model: Model) -> Any:
     energy = 0.5 * h * (current * voltage + current2 * voltage2)
     loss = 0.5 * h * (current * (ocv - voltage) + current2 * (ocv2 - voltage2))
     charge = 0.5 * h * (current + current2)
-    warmed = 0.5 * h * (heat + heat2)
+    warmed = h * (0.5 * (heat + heat2) + stripping)
     results = ca.vertcat(current2, voltage, voltage2, energy, charge, loss, warmed)
     return ca.Function("step", [x, q], [results, after])
-
-
-def _per_watt(model: Model) -> Any:
-    """Return the rate of the state [1/s] per watt of heat: the temperature's."""
-    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
-    rate = ca.DM.zeros(row.numel())
-    for index in row.sparsity().get_triplet()[1]:
-        rate[index] = 1 / (row[0, index] * model.constants["heat_capacity_j_k"])
-    return rate
 
 
 def _side_current(model: Model, rate: Any) -> Any:

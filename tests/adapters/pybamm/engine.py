@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adapters.pybamm import export
+from adapters.pybamm.condition import BALANCE_OUTPUTS
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.method import STEP_INPUTS, STEP_OUTPUTS
@@ -131,11 +132,14 @@ def capacity_ah(kernel: Kernel, view: Mapping[str, Floats]) -> Floats:
         for side in ("negative", "positive")
     ]
     ends = np.array([[c["new_empty"]], [c["new_full"]]]).repeat(len(lithium), axis=1)
-    found = np.empty((6, len(lithium)))
-    for _ in range(4):
-        kernel.balance(np.vstack([ends, lithium, *electrodes]), found)
+    figures = np.vstack([lithium, *electrodes])
+    new = np.array([[c[name]] for name in ("lithium_ah", "negative_capacity_ah",
+                                           "positive_capacity_ah")])  # fmt: skip
+    found = np.empty((len(BALANCE_OUTPUTS), len(lithium)))
+    for share in (*np.linspace(0, 1, 16), 1, 1, 1):
+        kernel.balance(np.vstack([ends, new + share * (figures - new)]), found)
         ends = found[:2].copy()
-    return found[2].copy()
+    return (ends[1] - ends[0]) * electrodes[0]
 
 
 class Engine:

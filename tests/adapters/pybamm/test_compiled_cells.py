@@ -128,15 +128,13 @@ def _day(kernel: Kernel, count: int, seed: int, harsh: float) -> list[dict[str, 
 @needs_compiler
 @pytest.mark.parametrize(("seed", "harsh"), [(1, 0.3), (3, 6.0)])
 def test_both_backends_give_the_same_day(kernel: Kernel, seed: int, harsh: float) -> None:
-    """To 1e-9, but for what a limit bounds: its search ends 1e-7 from the limit on either side."""
     days = [_day(kernels.load(kernel.options, name), 16, seed, harsh) for name in ("c", "numpy")]
     for ours, theirs in zip(*days, strict=True):
         for name, expected in theirs.items():
-            # States are of the size of 1. What is left of stripped lithium is the difference of
-            # large rates: a millionth of the plated lithium that matters.
-            scale = 1000 if name == "states" else max(1.0, float(np.abs(expected).max()))
+            # States are of the size of 1.
+            scale = max(1.0, float(np.abs(expected).max()))
             np.testing.assert_allclose(
-                ours[name], expected, rtol=1e-6, atol=1e-9 * scale, err_msg=name
+                ours[name], expected, rtol=1e-9, atol=1e-9 * scale, err_msg=name
             )
 
 
