@@ -14,7 +14,7 @@ from numpy.polynomial import chebyshev
 from adapters.pybamm.constants import FARADAY_C_PER_MOL
 from adapters.pybamm.diffusion import Diffusion, plating_slope
 from adapters.pybamm.export import FIELDS, Model, observed_slopes, open_circuit_expression
-from adapters.pybamm.limits import clip, inside, temperature_k
+from adapters.pybamm.limits import SURFACE_MARGIN, clip, inside, temperature_k
 from cosim.errors import BatteryError
 from cosim.signals import C_RATES
 
@@ -49,7 +49,9 @@ def balance(model: Model) -> Any:
 
     Notes
     -----
-    One Newton iteration from the stoichiometries given, where the slopes are.
+    One Newton iteration from the stoichiometries given, where the slopes are. The cell is full at
+    the upper limit or where graphite is, whichever comes first: with a sixth of it lost there is
+    lithium for more than it can hold.
 
     References
     ----------
@@ -59,13 +61,12 @@ def balance(model: Model) -> Any:
     q = ca.SX.sym("q", len(BALANCE_INPUTS))
     empty, full, *figures = ca.vertsplit(q)
     limits_v = model.constants["lower_v"], model.constants["upper_v"]
-    ends, slopes = zip(
-        *(
-            _at_voltage(model, x, ca.vertcat(*figures), limit_v)
-            for x, limit_v in zip((empty, full), limits_v, strict=True)
-        ),
-        strict=True,
-    )
+    ends: list[Any] = []
+    slopes: list[Any] = []
+    for x, limit_v in zip((empty, full), limits_v, strict=True):
+        end, by_figure = _at_voltage(model, x, ca.vertcat(*figures), limit_v)
+        ends.append(ca.fmin(end, 1 - SURFACE_MARGIN))
+        slopes.append(by_figure * (end < 1 - SURFACE_MARGIN))
     return ca.Function("balance", [q], [ca.vertcat(*ends, *slopes)])
 
 

@@ -14,6 +14,7 @@ from adapters.pybamm import kernel as kernels
 from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.condition import BALANCE_OUTPUTS
 from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.limits import SURFACE_MARGIN
 from adapters.pybamm.method import STEP_INPUTS, STEP_OUTPUTS
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.spec import Life
@@ -148,6 +149,17 @@ def test_balance_equals_pybamms_electrode_state_of_health(spm: Kernel) -> None:
         # PyBaMM's solver stops at 1e-6.
         assert found[0, 0] == pytest.approx(float(expected["x_0"]), abs=3e-6)
         assert found[1, 0] == pytest.approx(float(expected["x_100"]), abs=3e-6)
+
+
+def test_a_cell_is_full_where_its_graphite_is(nmc: Kernel) -> None:
+    c, found = nmc.constants, np.empty((len(BALANCE_OUTPUTS), 1))
+    ends = np.array([[c["new_empty"]], [c["new_full"]]])
+    for graphite in np.linspace(1, 0.7, 61):
+        figures = [c["lithium_ah"], graphite * c["negative_capacity_ah"], c["positive_capacity_ah"]]
+        nmc.balance(np.vstack([ends, np.array(figures)[:, None]]), found)
+        ends = found[:2].copy()
+    assert found[1, 0] == 1 - SURFACE_MARGIN
+    np.testing.assert_array_equal(found[5:], 0)
 
 
 def test_the_interphase_of_stored_cells_follows_the_closed_form(spm: Kernel) -> None:

@@ -170,11 +170,11 @@ def test_a_heater_warms_until_charge_flows(nmc: Kernel) -> None:
     )
 
 
-@pytest.mark.parametrize(("acceleration", "c_rate"), [(1, 1.0), (10, 1.0), (100, 0.3)])
-def test_lithium_is_conserved(kernel: Kernel, acceleration: float, c_rate: float) -> None:
+@pytest.mark.parametrize("acceleration", [1, 10, 100])
+def test_lithium_is_conserved(kernel: Kernel, acceleration: float) -> None:
     packs = single_cells(kernel, [0.2, 0.5, 0.8], Life(acceleration=acceleration))
     before = packs.lithium_ah
-    random_ticks(packs, 288, 4, c_rate)
+    random_ticks(packs, 288, 4)
     np.testing.assert_allclose(packs.lithium_ah, before, rtol=1e-6)
     assert (packs.soh < 1).all()
 
