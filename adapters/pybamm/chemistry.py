@@ -190,7 +190,7 @@ NMC = Chemistry(
         ),
         Calibrated(
             _LAM,
-            74.0,
+            76.3,
             "cycles: 10 % of the capacity after 242 full cycles at 25 degC, 0.3C in and 1C out "
             "(LG M50T, Kirkaldy et al. 2024 by networks.batteries)",
         ),
