@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -174,14 +175,14 @@ def mesh(options: CellOptions, model: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _inside() -> Iterator[None]:
+def _inside() -> Generator[None]:
     """Build a model for where `limits.inside` keeps a cell, which costs less.
 
     PyBaMM adds walls at stoichiometries 0 and 1 to the open-circuit potentials: less than 1e-11 V
     where particles come, and a seventh of the search for a current. Exchange currents stop short
     of zero, so that no trial of a search divides by it.
     """
-    module: Any = pybamm.parameters.lithium_ion_parameters
+    module: Any = importlib.import_module("pybamm.parameters.lithium_ion_parameters")
     walls, tolerances = module.U_asymptotes, pybamm.settings.tolerances
     module.U_asymptotes = lambda _sto: pybamm.Scalar(0)
     pybamm.settings.tolerances = {**tolerances, **EXCHANGE_TOLERANCES}
