@@ -32,3 +32,12 @@ def cache_dir() -> Path:
             f"the cache folder {folder} cannot be written: set VOLTSTEP_CACHE_DIR to one that can"
         )
     return folder
+
+
+def data_dir() -> Path:
+    """Folder for what the user keeps (imported road networks); it need not exist yet.
+
+    ``VOLTSTEP_DATA_DIR`` overrides the user data folder of the operating system.
+    """
+    root = os.environ.get("VOLTSTEP_DATA_DIR")
+    return Path(root) if root else Path(platformdirs.user_data_dir("voltstep"))

@@ -1,16 +1,25 @@
-"""Running netconvert, with its results cached."""
+"""Running SUMO's converters: what they make is cached, and free of the hour it was made at."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from cosim.paths import cache_dir
 from networks.roads.programs import run_program, sumo_version
+
+_COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
+GEO_DIGITS = "7"
+"""Digits of longitude and latitude: a centimetre."""
 
 
 def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> Path:
@@ -42,21 +51,66 @@ def cached_net(name: str, inputs: Mapping[str, str], options: Sequence[str]) -> 
     digest.update("\0".join(options).encode())
     target = cache_dir() / "roads" / f"{name}-{digest.hexdigest()[:16]}.net.xml"
     seal = target.with_suffix(".sha256")
-    if target.is_file() and seal.is_file() and seal.read_text() == _digest(target):
+    if target.is_file() and seal.is_file() and seal.read_text() == file_sha256(target):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
-    try:
+    with work_folder(target.parent, name) as work:
         for file, text in inputs.items():
             (work / file).write_text(text, encoding="utf-8")
         run_program("netconvert", [*options, "--output-file", "out.net.xml"], work)
-        (work / "seal").write_text(_digest(work / "out.net.xml"))
-        os.replace(work / "out.net.xml", target)
+        net = work / "out.net.xml"
+        net.write_bytes(without_header(net.read_bytes()))
+        (work / "seal").write_text(file_sha256(net))
+        os.replace(net, target)
         os.replace(work / "seal", seal)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return target
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def node_lonlat(net_file: Path) -> dict[str, tuple[float, float]]:
+    """Return longitude and latitude [deg] of every node of a net with a projection.
+
+    netconvert computes them; they are cached under the net's digest.
+
+    Raises
+    ------
+    TrafficError
+        If netconvert fails; carries its own message.
+    """
+    key = hashlib.sha256(f"{sumo_version()}\0{file_sha256(net_file)}".encode()).hexdigest()[:16]
+    target = cache_dir() / "roads" / f"nodes-{key}.npz"
+    if not target.is_file():
+        with work_folder(target.parent, "nodes") as work:
+            options = ["--sumo-net-file", str(net_file.resolve()), "--plain-output-prefix", "p"]
+            options += ["--proj.plain-geo", "true", "--precision.geo", GEO_DIGITS]
+            run_program("netconvert", [*options, "--no-warnings", "true"], work)
+            # Written by netconvert a moment ago.
+            nodes = list(ET.parse(work / "p.nod.xml").getroot().iter("node"))  # noqa: S314
+            places = [(float(n.get("x", "nan")), float(n.get("y", "nan"))) for n in nodes]
+            ids = np.array([n.get("id", "") for n in nodes])
+            np.savez(work / "nodes.npz", allow_pickle=False, ids=ids, places=np.array(places))
+            os.replace(work / "nodes.npz", target)
+    with np.load(target, allow_pickle=False) as found:
+        ids, places = found["ids"].tolist(), found["places"].tolist()
+    return {node: (lon, lat) for node, (lon, lat) in zip(ids, places, strict=True)}
+
+
+def without_header(net: bytes) -> bytes:
+    """Return a net without the comment at its head, which holds the hour and local paths."""
+    start = net.find(b"<net")
+    return _COMMENT.sub(b"", net[:start]) + net[start:] if start > 0 else net
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def work_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Give a new folder in `parent`, removed at the end with all that is left in it."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from scipy.sparse.csgraph import dijkstra
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
-_MAX_ROWS = 2000
-"""Origins whose ways are kept: 5,747 edges (a small city) then take 230 MB."""
+_KEPT_BYTES = 600_000_000
+"""Room for the ways that are kept: those between all places of a city of 5,700 edges."""
+_AT_ONCE = 128
+"""Origins that are solved together, which bounds what a large request takes on the way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +26,23 @@ class _Ways:
 
     time_s: FloatArray
     length_m: FloatArray
-    before: IntArray
+    before: NDArray[np.signedinteger]
     """Edge before each edge on the way to it, negative at the origin and where none leads."""
+
+    @property
+    def size(self) -> int:
+        return self.time_s.nbytes + self.length_m.nbytes + self.before.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """What it costs to go on from one edge to the next."""
+
+    graph: csr_array
+    """Seconds, edges x edges."""
+    key: NDArray[np.int64]
+    """``edge * edges + next edge`` of each allowed turn, ascending."""
+    length_m: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +72,10 @@ class RoadNetwork:
     """Index into `node_ids` of the node where each edge begins."""
     to_node: IntArray
     """Index into `node_ids` of the node where each edge ends."""
+    end_x_m: FloatArray
+    """Place of each edge's end east of the net's own origin [m]."""
+    end_y_m: FloatArray
+    """Place of each edge's end north of the net's own origin [m]."""
     end_lon_deg: FloatArray
     """Longitude of each edge's end [deg]; NaN where the net has no geographic reference."""
     end_lat_deg: FloatArray
@@ -72,6 +94,14 @@ class RoadNetwork:
     """Edge at whose end the trips of each zone start and end."""
     trip_table: FloatArray | None = None
     """Trips from zone to zone (zones x zones) in the unit that `source` states; None if absent."""
+    edge_zone: IntArray = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Zone in which each edge ends, -1 outside all; empty where zones are single places."""
+    home_weight: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """Residents of each zone in any unit; empty where they are not known."""
+    work_weight: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """Jobs in each zone in any unit; empty where they are not known."""
+    signalled_nodes: int = 0
+    """Nodes with traffic signals."""
     source: str = ""
     """Where the figures are from."""
     source_sha256: str = ""
@@ -131,13 +161,15 @@ class RoadNetwork:
         self, from_edges: ArrayLike, to_edges: ArrayLike, row_of: Callable[[_Ways], FloatArray]
     ) -> FloatArray:
         origins, targets = self._checked(from_edges), self._checked(to_edges)
-        ways = self._ways(origins)
         # Many vehicles stand at few places: one row a place.
         places, place_of = np.unique(origins, return_inverse=True)
         rows = np.empty((len(places), len(targets)))
-        for row, place in enumerate(places.tolist()):
-            rows[row] = row_of(ways[place])[targets]
-        return rows[place_of]
+        for start in range(0, len(places), _AT_ONCE):
+            some = places[start : start + _AT_ONCE]
+            ways = self._ways(some)
+            for row, place in enumerate(some.tolist(), start):
+                rows[row] = row_of(ways[place])[targets]
+        return rows if len(places) == len(origins) and (places == origins).all() else rows[place_of]
 
     def _checked(self, edges: ArrayLike) -> NDArray[np.int64]:
         found = np.atleast_1d(np.asarray(edges, dtype=np.int64))
@@ -147,37 +179,48 @@ class RoadNetwork:
         return found
 
     def _ways(self, origins: NDArray[np.int64]) -> dict[int, _Ways]:
-        """Return the ways from each origin, from the cache where they are known."""
+        """Return the ways from each origin, from those kept where they are known."""
         wanted = [int(edge) for edge in np.unique(origins)]
         missing = [edge for edge in wanted if edge not in self._rows]
         fresh = dict(zip(missing, self._solve(missing), strict=True)) if missing else {}
-        rows = {edge: fresh[edge] if edge in fresh else self._rows[edge] for edge in wanted}
-        self._rows.update(fresh)
-        for edge in list(self._rows)[: max(0, len(self._rows) - _MAX_ROWS)]:
+        rows = {edge: fresh[edge] if edge in fresh else self._rows.pop(edge) for edge in wanted}
+        # In the order of use, so that the room goes to the places that are asked for.
+        self._rows.update(rows)
+        room = _KEPT_BYTES // next(iter(rows.values())).size if rows else len(self._rows)
+        for edge in list(self._rows)[: max(0, len(self._rows) - room)]:
             del self._rows[edge]
         return rows
 
-    def _solve(self, origins: list[int]) -> list[_Ways]:
-        """Dijkstra over edges as nodes: each step costs the turn and the edge after it."""
+    @cached_property
+    def _steps(self) -> _Steps:
         count = len(self.edge_ids)
         seconds = self.turn_time_s + (self.length_m / self.speed_mps)[self.turn_to]
         metres = self.turn_length_m + self.length_m[self.turn_to]
+        key = self.turn_from.astype(np.int64) * count + self.turn_to
+        order = np.argsort(key)
         graph = csr_array((seconds, (self.turn_from, self.turn_to)), shape=(count, count))
-        steps = csr_array((metres, (self.turn_from, self.turn_to)), shape=(count, count))
-        time_s, before = dijkstra(graph, indices=origins, return_predecessors=True)
+        return _Steps(graph, key[order], metres[order])
+
+    def _solve(self, origins: list[int]) -> list[_Ways]:
+        """Dijkstra over edges as nodes: each step costs the turn and the edge after it."""
+        count, steps = len(self.edge_ids), self._steps
+        small = np.int16 if count <= np.iinfo(np.int16).max else np.int32
+        time_s, before = dijkstra(steps.graph, indices=origins, return_predecessors=True)
         every = np.arange(count)
         rows: list[_Ways] = []
         for row in range(len(origins)):
-            last = np.asarray(before[row], dtype=np.int64)
-            reached = last >= 0
+            hop = np.asarray(before[row], dtype=np.int64)
+            reached = hop >= 0
             length_m = np.zeros(count)
-            length_m[reached] = np.asarray(steps[last[reached], every[reached]]).ravel()
+            turn = np.searchsorted(steps.key, hop[reached] * count + every[reached])
+            length_m[reached] = steps.length_m[turn]
+            last = np.where(reached, hop, -1).astype(small)
             # Doubling along the predecessors adds up whole paths in log2(depth) rounds.
-            hop = last
             while (hop >= 0).any():
                 over = np.where(hop >= 0, hop, 0)
                 length_m = length_m + np.where(hop >= 0, length_m[over], 0.0)
                 hop = np.where(hop >= 0, hop[over], -1)
             length_m[~np.isfinite(time_s[row])] = np.inf
-            rows.append(_Ways(np.asarray(time_s[row], np.float64), length_m, last.astype(np.int32)))
+            # A copy: a view would keep the rows of all origins that were solved together.
+            rows.append(_Ways(np.array(time_s[row], np.float64), length_m, last))
         return rows

@@ -34,6 +34,11 @@ def binary(name: str) -> Path:
     return file
 
 
+def sumo_data() -> Path:
+    """Return the folder of the tables that ship with SUMO."""
+    return Path(_home()) / "data"
+
+
 @cache
 def _home() -> str:
     try:
