@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networks.roads import RoadNetwork, read_net
-from networks.roads.programs import libsumo, run_program, sumo_version
+from networks.roads.programs import run_program, sumo_version
 from networks.vehicles.curves import CURVE_FILE
-from networks.vehicles.specs import VehicleSpec, load
+from networks.vehicles.micro import battery_wh, micro, vehicle_type
+from networks.vehicles.specs import VehicleSpec, models
 
 INTERVAL_S = 300
 """Length of an interval [s]: the settlement interval."""
@@ -31,10 +32,19 @@ RUN_S = 2400
 HELD_OUT = 5
 """Every so many-th vehicle is kept out of the fit and used to judge it."""
 SEED = 20
-SIGMA = 0.2
-"""SUMO's driver imperfection; at its default of 0.5 vehicles surge, 18 % more than at 0.1."""
 CITY_KMH, HIGHWAY_KMH, CITY_SHARE = 31.5, 77.7, 0.55
 """Mean speeds of EPA's UDDS and HWFET cycles and the weight of the first (40 CFR 600)."""
+BUS_KMH = 20.4
+"""Mean speed at which buses are judged, 12.7 mph: that of US transit buses in service (APTA) and of
+the business district phase of their tests, as remembered."""
+TOGETHER = (
+    ("sedan", "suv", "van"),
+    ("bus", "sedan", "suv"),
+    ("tesla_sedan", "tesla_suv", "hyundai_suv"),
+    ("ford_suv", "volkswagen_van", "sedan"),
+)
+"""Models that drive together, three at a time so that each has as many vehicles; of one that drives
+twice the first time counts."""
 
 Floats = NDArray[np.float64]
 
@@ -76,27 +86,6 @@ class Samples:
     def speed_kmh(self) -> Floats:
         """Mean speed of each interval [km/h]."""
         return self.distance_km * 3600.0 / INTERVAL_S
-
-
-def vehicle_type(spec: VehicleSpec) -> str:
-    """Return the SUMO vehicle type of a body type with its battery device, as XML."""
-    params = {
-        "has.battery.device": "true",
-        "device.battery.capacity": f"{spec.battery_kwh * 1000:.0f}",
-        "device.battery.chargeLevel": f"{spec.battery_kwh * 1000:.0f}",
-        "frontSurfaceArea": f"{spec.frontal_area_m2}",
-        "airDragCoefficient": f"{spec.drag_coefficient}",
-        "rotatingMass": f"{spec.rotating_mass_kg}",
-        "rollDragCoefficient": f"{spec.rolling_coefficient}",
-        "constantPowerIntake": f"{spec.auxiliary_power_w}",
-        "propulsionEfficiency": f"{spec.propulsion_efficiency}",
-        "recuperationEfficiency": f"{spec.recuperation_efficiency}",
-    }
-    inner = "".join(f"<param key={quoteattr(k)} value={quoteattr(v)}/>" for k, v in params.items())
-    return (
-        f"<vType id={quoteattr(spec.name)} mass='{spec.mass_kg:g}' sigma='{SIGMA}' "
-        f"emissionClass='Energy/unknown'>{inner}</vType>"
-    )
 
 
 def walk(roads: RoadNetwork, start: int, way_m: float, rng: np.random.Generator) -> list[str]:
@@ -149,31 +138,19 @@ def simulate(grid: Grid, specs: Sequence[VehicleSpec], seed: int) -> Samples:
 
 
 def _intervals(net: Path, routes: Path, seed: int) -> Iterator[tuple[int, float, float]]:
-    engine = libsumo()
-    engine.start(
-        [
-            *("sumo", "-n", str(net), "-r", str(routes), "--seed", str(seed), "--no-step-log"),
-            *("--no-warnings", "--duration-log.disable", "--time-to-teleport", "-1"),
-        ]
-    )
-    try:
+    with micro(net, routes, seed=seed) as engine:
         before: dict[str, tuple[float, float]] = {}
         for end in range(INTERVAL_S, RUN_S + 1, INTERVAL_S):
             engine.simulationStep(end)
             now: dict[str, tuple[float, float]] = {}
             for vehicle in engine.vehicle.getIDList():
-                drawn, returned = (
-                    float(engine.vehicle.getParameter(vehicle, f"device.battery.totalEnergy{part}"))
-                    for part in ("Consumed", "Regenerated")
-                )
+                drawn, returned = battery_wh(engine, vehicle)
                 now[vehicle] = (engine.vehicle.getDistance(vehicle), drawn - returned)
             for vehicle, (way_m, energy_wh) in now.items():
                 if vehicle in before:
                     metres = way_m - before[vehicle][0]
                     yield int(vehicle), metres / 1000, (energy_wh - before[vehicle][1]) / 1000
             before = now
-    finally:
-        engine.close()
 
 
 def gather(specs: Sequence[VehicleSpec]) -> Samples:
@@ -230,8 +207,12 @@ def fit(samples: Samples, body: int, low_kmh: float) -> dict[str, float]:
     }
 
 
-def combined_kwh_per_100km(curve: dict[str, float]) -> float:
-    """Return what the curve says at EPA's mean speeds, city and highway weighted 55 to 45."""
+def rated_kwh_per_100km(curve: dict[str, float], sumo_class: str = "passenger") -> float:
+    """Return what the curve says for the published figure.
+
+    Of a car at EPA's mean speeds, city and highway weighted 55 to 45; of a bus at the mean speed
+    of urban service.
+    """
 
     def at(v: float) -> float:
         return (
@@ -241,11 +222,13 @@ def combined_kwh_per_100km(curve: dict[str, float]) -> float:
             + curve["d_kwh_h2_per_km3"] * v * v
         )
 
+    if sumo_class == "bus":
+        return 100 * at(BUS_KMH)
     return 100 * (CITY_SHARE * at(CITY_KMH) + (1 - CITY_SHARE) * at(HIGHWAY_KMH))
 
 
 def report(samples: Samples, specs: Sequence[VehicleSpec], low_kmh: float) -> str:
-    """Return the text of ``energy.toml``."""
+    """Return the text of ``energy.toml`` for the standard body types."""
     lines = [
         "# Written by python -m networks.vehicles.fit_energy; do not edit.",
         "# Net consumption e(v) = a/v + b + c v + d v^2 [kWh/km], v [km/h] the mean speed over",
@@ -256,26 +239,51 @@ def report(samples: Samples, specs: Sequence[VehicleSpec], low_kmh: float) -> st
         f"held_out_share = {1 / HELD_OUT}",
     ]
     for body, spec in enumerate(specs):
-        curve = fit(samples, body, low_kmh)
-        own = combined_kwh_per_100km(curve)
-        lines += [
-            "",
+        lines += section(spec, fit(samples, body, low_kmh))
+    return "\n".join(lines) + "\n"
+
+
+def section(spec: VehicleSpec, curve: dict[str, float]) -> list[str]:
+    """Return the lines of one model."""
+    own = rated_kwh_per_100km(curve, spec.sumo_class)
+    if spec.sumo_class == "bus":
+        text = [
+            f"# At {BUS_KMH} km/h: {own:.2f} kWh/100 km from the battery against the published",
+            f"# {spec.epa_battery_kwh_per_100km:.2f} "
+            f"({(own / spec.epa_battery_kwh_per_100km - 1) * 100:+.1f} %).",
+        ]
+    else:
+        text = [
             f"# EPA-weighted ({CITY_SHARE:.0%} at {CITY_KMH} km/h, rest at {HIGHWAY_KMH} km/h): "
             f"{own:.2f} kWh/100 km from the battery, {own / spec.ac_charge_efficiency:.2f} at the",
             f"# wall against EPA's {spec.epa_kwh_per_100km:.2f} "
             f"({(own / spec.epa_battery_kwh_per_100km - 1) * 100:+.1f} %).",
-            f"[curve.{spec.name}]",
-            *(f"{key} = {value:.6g}" for key, value in curve.items()),
         ]
-    return "\n".join(lines) + "\n"
+    values = [f"{key} = {value:.6g}" for key, value in curve.items()]
+    return ["", *text, f"[curve.{spec.name}]", *values]
+
+
+def render() -> str:
+    """Simulate and fit all models and return the text of ``energy.toml``."""
+    specs = {spec.name: spec for spec in models()}
+    text, low_kmh, done = "", 0.0, set[str]()
+    for names in TOGETHER:
+        group = [specs[name] for name in names]
+        samples = gather(group)
+        if not text:
+            low_kmh = max(float(np.ceil(np.quantile(samples.speed_kmh, 0.01))), 5.0)
+            text = report(samples, group, low_kmh)
+            done.update(names)
+        for body, spec in enumerate(group):
+            if spec.name not in done:
+                text += "\n".join(section(spec, fit(samples, body, low_kmh))) + "\n"
+                done.add(spec.name)
+    return text
 
 
 def main() -> None:
     """Simulate, fit and write ``energy.toml``."""
-    specs = list(load().values())
-    samples = gather(specs)
-    low_kmh = float(np.ceil(np.quantile(samples.speed_kmh, 0.01)))
-    text = report(samples, specs, max(low_kmh, 5.0))
+    text = render()
     CURVE_FILE.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 

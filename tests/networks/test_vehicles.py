@@ -84,7 +84,4 @@ def test_curve_predicts_traffic_it_was_not_fitted_to() -> None:
 
 @pytest.mark.slow
 def test_committed_curves_come_from_the_script() -> None:
-    specs = list(vehicles.load().values())
-    low = min(c.low_kmh for c in vehicles.load_energy().values())
-    text = fit_energy.report(fit_energy.gather(specs), specs, low)
-    assert text == CURVE_FILE.read_text(encoding="utf-8")
+    assert fit_energy.render() == CURVE_FILE.read_text(encoding="utf-8")
