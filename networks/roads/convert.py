@@ -17,6 +17,7 @@ import numpy as np
 from cosim.paths import cache_dir
 from networks.roads.programs import run_program, sumo_version
 
+_ROOT = re.compile(rb"<net[\s>]")
 _COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
 GEO_DIGITS = "7"
 """Digits of longitude and latitude: a centimetre."""
@@ -95,8 +96,9 @@ def node_lonlat(net_file: Path) -> dict[str, tuple[float, float]]:
 
 def without_header(net: bytes) -> bytes:
     """Return a net without the comment at its head, which holds the hour and local paths."""
-    start = net.find(b"<net")
-    return _COMMENT.sub(b"", net[:start]) + net[start:] if start > 0 else net
+    # Within the comment stands a <netconvertConfiguration>.
+    root = _ROOT.search(net)
+    return _COMMENT.sub(b"", net[: root.start()]) + net[root.start() :] if root else net
 
 
 def file_sha256(file: Path) -> str:

@@ -68,7 +68,8 @@ def scan(file: Path) -> Ways:
     if not ways.for_cars:
         has = ", ".join(f"{n} {kind}" for kind, n in list(ways.others.items())[:5])
         raise UserError(
-            f"{file} has no roads for cars" + (f": only {has}" if has else ": it has no ways at all")
+            f"{file} has no roads for cars"
+            + (f": only {has}" if has else ": it has no ways at all")
         )
     return ways
 

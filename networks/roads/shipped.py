@@ -10,7 +10,11 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 
+from networks.roads import city, city_demand
+from networks.roads.city_expressways import add_expressways
+from networks.roads.city_streets import draw_streets
 from networks.roads.convert import cached_net
 from networks.roads.netfile import read_net
 from networks.roads.network import RoadNetwork
@@ -56,6 +60,12 @@ def load(recipe: Recipe) -> RoadNetwork:
     return _drawn(recipe) if recipe.drawn else _from_tables(recipe)
 
 
+def _city(plan: city.Plan) -> city.Drawing:
+    drawing = draw_streets(plan, np.random.default_rng(int(plan.figures["seed"])))
+    add_expressways(plan, drawing)
+    return drawing
+
+
 def _from_tables(recipe: Recipe) -> RoadNetwork:
     tables = read_tables(_HERE / recipe.name)
     nodes, edges, turns = tables.plain_xml()
@@ -77,11 +87,10 @@ def _from_tables(recipe: Recipe) -> RoadNetwork:
 
 def _drawn(recipe: Recipe) -> RoadNetwork:
     plan = city.read_plan(_HERE / recipe.name / "roads.toml")
-    nodes, edges = city.plain_xml(city.draw(plan))
+    nodes, edges = city.plain_xml(_city(plan))
     options = ["--node-files", "n.xml", "--edge-files", "e.xml", "--no-warnings", "true"]
     options += ["--no-turnarounds.except-deadend", "true"]
+    options += ["--offset.disable-normalization", "true"]
     net_file = cached_net(recipe.name, {"n.xml": nodes, "e.xml": edges}, options)
-    streets = read_net(
-        net_file, name=recipe.name, source=recipe.source, source_sha256=plan.sha256
-    )
+    streets = read_net(net_file, name=recipe.name, source=recipe.source, source_sha256=plan.sha256)
     return city_demand.with_zones(streets, plan)
