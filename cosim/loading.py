@@ -215,7 +215,10 @@ def _choice_problems(data: Mapping[str, Any]) -> list[Problem]:
         if isinstance(value, str) and value not in options:
             near = nearest(value, options)
             allowed = f"must be one of {', '.join(options)}"
-            problems.append(Problem(field, _cut(value), allowed, near))
+            if field in registry.ALSO_PATHS:
+                allowed = registry.ALSO_PATHS[field](value)
+            if allowed:
+                problems.append(Problem(field, _cut(value), allowed, near))
     return problems
 
 

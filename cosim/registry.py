@@ -18,7 +18,7 @@ import networks.loads
 import networks.prices
 import networks.roads
 import networks.weather
-from cosim.errors import Problem, UserError, VoltstepError
+from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
 
@@ -95,6 +95,20 @@ def choices() -> dict[str, tuple[str, ...]]:
         "grid.load_shape": tuple(networks.loads.names()),
         "market.prices": tuple(networks.prices.zones()),
     }
+
+
+def _no_roads(value: str) -> str:
+    try:
+        networks.roads.find(value)
+    except UnknownOptionError as error:
+        return f"must be one of {', '.join(error.options)}, or a network's folder or net file"
+    except UserError as error:
+        return f"is no road network: {error}"
+    return ""
+
+
+ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.roads": _no_roads})
+"""Fields that take a path too: what is wrong with one that is none of the choices, or nothing."""
 
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:

@@ -61,7 +61,8 @@ def _complete(
         else:
             node["default"] = value
             if field in choices:
-                node["enum"] = list(choices[field])
+                kind = "examples" if field in registry.ALSO_PATHS else "enum"
+                node[kind] = list(choices[field])
 
 
 def _lines(

@@ -41,10 +41,18 @@ def entries() -> tuple[Entry, ...]:
     known = {entry.name for entry in found}
     for name in store.names():
         if name not in known:
-            about = store.read(store.folder() / name)
-            line = f"{about.edges:,} edges, {about.km:,.0f} km, from {about.source}"
-            found.append(Entry(name, False, about.edges, about.km, about.source, line))
+            found.append(_stored(name))
     return tuple(found)
+
+
+def _stored(name: str) -> Entry:
+    try:
+        about = store.read(store.folder() / name)
+    except UserError:
+        # One damaged folder must not hide all others; `load` says what is wrong with it.
+        return Entry(name, False, 0, 0.0, "damaged: import it again", "damaged: import it again")
+    line = f"{about.edges:,} edges, {about.km:,.0f} km, from {about.source}"
+    return Entry(name, False, about.edges, about.km, about.source, line)
 
 
 def find(name: str) -> str | Path:
