@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import networks.roads
 import networks.stations
 import networks.vehicles
+import networks.weather
 from cosim.scenario import Scenario
 from cosim.seeds import stream
 from networks.roads import RoadNetwork
@@ -75,6 +76,8 @@ class Assets:
     roads: RoadNetwork
     vehicles: VehicleTable
     stations: StationTable
+    ambient_c: Floats
+    """Ambient temperature of each tick [degC], shape (tick,)."""
 
     @classmethod
     def of(cls, scenario: Scenario) -> Assets:
@@ -86,7 +89,15 @@ class Assets:
 def _build(plain: str) -> Assets:
     scenario = Scenario.model_validate_json(plain)
     roads = networks.roads.load(scenario.traffic.roads)
-    return Assets(roads, _vehicles(scenario, roads), _stations(scenario, roads))
+    vehicles, stations = _vehicles(scenario, roads), _stations(scenario, roads)
+    return Assets(roads, vehicles, stations, _ambient_c(scenario))
+
+
+def _ambient_c(scenario: Scenario) -> Floats:
+    weather = scenario.weather
+    if weather.series:
+        return networks.weather.series(weather.series, scenario.start_time, scenario.ticks)
+    return np.full(scenario.ticks, weather.ambient_c)
 
 
 def _sites(roads: RoadNetwork) -> tuple[NDArray[np.int32], Floats, Floats]:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-import networks.weather
 from adapters.pybamm.circuit import circuit
 from adapters.pybamm.fleet import Batteries, Group
 from adapters.pybamm.kernel import load
@@ -35,12 +34,7 @@ class Battery(Simulator):
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Load the cell models and make the packs of the fleet."""
-        weather = scenario.weather
-        self._ambient_c = np.full(scenario.ticks, weather.ambient_c)
-        if weather.series:
-            self._ambient_c = networks.weather.series(
-                weather.series, scenario.start_time, scenario.ticks
-            )
+        self._ambient_c = assets.ambient_c
         self._backend: dict[str, str] = {}
         vehicles = assets.vehicles
         chosen = scenario.battery.chemistry.model_dump()

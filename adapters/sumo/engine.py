@@ -9,14 +9,22 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from adapters.sumo.ear import Ear
 from cosim.errors import TrafficError
 from networks.roads.programs import libsumo
 from networks.vehicles import VehicleSpec
+from networks.vehicles.micro import vehicle_type
 
+Engine = Literal["meso", "micro"]
+"""SUMO's queues on segments of an edge, or its cars that follow each other."""
+_OPTIONS: dict[Engine, tuple[str, ...]] = {
+    # Without overtaking one slow vehicle holds up all that follow on a corridor of many lanes.
+    "meso": ("--mesosim", "true", "--meso-overtaking", "true"),
+    "micro": ("--step-length", "1"),
+}
 _TELEPORT = re.compile(
     r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), from edge '(?P<edge>[^']*)'.*"
     r"time=(?P<time>\d+(\.\d+)?)"
@@ -46,6 +54,8 @@ class Sumo:
         Body types; each becomes a SUMO vehicle type of that name.
     seed
         Seed of SUMO's own random numbers.
+    engine
+        Mesoscopic or microscopic simulation.
     teleport_s
         Time that a vehicle may be stuck before SUMO lifts it over the jam [s]; -1 for never.
     options
@@ -63,6 +73,7 @@ class Sumo:
         specs: Sequence[VehicleSpec],
         *,
         seed: int,
+        engine: Engine = "meso",
         teleport_s: float = 300.0,
         options: Sequence[str] = (),
     ) -> None:
@@ -80,11 +91,9 @@ class Sumo:
         self._folder = tempfile.TemporaryDirectory(prefix="voltstep-sumo-")
         self._ear = Ear()
         types = Path(self._folder.name) / "types.add.xml"
-        types.write_text(_vehicle_types(specs), encoding="utf-8")
+        types.write_text(_vehicle_types(specs, engine), encoding="utf-8")
         command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
-        command += ["--mesosim", "true", "--seed", str(seed), "--save-state.rng", "true"]
-        # Without overtaking one slow vehicle holds up all that follow on a corridor of many lanes.
-        command += ["--meso-overtaking", "true"]
+        command += [*_OPTIONS[engine], "--seed", str(seed), "--save-state.rng", "true"]
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
         self._command = [*command, "--duration-log.disable", "true", *options]
         self._net_file = net_file
@@ -183,10 +192,13 @@ class Sumo:
                 self.api.close()
 
 
-def _vehicle_types(specs: Sequence[VehicleSpec]) -> str:
-    rows = "\n".join(
-        f"  <vType id={quoteattr(s.name)} vClass='passenger' length='{s.length_m:g}' "
-        f"speedFactor='1' speedDev='0'/>"
-        for s in specs
-    )
+def _vehicle_types(specs: Sequence[VehicleSpec], engine: Engine) -> str:
+    if engine == "micro":
+        rows = "\n".join(f"  {vehicle_type(s)}" for s in specs)
+    else:
+        rows = "\n".join(
+            f"  <vType id={quoteattr(s.name)} vClass='passenger' length='{s.length_m:g}' "
+            f"speedFactor='1' speedDev='0'/>"
+            for s in specs
+        )
     return f"<additional>\n{rows}\n</additional>\n"

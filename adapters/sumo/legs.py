@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -98,10 +99,10 @@ class Legs:
                         vehicle = self._on_road[leg]
                         state.phase[vehicle] = DRIVING
                         state.departed_s[vehicle] = time
-                for leg in api.simulation.getArrivedIDList():
+                for leg in self._ended(api):
                     # Towed vehicles, and traffic that is not of the fleet, are not known here.
                     if leg in self._on_road:
-                        self._arrive(now, self._on_road.pop(leg), time)
+                        self._arrive(now, leg, time)
                 time = until
 
     def _depart(self, now: Work, vehicle: int, time: float) -> None:
@@ -119,9 +120,7 @@ class Legs:
         state.number[vehicle] += 1
         leg = state.leg_id(vehicle)
         with self._sumo.calling(f"vehicle {vehicle}", now.tick) as api:
-            api.vehicle.add(
-                leg, route.id, typeID=self._types[vehicle], departPos="0", departSpeed="max"
-            )
+            self._add(api, leg, route, self._types[vehicle])
             api.vehicle.setSpeedFactor(leg, float(self._pace[vehicle]))
         state.phase[vehicle] = INSERTING
         self._on_road[leg] = vehicle
@@ -133,18 +132,35 @@ class Legs:
             raise TrafficError(route, where=f"vehicle {vehicle}", tick=tick)
         return route
 
-    def _arrive(self, now: Work, vehicle: int, time: float) -> None:
-        state = self._state
-        since = max(float(state.departed_s[vehicle]), now.begin_s)
-        left_m = self._route.pop(vehicle).length_m - float(state.leg_m[vehicle])
-        now.moving_s[vehicle] += time - since
-        self._finish(now, vehicle, time, left_m)
+    def _add(self, api: Any, leg: str, route: Route, vehicle_type: str) -> None:
+        """Bring a SUMO vehicle on its way."""
+        api.vehicle.add(leg, route.id, typeID=vehicle_type, departPos="0", departSpeed="max")
 
-    def _finish(self, now: Work, vehicle: int, time: float, left_m: float) -> None:
+    def _ended(self, api: Any) -> Sequence[str]:
+        """Return the SUMO vehicles that reached their end in this second."""
+        return api.simulation.getArrivedIDList()
+
+    def _last_reading(self, leg: str, vehicle: int) -> tuple[float, float]:
+        """Return distance [m] and net energy [kWh] of a leg that ended, since it was last read."""
+        del leg
+        return self._route[vehicle].length_m - float(self._state.leg_m[vehicle]), 0.0
+
+    def _arrive(self, now: Work, leg: str, time: float) -> None:
+        vehicle = self._on_road.pop(leg)
+        since = max(float(self._state.departed_s[vehicle]), now.begin_s)
+        left_m, left_kwh = self._last_reading(leg, vehicle)
+        del self._route[vehicle]
+        now.moving_s[vehicle] += time - since
+        self._finish(now, vehicle, time, left_m, left_kwh)
+
+    def _finish(
+        self, now: Work, vehicle: int, time: float, left_m: float, left_kwh: float = 0.0
+    ) -> None:
         state = self._state
         leg = int(state.done[vehicle])
         target = int(state.itinerary[vehicle, leg])
         now.moved_m[vehicle] += left_m
+        now.drawn_kwh[vehicle] += left_kwh
         now.trips.append(
             Trip(
                 vehicle=vehicle,
@@ -154,6 +170,7 @@ class Legs:
                 total_m=float(state.leg_m[vehicle]) + left_m,
                 now_m=left_m,
                 before_kwh=float(state.leg_kwh[vehicle]),
+                now_kwh=left_kwh,
             )
         )
         state.leg_m[vehicle] = state.leg_kwh[vehicle] = 0.0
@@ -181,21 +198,27 @@ class Legs:
                     if end - state.asked_s[vehicle] >= patience_s:
                         now.late.append(vehicle)
                     continue
-                route = self._route[vehicle]
-                position = self._sumo.api.vehicle.getRouteIndex(leg)
+                position, way_m = self._odometer(leg, vehicle)
                 vehicles.append(vehicle)
-                ways_m.append(route.start_m[position] + self._sumo.api.vehicle.getLanePosition(leg))
-                edges.append(route.edges[position])
+                ways_m.append(way_m)
+                edges.append(self._route[vehicle].edges[position])
         except self._sumo.refusals as error:
             raise TrafficError(str(error), where=f"vehicle {vehicle}", tick=now.tick) from error
         rows = np.array(vehicles, np.int64)
-        way_m = np.maximum(np.array(ways_m), state.leg_m[rows])
-        driven_m = way_m - state.leg_m[rows]
+        ways = np.maximum(np.array(ways_m), state.leg_m[rows])
+        driven_m = ways - state.leg_m[rows]
         now.under_way_m[rows] = driven_m
         now.moved_m[rows] += driven_m
         now.moving_s[rows] += end - np.maximum(state.departed_s[rows], now.begin_s)
-        state.leg_m[rows] = way_m
+        state.leg_m[rows] = ways
         state.edge[rows] = np.array(edges, np.int32)
+
+    def _odometer(self, leg: str, vehicle: int) -> tuple[int, float]:
+        """Return position in the route and distance driven [m]."""
+        # Mesoscopic SUMO's own odometer is wrong.
+        position = self._sumo.api.vehicle.getRouteIndex(leg)
+        begun_m = self._route[vehicle].start_m[position]
+        return position, begun_m + self._sumo.api.vehicle.getLanePosition(leg)
 
     def first_edge(self, vehicle: int) -> int:
         """Return the edge on which the leg under way begins."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo import itineraries
-from adapters.sumo.energy import TractionEnergy
-from adapters.sumo.engine import Sumo
+from adapters.sumo.energy import MILD_C, TractionEnergy
+from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
 from adapters.sumo.routes import Routes
 from adapters.sumo.state import IDLE, State
@@ -61,6 +62,9 @@ class MesoTraffic:
         If this process already runs SUMO, or SUMO does not start.
     """
 
+    engine: ClassVar[Engine] = "meso"
+    _legs_of: ClassVar[type[Legs]] = Legs
+
     def __init__(
         self,
         roads: RoadNetwork,
@@ -83,10 +87,20 @@ class MesoTraffic:
         rng = np.random.default_rng(seed)
         pace = np.clip(rng.normal(1.0, SPEED_DEVIATION, len(home_edge)), 0.8, 1.2)
         self.state = State.standing(home_edge)
-        self._now = Work(-1, 0.0, np.zeros(0), np.zeros(0), np.zeros(0))
-        self._sumo = Sumo(roads.net_file, specs, seed=seed, teleport_s=teleport_s, options=options)
+        self._now = Work.of(-1, 0.0, 0)
+        self._ambient_c = MILD_C
+        self._sumo = Sumo(
+            roads.net_file,
+            specs,
+            seed=seed,
+            engine=self.engine,
+            teleport_s=teleport_s,
+            options=options,
+        )
         self._routes = Routes(self._sumo, roads)
-        self._legs = Legs(self._sumo, self._routes, self.state, self._types, pace, int(dwell_s))
+        self._legs = self._legs_of(
+            self._sumo, self._routes, self.state, self._types, pace, int(dwell_s)
+        )
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
@@ -123,6 +137,7 @@ class MesoTraffic:
         itinerary_edge: NDArray[np.integer],
         itinerary_start_s: Floats,
         tow_edge: NDArray[np.integer],
+        ambient_c: float = MILD_C,
     ) -> TrafficTick:
         """Move the fleet through one settlement interval.
 
@@ -137,6 +152,8 @@ class MesoTraffic:
             Departure of a new itinerary after the start of the tick [s], shape (vehicle,).
         tow_edge
             Edge at whose end the vehicle is set down now, its itinerary dropped; -1 for none.
+        ambient_c
+            Ambient temperature [degC], for heating and cooling.
 
         Returns
         -------
@@ -155,7 +172,8 @@ class MesoTraffic:
                 f"SUMO stands at {self._sumo.time_s:g} s, not {begin:g} s", tick=tick
             )
         count = len(self._types)
-        now = self._now = Work(tick, begin, np.zeros(count), np.zeros(count), np.zeros(count))
+        now = self._now = Work.of(tick, begin, count)
+        self._ambient_c = ambient_c
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
         under_way = self.state.phase != IDLE
@@ -228,14 +246,22 @@ class MesoTraffic:
 
     def _draw_energy(self) -> Floats:
         """Energy of the tick from the mean moving speed, shared among its legs by distance."""
-        state = self.state
-        speed_kmh = 3.6 * self._now.moved_m / np.maximum(self._now.moving_s, 1.0)
-        per_km = self._energy.kwh_per_km(speed_kmh)
-        for trip in self._now.trips:
+        now, moved_km = self._now, self._now.moved_m / 1000.0
+        speed_kmh = 3.6 * now.moved_m / np.maximum(now.moving_s, 1.0)
+        drive_kwh = self._energy.kwh_per_km(speed_kmh)
+        climate_kwh = self._energy.climate_kwh(now.moving_s, self._ambient_c)
+        moved = now.moved_m > 0
+        per_km = drive_kwh + np.divide(climate_kwh, moved_km, out=0.0 * moved_km, where=moved)
+        self._tell_trips([float(per_km[t.vehicle]) * t.now_m / 1000.0 for t in now.trips])
+        # Who stands in traffic for the whole tick still heats.
+        self.state.leg_kwh[:] += np.where(moved, per_km * now.under_way_m / 1000.0, climate_kwh)
+        return drive_kwh * moved_km + climate_kwh
+
+    def _tell_trips(self, now_kwh: Sequence[float]) -> None:
+        for trip, kwh in zip(self._now.trips, now_kwh, strict=True):
             if not trip.total_m:
                 # The vehicle stood there already.
                 continue
-            energy_kwh = trip.before_kwh + float(per_km[trip.vehicle]) * trip.now_m / 1000.0
             self._tell(
                 "trip",
                 trip.end_s,
@@ -244,10 +270,8 @@ class MesoTraffic:
                 "",
                 start_s=trip.start_s,
                 distance_km=trip.total_m / 1000.0,
-                energy_kwh=energy_kwh,
+                energy_kwh=trip.before_kwh + kwh,
             )
-        state.leg_kwh[:] += per_km * self._now.under_way_m / 1000.0
-        return per_km * self._now.moved_m / 1000.0
 
     def _hear(self) -> None:
         """Turn SUMO's warnings into events."""

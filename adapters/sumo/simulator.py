@@ -50,7 +50,11 @@ class Traffic(Simulator):
         """Drive one tick."""
         assert self._traffic is not None  # noqa: S101 - prepare comes first
         done = self._traffic.advance(
-            tick, given["itinerary_edge"], given["itinerary_start_s"], given["tow_edge"]
+            tick,
+            given["itinerary_edge"],
+            given["itinerary_start_s"],
+            given["tow_edge"],
+            float(self._assets.ambient_c[tick]),
         )
         names = [f.name for f in fields(TrafficTick) if f.name != "events"]
         return {name: getattr(done, name) for name in names} | {"traffic_events": done.events}

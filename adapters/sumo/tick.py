@@ -56,6 +56,8 @@ class Trip:
     """Part of it driven in this tick [m]."""
     before_kwh: float
     """Energy drawn for the leg in earlier ticks [kWh]."""
+    now_kwh: float = 0.0
+    """Energy drawn for it in this tick, where SUMO measures it [kWh]."""
 
 
 @dataclass
@@ -70,10 +72,20 @@ class Work:
     """Time on the road so far [s]."""
     under_way_m: Floats
     """Part of the distance that belongs to legs not ended yet [m]."""
+    drawn_kwh: Floats
+    """Net energy drawn, where SUMO measures it [kWh]."""
+    under_way_kwh: Floats
+    """Part of it that belongs to legs not ended yet [kWh]."""
     trips: list[Trip] = field(default_factory=list[Trip])
     late: list[int] = field(default_factory=list[int])
     """Vehicles that SUMO has had no room for, for long."""
     events: list[Event] = field(default_factory=list[Event])
+
+    @classmethod
+    def of(cls, tick: int, begin_s: float, count: int) -> Work:
+        """Return a tick in which none of `count` vehicles has moved yet."""
+        moved, moving, under_way, drawn, drawn_under_way = np.zeros((5, count))
+        return cls(tick, begin_s, moved, moving, under_way, drawn, drawn_under_way)
 
     def add(self, kind: str, time_s: float, place: str, detail: str, **values: float) -> None:
         """Note an event at `place`, an edge id; `values` are its other columns."""
