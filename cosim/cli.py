@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cosim import loading, registry
+from cosim import loading, registry, roads_cli
 from cosim.errors import UserError, VoltstepError
 from cosim.progress import ENGINE_NAMES
 from cosim.scenario import Scenario
@@ -33,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Co-simulation of EV fleets: SUMO, PyBaMM, OpenDSS and a five-bus market in lockstep.",
 )
+app.add_typer(roads_cli.app, name="roads")
 
 
 @app.command(epilog="Example: cosim run siouxfalls_day --seed 7 --set fleet.vehicles=200")

@@ -85,7 +85,8 @@ def generate(
     }[shape]
     options += ["--default.lanenumber", str(lanes), "--seed", str(seed)]
     chosen = name or f"{shape}-{size or SHAPES[shape]}-{seed}"
-    return keep_generated(shape, options, chosen, replace=replace)
+    said = f"{shape} {size or SHAPES[shape]}, seed {seed}"
+    return keep_generated(shape, said, options, chosen, replace=replace)
 
 
 def _sides(shape: str, size: str) -> tuple[int, int]:

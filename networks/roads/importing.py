@@ -80,9 +80,18 @@ def import_file(file: Path, name: str = "", *, replace: bool = False) -> store.A
 
 
 def keep_generated(
-    kind: str, options: Sequence[str], name: str, *, replace: bool = False
+    kind: str, said: str, options: Sequence[str], name: str, *, replace: bool = False
 ) -> store.About:
     """Make a net with netgenerate and keep it as a named network.
+
+    Parameters
+    ----------
+    kind, said
+        Its shape, and its shape, size and seed in a line.
+    options
+        Options of netgenerate.
+    name, replace
+        As for `import_file`.
 
     Raises
     ------
@@ -97,7 +106,7 @@ def keep_generated(
             run_program("netgenerate", [*options, *output], work)
         except TrafficError as error:
             raise UserError(f"{error.reason}") from None
-        origin = Origin(kind, f"netgenerate {' '.join(options)}", "", tuple(options))
+        origin = Origin(kind, f"netgenerate, {said}", "", tuple(options))
         return _keep(work / "made.net.xml", origin, name, work, replace=replace)
 
 

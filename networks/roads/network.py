@@ -15,23 +15,28 @@ from scipy.sparse.csgraph import dijkstra
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 _KEPT_BYTES = 600_000_000
-"""Room for the ways that are kept: those between all places of a city of 5,700 edges."""
+"""Room for the ways that are kept: those between all places of a city of 7,700 edges."""
 _AT_ONCE = 128
 """Origins that are solved together, which bounds what a large request takes on the way."""
+_PER_S, _PER_M = 10_000, 100
+"""Steps in which times and lengths of ways are kept; net files give lengths in the latter."""
+_NO_WAY = -1
 
 
 @dataclass(frozen=True, eq=False)
 class _Ways:
-    """Fastest ways from one edge to all others."""
+    """Fastest ways from one edge to all others, ten bytes each."""
 
-    time_s: FloatArray
-    length_m: FloatArray
+    time_steps: IntArray
+    """Times in steps of a ten-thousandth of a second, `_NO_WAY` where no way leads."""
+    length_steps: IntArray
+    """Lengths in steps of a centimetre, `_NO_WAY` where no way leads."""
     before: NDArray[np.signedinteger]
     """Edge before each edge on the way to it, negative at the origin and where none leads."""
 
     @property
     def size(self) -> int:
-        return self.time_s.nbytes + self.length_m.nbytes + self.before.nbytes
+        return self.time_steps.nbytes + self.length_steps.nbytes + self.before.nbytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +126,8 @@ class RoadNetwork:
         ndarray
             Distance [km], shape (n, m); 0 for the same edge, inf where no way exists.
         """
-        return self._table(from_edges, to_edges, lambda ways: ways.length_m) / 1000.0
+        steps = self._table(from_edges, to_edges, lambda ways: ways.length_steps)
+        return _measured(steps, _PER_M) / 1000.0
 
     def travel_time_s(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the least free-flow time between ends of edges.
@@ -137,7 +143,8 @@ class RoadNetwork:
             Time [s], shape (n, m); 0 for the same edge, inf where no way exists. Queues, signals
             and SUMO's insertion delay come on top.
         """
-        return self._table(from_edges, to_edges, lambda ways: ways.time_s)
+        steps = self._table(from_edges, to_edges, lambda ways: ways.time_steps)
+        return _measured(steps, _PER_S)
 
     def path(self, from_edge: int, to_edge: int) -> list[int]:
         """Return the edges of the fastest free-flow way, both ends included.
@@ -146,7 +153,7 @@ class RoadNetwork:
         way exists.
         """
         ways = self._ways(self._checked([from_edge]))[from_edge]
-        if not np.isfinite(ways.time_s[self._checked([to_edge])[0]]):
+        if ways.time_steps[self._checked([to_edge])[0]] == _NO_WAY:
             return []
         edges = [to_edge]
         while edges[-1] != from_edge:
@@ -158,12 +165,12 @@ class RoadNetwork:
         return self.edge_ids.index(edge_id)
 
     def _table(
-        self, from_edges: ArrayLike, to_edges: ArrayLike, row_of: Callable[[_Ways], FloatArray]
-    ) -> FloatArray:
+        self, from_edges: ArrayLike, to_edges: ArrayLike, row_of: Callable[[_Ways], IntArray]
+    ) -> IntArray:
         origins, targets = self._checked(from_edges), self._checked(to_edges)
         # Many vehicles stand at few places: one row a place.
         places, place_of = np.unique(origins, return_inverse=True)
-        rows = np.empty((len(places), len(targets)))
+        rows = np.empty((len(places), len(targets)), np.int32)
         for start in range(0, len(places), _AT_ONCE):
             some = places[start : start + _AT_ONCE]
             ways = self._ways(some)
@@ -220,7 +227,20 @@ class RoadNetwork:
                 over = np.where(hop >= 0, hop, 0)
                 length_m = length_m + np.where(hop >= 0, length_m[over], 0.0)
                 hop = np.where(hop >= 0, hop[over], -1)
-            length_m[~np.isfinite(time_s[row])] = np.inf
-            # A copy: a view would keep the rows of all origins that were solved together.
-            rows.append(_Ways(np.array(time_s[row], np.float64), length_m, last))
+            none = ~np.isfinite(time_s[row])
+            rows.append(
+                _Ways(
+                    _in_steps(np.asarray(time_s[row], np.float64), none, _PER_S),
+                    _in_steps(length_m, none, _PER_M),
+                    last,
+                )
+            )
         return rows
+
+
+def _in_steps(values: FloatArray, none: NDArray[np.bool_], per_unit: int) -> IntArray:
+    return np.rint(np.where(none, _NO_WAY, values * per_unit)).astype(np.int32)
+
+
+def _measured(steps: IntArray, per_unit: int) -> FloatArray:
+    return np.where(steps == _NO_WAY, np.inf, steps / per_unit)

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,9 @@ class About:
     @property
     def source(self) -> str:
         """Where it is from, in a line."""
-        return f"{self.kind}, {self.origin}" if self.origin_sha256 else self.origin
+        if self.kind == "osm":
+            return f"{self.origin} (OpenStreetMap contributors, ODbL)"
+        return f"{self.origin} (SUMO net)" if self.kind == "sumo" else self.origin
 
 
 def folder() -> Path:
@@ -177,11 +178,6 @@ def check_free(name: str, *, replace: bool) -> None:
     if place.exists() and not (replace and (held(place) or not any(place.iterdir()))):
         hint = "--force replaces it" if held(place) else "it is no network: remove it first"
         raise UserError(f"{place} exists already: {hint}, --name gives another name")
-
-
-def remove(name: str) -> None:
-    """Take a network out of the store."""
-    shutil.rmtree(folder() / name)
 
 
 def _toml(about: About) -> str:
