@@ -1,0 +1,213 @@
+"""Parcel delivery: morning tours from a depot to halts in one part of the city and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networks.demand.hours import Day, days
+from networks.demand.places import Places, Rows, Sites, chosen
+from networks.demand.segment import Book, Demand, Private
+from networks.demand.trips import Floats
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Parameters of the delivery vans; sources in README.md."""
+
+    halts_per_tour: float = 20.0
+    """Mean number of times that a van is parked on a tour."""
+    halt_s: float = 860.0
+    """Mean time of a halt, with deliveries on foot from it [s]."""
+    halt_sigma: float = 0.8
+    """Spread of the logarithm of a halt's time."""
+    first_start_s: float = 7.5 * 3600
+    """Time of day at which the first tours start [s]."""
+    last_start_s: float = 9.5 * 3600
+    """Time of day at which the last tours start [s]."""
+    shift_s: float = 9.0 * 3600
+    """Longest tour as planned; halts beyond it are left to others [s]."""
+    weekend_share: float = 0.4
+    """Share of the vans that are out on a day of the weekend."""
+    window_share: float = 0.3
+    """Share of the halts with a time window."""
+    window_s: float = 7200.0
+    """Length of a time window [s]."""
+    area_decay_s: float = 900.0
+    """Time from the depot at which a van's part of the city counts 1/e [s]."""
+    round_decay_s: float = 300.0
+    """Time from its middle at which a halt counts 1/e [s]."""
+    pace: float = 1.5
+    """Planned driving time over free-flow time."""
+    notice_s: float = 12 * 3600
+    """How long before it sets out on a leg it is known [s]."""
+    vehicles_per_depot: int = 50
+    """Most vans of a depot."""
+    ports_per_vehicle: float = 1.0
+    """Ports at the depot."""
+    port_kw: float = 11.5
+    """Power of a port at the depot [kW]."""
+
+
+def draw(
+    parameters: Delivery,
+    count: int,
+    places: Places,
+    start: datetime,
+    duration_s: float,
+    rng: np.random.Generator,
+) -> Demand:
+    """Draw the tours of a run.
+
+    Parameters
+    ----------
+    parameters
+        What the vans do.
+    count
+        Vehicles of the segment.
+    places
+        Where things are: depots stand by work, halts by homes and work alike.
+    start
+        Local time of the start.
+    duration_s
+        Simulated time [s].
+    rng
+        Random generator.
+
+    Returns
+    -------
+    Demand
+        A tour of every van on a weekday; its legs share a number. Service is the arrival: within
+        the window where there is one, else by the end of the shift. Halts at the same place are
+        one. A leg sets out no sooner than at free flow, and not so soon that it arrives before the
+        window opens.
+    """
+    sites = places.sites(rng)
+    depots = -(-count // parameters.vehicles_per_depot)
+    depot_site = rng.choice(
+        len(sites), size=depots, p=sites.work, replace=depots > int(np.count_nonzero(sites.work))
+    )
+    depot = depot_site[np.arange(count) % depots]
+    weight = sites.homes + sites.work
+    area = sites.gravity(weight, parameters.area_decay_s, stay=True)
+    around = sites.gravity(weight, parameters.round_decay_s, stay=True)
+    free_s = np.full(count, -np.inf)
+    book = Book()
+    for number, day in enumerate(days(start, duration_s)):
+        out = rng.random(count) < (parameters.weekend_share if day.weekend else 1.0)
+        halts = np.clip(rng.poisson(parameters.halts_per_tour, count), 1, None)
+        middle = chosen(rng, area, depot)
+        van = np.repeat(np.arange(count), halts)
+        place = chosen(rng, around, middle[van])
+        sigma = parameters.halt_sigma
+        halt_s = parameters.halt_s * np.exp(rng.normal(-(sigma**2) / 2, sigma, len(van)))
+        stops, dwell_s = _gathered(van, place, halt_s, depot, out)
+        leave_s = _leave_s(parameters, day, count, rng)
+        leave_s = np.maximum(leave_s, free_s)
+        windows = rng.random(stops.shape) < parameters.window_share
+        _drive(parameters, sites, depot, stops, dwell_s, windows, leave_s, number, free_s, book)
+    base = sites.edge[depot]
+    trips, start_edge = book.close(base, duration_s, parameters.notice_s)
+    chargers = tuple(
+        Private(
+            edge=int(sites.edge[site]),
+            access="depot",
+            vehicles=np.flatnonzero(np.arange(count) % depots == which).astype(np.int32),
+            ports=max(1, round(parameters.ports_per_vehicle * len(range(which, count, depots)))),
+            port_kw=parameters.port_kw,
+            bidirectional=False,
+        )
+        for which, site in enumerate(depot_site)
+    )
+    return Demand(trips, start_edge, chargers)
+
+
+def _leave_s(parameters: Delivery, day: Day, count: int, rng: np.random.Generator) -> Floats:
+    first, last = parameters.first_start_s, parameters.last_start_s
+    return day.midnight_s + rng.uniform(first, last, count)
+
+
+def _gathered(
+    van: Rows, place: Rows, halt_s: Floats, depot: Rows, out: NDArray[np.bool_]
+) -> tuple[Rows, Floats]:
+    """Gather a van's halts at the same place: places and times, padded with -1 and 0.
+
+    Halts at the depot itself need no drive and are left out. Shapes (van, stop).
+    """
+    kept = out[van] & (place != depot[van])
+    van, place, halt_s = van[kept], place[kept], halt_s[kept]
+    size = 1 + int(place.max(initial=0))
+    key, which = np.unique(van * size + place, return_inverse=True)
+    total_s = np.bincount(which, halt_s, len(key))
+    owner = key // size
+    first = np.searchsorted(owner, np.arange(len(out)))
+    column = np.arange(len(key)) - first[owner]
+    stops = np.full((len(out), 1 + int(column.max(initial=-1))), -1, np.intp)
+    dwell_s = np.zeros(stops.shape)
+    stops[owner, column], dwell_s[owner, column] = key % size, total_s
+    return stops, dwell_s
+
+
+def _drive(
+    parameters: Delivery,
+    sites: Sites,
+    depot: Rows,
+    stops: Rows,
+    dwell_s: Floats,
+    windows: NDArray[np.bool_],
+    leave_s: Floats,
+    number: int,
+    free_s: Floats,
+    book: Book,
+) -> None:
+    """Write every van's tour, always to the nearest stop that is left; update `free_s`."""
+    vans = np.arange(len(stops))
+    open_ = stops >= 0
+    active = open_.any(axis=1)
+    planned_s = leave_s.copy()
+    end_s = leave_s + parameters.shift_s
+    at = depot.copy()
+    for step in range(stops.shape[1]):
+        distance_s = np.where(open_, sites.time_s[at[:, None], stops], np.inf)
+        pick = np.argmin(distance_s, axis=1)
+        stop, stay_s = stops[vans, pick], dwell_s[vans, pick]
+        time_s = sites.time_s[at, stop]
+        home_s = sites.time_s[stop, depot]
+        arrival_s = planned_s + parameters.pace * time_s
+        fits = arrival_s + stay_s + parameters.pace * home_s <= end_s
+        # A van never goes out for nothing: the first stop stands even if the shift is too short.
+        going = active & open_[vans, pick] & (fits | (step == 0))
+        window = windows[vans, pick]
+        opens_s = np.where(window, arrival_s - parameters.window_s / 2, -np.inf)
+        closes_s = np.where(window, arrival_s + parameters.window_s / 2, end_s)
+        leave_s = np.where(going, np.maximum(leave_s, opens_s - time_s), leave_s)
+        who = np.flatnonzero(going)
+        book.write(
+            vehicle=who,
+            leave_s=leave_s[who],
+            origin=sites.edge[at[who]],
+            destination=sites.edge[stop[who]],
+            deadline_s=np.maximum(closes_s, arrival_s)[who],
+            dwell_s=stay_s[who],
+            tour=number,
+        )
+        planned_s = np.where(going, arrival_s + stay_s, planned_s)
+        leave_s = np.where(going, leave_s + time_s + stay_s, leave_s)
+        at = np.where(going, stop, at)
+        active = going
+        open_[vans, pick] = False
+    who = np.flatnonzero(at != depot)
+    time_s = sites.time_s[at, depot]
+    latest_s = np.maximum(end_s, planned_s + parameters.pace * time_s)
+    book.write(
+        vehicle=who,
+        leave_s=leave_s[who],
+        origin=sites.edge[at[who]],
+        destination=sites.edge[depot[who]],
+        deadline_s=latest_s[who],
+        tour=number,
+    )
+    free_s[who] = (leave_s + time_s)[who]

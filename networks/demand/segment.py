@@ -1,0 +1,114 @@
+"""What a segment brings into a run, and the book in which journeys of its vehicles are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from networks.demand.trips import VIA, Floats, Ints, Trips
+
+
+@dataclass(frozen=True, eq=False)
+class Private:
+    """A charging place that some vehicles alone may use."""
+
+    edge: int
+    """Edge at whose end it stands."""
+    access: Literal["home", "depot", "work"]
+    vehicles: Ints
+    """Vehicles of the segment that may use it."""
+    ports: int
+    port_kw: float
+    """Most AC power of a port [kW]."""
+    bidirectional: bool
+    """Whether it can feed back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """Trips of a segment, where its vehicles stand at the start, and where they charge."""
+
+    trips: Trips
+    start_edge: Ints
+    """Where each vehicle stands at the start, shape (vehicle,)."""
+    chargers: tuple[Private, ...]
+    plug_in_soc: Floats | None = None
+    """State of charge below which the driver of each vehicle plugs in, shape (vehicle,)."""
+
+
+@dataclass
+class Book:
+    """Journeys of a segment's own vehicles, written in any order, before the start too."""
+
+    _pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def write(
+        self,
+        *,
+        vehicle: ArrayLike,
+        leave_s: Floats,
+        origin: ArrayLike,
+        destination: ArrayLike,
+        deadline_s: ArrayLike,
+        at_arrival: ArrayLike = True,
+        dwell_s: ArrayLike = 0.0,
+        tour: ArrayLike = -1,
+        via: ArrayLike = -1,
+    ) -> None:
+        """Add journeys; `origin`, `destination` and `via` are edges, times may be negative."""
+        columns: dict[str, Any] = {
+            name: value for name, value in locals().items() if name != "self"
+        }
+        count = len(leave_s)
+        shapes = {name: (count, VIA) if name == "via" else (count,) for name in columns}
+        self._pages.append(
+            {name: np.broadcast_to(value, shapes[name]) for name, value in columns.items()}
+        )
+
+    def close(self, base_edge: Ints, duration_s: float, notice_s: float) -> tuple[Trips, Ints]:
+        """Return the trips that set out within the run, and where the vehicles stand at its start.
+
+        Parameters
+        ----------
+        base_edge
+            Where a vehicle stands that has not moved before the start, shape (vehicle,).
+        duration_s
+            Simulated time [s].
+        notice_s
+            How long before it sets out a trip is known [s].
+
+        Notes
+        -----
+        Who is on the way at the start has arrived already: the run begins with parked vehicles.
+        """
+        start_edge = base_edge.astype(np.int32).copy()
+        if not self._pages:
+            return Trips.none(), start_edge
+        page = {
+            name: np.concatenate([page[name] for page in self._pages]) for name in self._pages[0]
+        }
+        # By time and then by vehicle, so that the order does not depend on how they were written.
+        order = np.lexsort((page["vehicle"], page["leave_s"]))
+        page = {name: column[order] for name, column in page.items()}
+        gone = page["leave_s"] < 0
+        # Of several the last one counts, as they stand in the order of time.
+        start_edge[page["vehicle"][gone]] = page["destination"][gone]
+        kept = ~gone & (page["leave_s"] < duration_s)
+        page = {name: column[kept] for name, column in page.items()}
+        leave_s = page["leave_s"]
+        trips = Trips.of(
+            asked_s=np.maximum(leave_s - notice_s, 0.0),
+            earliest_s=leave_s,
+            deadline_s=np.maximum(page["deadline_s"], leave_s),
+            at_arrival=page["at_arrival"],
+            origin_edge=page["origin"],
+            destination_edge=page["destination"],
+            dwell_s=page["dwell_s"],
+            vehicle=page["vehicle"],
+            tour=page["tour"],
+            via=page["via"],
+        )
+        return trips, start_edge

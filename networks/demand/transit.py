@@ -1,0 +1,302 @@
+"""Transit buses: timetabled lines between terminals, run in blocks that start at a depot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from networks.demand.hours import Day, days
+from networks.demand.places import Places, Rows, Sites, chosen
+from networks.demand.segment import Book, Demand, Private
+from networks.demand.trips import VIA, Floats
+
+_NEVER_S = -1e12
+"""Stands in for the last return of a bus that has not moved yet."""
+
+
+@dataclass(frozen=True)
+class Transit:
+    """Parameters of the transit buses; sources in README.md."""
+
+    buses_per_line: int = 6
+    """Most buses of a line."""
+    decay_s: float = 1200.0
+    """Time at which the other terminal counts 1/e [s]."""
+    shortest_s: float = 480.0
+    """Terminals stand at least this far apart at free flow, where the city allows [s]."""
+    pace: float = 1.8
+    """Running time of the timetable over free-flow time."""
+    layover_share: float = 0.15
+    """Layover over running time."""
+    least_layover_s: float = 300.0
+    """Shortest layover [s]."""
+    weekday_hours: tuple[float, float] = (5.0, 24.0)
+    """Hours of the first and the last departure on a weekday [h]."""
+    weekend_hours: tuple[float, float] = (6.0, 23.0)
+    """The same on the weekend [h]."""
+    peak_hours: tuple[tuple[float, float], ...] = ((6.0, 9.0), (15.0, 18.5))
+    """Hours of a weekday in which all buses run [h]."""
+    base_share: float = 0.6
+    """Share of the buses that run outside the peaks."""
+    evening_share: float = 0.35
+    """Share of the buses that run before 6 and after 19 h."""
+    break_s: float = 3600.0
+    """A bus with a longer wait than this goes to the depot [s]."""
+    late_s: float = 300.0
+    """Delay of a departure that still counts as in time [s]."""
+    notice_s: float = 24 * 3600
+    """How long before it a departure is known [s]."""
+    vehicles_per_depot: int = 100
+    """Most buses of a depot."""
+    ports_per_vehicle: float = 0.5
+    """Ports at the depot."""
+    port_kw: float = 60.0
+    """Power of a port at the depot [kW]."""
+    terminal_ports: int = 0
+    """Ports at the first terminal of each line."""
+    terminal_kw: float = 300.0
+    """Power of a port at a terminal [kW]."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Lines, arrays of shape (line,); sites are indices."""
+
+    near: Rows
+    """Terminal where blocks begin and end."""
+    far: Rows
+    out_via: Rows
+    """Stops on the way out, -1 none, shape (line, 3)."""
+    back_via: Rows
+    out_s: Floats
+    """Time out over the stops at free flow [s]."""
+    back_s: Floats
+    buses: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Rounds:
+    """Rounds out and back, arrays of shape (round,)."""
+
+    line: Rows
+    bus: Rows
+    leave_s: Floats
+
+
+def draw(
+    parameters: Transit,
+    count: int,
+    places: Places,
+    start: datetime,
+    duration_s: float,
+    rng: np.random.Generator,
+) -> Demand:
+    """Draw lines and their timetable for a run.
+
+    Parameters
+    ----------
+    parameters
+        How the lines are run.
+    count
+        Buses of the segment; the headway of a line is its round-trip time over its buses.
+    places
+        Where things are: lines run from homes to work.
+    start
+        Local time of the start.
+    duration_s
+        Simulated time [s].
+    rng
+        Random generator.
+
+    Returns
+    -------
+    Demand
+        Service is the departure. A block, from the depot and back to it, is one tour.
+    """
+    sites = places.sites(rng)
+    lines = _lines(parameters, sites, count, rng)
+    first_bus = np.concatenate([[0], np.cumsum(lines.buses)])[:-1]
+    depots = -(-count // parameters.vehicles_per_depot)
+    depot_site = rng.choice(len(sites), size=depots, p=sites.work)
+    # A line belongs to the depot that is nearest to where its blocks begin.
+    depot_of_line = np.argmin(sites.time_s[depot_site[:, None], lines.near[None, :]], axis=0)
+    line_of_bus = np.repeat(np.arange(len(lines.buses)), lines.buses)
+    home = depot_site[depot_of_line[line_of_bus]]
+    book = Book()
+    if len(sites) > 1:
+        free_s = np.full(count, -np.inf)
+        for number, day in enumerate(days(start, duration_s)):
+            # From the depot, where they are free, to where the blocks begin.
+            ready_s = free_s + parameters.pace * sites.time_s[home, lines.near[line_of_bus]]
+            rounds = _timetable(parameters, lines, first_bus, day, ready_s)
+            _write(parameters, sites, lines, rounds, home, number, free_s, book)
+    trips, start_edge = book.close(sites.edge[home], duration_s, parameters.notice_s)
+    chargers = _chargers(parameters, sites, lines, depot_site, depot_of_line[line_of_bus])
+    return Demand(trips, start_edge, chargers)
+
+
+def _lines(parameters: Transit, sites: Sites, count: int, rng: np.random.Generator) -> _Lines:
+    number = -(-count // parameters.buses_per_line)
+    buses = np.full(number, count // number, np.intp)
+    buses[: count % number] += 1
+    near = rng.choice(len(sites), size=number, p=sites.homes)
+    weight = sites.gravity(sites.work, parameters.decay_s)
+    both_s = np.minimum(sites.time_s, sites.time_s.T)
+    far_enough = weight * (both_s >= parameters.shortest_s)
+    weight = np.where(far_enough.sum(axis=1, keepdims=True) > 0, far_enough, weight)
+    far = chosen(rng, weight, near)
+    points = rng.integers(2, VIA + 1, number)
+    out_via, out_s = _vias(sites, near, far, points)
+    back_via, back_s = _vias(sites, far, near, points)
+    return _Lines(near, far, out_via, back_via, out_s, back_s, buses)
+
+
+def _vias(sites: Sites, begin: Rows, end: Rows, points: Rows) -> tuple[Rows, Floats]:
+    """Choose stops at even parts of the way with little detour; the free-flow time over them.
+
+    A stop is left out where no place lies between the last one and the end at less than half as
+    much time again.
+    """
+    via = np.full((len(begin), VIA), -1, np.intp)
+    at, time_s = begin.copy(), np.zeros(len(begin))
+    whole_s = sites.time_s[begin, end]
+    lines = np.arange(len(begin))
+    for point in range(VIA):
+        wanted_s = whole_s * (point + 1) / (points + 1)
+        detour_s = sites.time_s[at] + sites.time_s[:, end].T - sites.time_s[at, end][:, None]
+        uneven_s = np.abs(sites.time_s[begin] - wanted_s[:, None])
+        score_s = detour_s + 0.5 * uneven_s
+        taken = np.concatenate([via[:, :point], at[:, None], begin[:, None], end[:, None]], axis=1)
+        for column in taken.T:
+            score_s[lines[column >= 0], column[column >= 0]] = np.inf
+        stop = np.argmin(score_s, axis=1)
+        good = np.isfinite(score_s[lines, stop]) & (detour_s[lines, stop] <= 0.5 * whole_s)
+        good &= point < points
+        via[good, point] = stop[good]
+        time_s = time_s + np.where(good, sites.time_s[at, stop], 0.0)
+        at = np.where(good, stop, at)
+    return via, time_s + sites.time_s[at, end]
+
+
+def _cycle_s(parameters: Transit, lines: _Lines) -> tuple[Floats, Floats, Floats, Floats]:
+    """Timetabled time out with its layover, the same back, and the two layovers [s]."""
+    out_s, back_s = parameters.pace * lines.out_s, parameters.pace * lines.back_s
+    rest_out_s = np.maximum(parameters.layover_share * out_s, parameters.least_layover_s)
+    rest_back_s = np.maximum(parameters.layover_share * back_s, parameters.least_layover_s)
+    return out_s + rest_out_s, back_s + rest_back_s, rest_out_s, rest_back_s
+
+
+def _share(parameters: Transit, weekend: bool, hour: Floats) -> Floats:
+    """Share of the buses that run at hours of the day."""
+    share = np.where((hour < 6) | (hour >= 19), parameters.evening_share, parameters.base_share)
+    if not weekend:
+        for first, last in parameters.peak_hours:
+            share = np.where((hour >= first) & (hour < last), 1.0, share)
+    return share
+
+
+def _timetable(
+    parameters: Transit, lines: _Lines, first_bus: Rows, day: Day, bus_ready_s: Floats
+) -> _Rounds:
+    """Return the rounds of a day: departures at the headway, each by the bus that came in last.
+
+    So those that are not needed between the peaks wait long and can go to the depot. Times at
+    which buses can be at the terminal have shape (bus,).
+    """
+    number = len(lines.buses)
+    slot = np.arange(int(lines.buses.max()))
+    real = slot < lines.buses[:, None]
+    bus = np.where(real, first_bus[:, None] + slot, 0)
+    ready_s = np.where(real, bus_ready_s[bus], np.inf)
+    out_s, back_s, _, _ = _cycle_s(parameters, lines)
+    first, last = parameters.weekend_hours if day.weekend else parameters.weekday_hours
+    hours = np.full(number, first)
+    every = np.arange(number)
+    found: list[tuple[Rows, Rows, Floats]] = []
+    while (hours < last).any():
+        time_s = day.midnight_s + hours * 3600
+        able = ready_s <= time_s[:, None]
+        none = ~able.any(axis=1)
+        latest = np.argmax(np.where(able, np.maximum(ready_s, _NEVER_S), -np.inf), axis=1)
+        pick = np.where(none, np.argmin(ready_s, axis=1), latest)
+        time_s = np.where(none, ready_s[every, pick], time_s)
+        hours = (time_s - day.midnight_s) / 3600
+        runs = np.flatnonzero(hours < last)
+        found.append((runs, bus[runs, pick[runs]], time_s[runs]))
+        ready_s[runs, pick[runs]] = (time_s + out_s + back_s)[runs]
+        active = np.ceil(_share(parameters, day.weekend, hours) * lines.buses - 1e-9)
+        hours = hours + (out_s + back_s) / np.maximum(active, 1.0) / 3600
+    line, which, leave_s = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((leave_s, which))
+    return _Rounds(line[order], which[order], leave_s[order])
+
+
+def _write(
+    parameters: Transit,
+    sites: Sites,
+    lines: _Lines,
+    rounds: _Rounds,
+    home: Rows,
+    number: int,
+    free_s: Floats,
+    book: Book,
+) -> None:
+    """Write the rounds of a day and the ways from and to the depot; update `free_s`."""
+    out_s, back_s, rest_out_s, rest_back_s = _cycle_s(parameters, lines)
+    line, bus, leave_s = rounds.line, rounds.bus, rounds.leave_s
+    depot = home[bus]
+    near, far = lines.near[line], lines.far[line]
+    end_s = leave_s + (out_s + back_s)[line]
+    to_depot_s, from_depot_s = sites.time_s[near, depot], sites.time_s[depot, near]
+    same = np.concatenate([[False], bus[1:] == bus[:-1]])
+    waited_s = np.concatenate([[np.inf], leave_s[1:] - end_s[:-1]])
+    way_s = parameters.pace * (to_depot_s + from_depot_s)
+    begins = ~same | (waited_s > parameters.break_s + way_s)
+    ends = np.concatenate([begins[1:], [True]])
+    # Blocks of a day by number; days count in steps that no day's blocks reach.
+    block = np.cumsum(begins)
+    first_block = np.zeros(len(home), np.int64)
+    first_block[bus[~same]] = block[~same]
+    tour = number * 100 + block - first_block[bus]
+    always = np.ones(len(bus), bool)
+    legs = (
+        (begins & (depot != near), leave_s - parameters.pace * from_depot_s, depot, near, 0, None),
+        (always, leave_s, near, far, rest_out_s[line], lines.out_via[line]),
+        (always, leave_s + out_s[line], far, near, rest_back_s[line], lines.back_via[line]),
+        (ends & (depot != near), end_s, near, depot, 0, None),
+    )
+    for mask, begin_s, origin, destination, dwell_s, via in legs:
+        book.write(
+            vehicle=bus[mask],
+            leave_s=begin_s[mask],
+            origin=sites.edge[origin[mask]],
+            destination=sites.edge[destination[mask]],
+            deadline_s=begin_s[mask] + parameters.late_s,
+            at_arrival=False,
+            dwell_s=np.broadcast_to(dwell_s, mask.shape)[mask],
+            tour=tour[mask],
+            via=-1 if via is None else np.where(via >= 0, sites.edge[via], -1)[mask],
+        )
+    final = np.flatnonzero(np.concatenate([~same[1:], [True]]))
+    free_s[bus[final]] = (end_s + parameters.pace * to_depot_s)[final]
+
+
+def _chargers(
+    parameters: Transit, sites: Sites, lines: _Lines, depot_site: Rows, depot_of_bus: Rows
+) -> tuple[Private, ...]:
+    found: list[Private] = []
+    for which, site in enumerate(depot_site):
+        vehicles = np.flatnonzero(depot_of_bus == which).astype(np.int32)
+        if len(vehicles):
+            ports = max(1, round(parameters.ports_per_vehicle * len(vehicles)))
+            edge = int(sites.edge[site])
+            found.append(Private(edge, "depot", vehicles, ports, parameters.port_kw, False))
+    if parameters.terminal_ports:
+        first = np.concatenate([[0], np.cumsum(lines.buses)])
+        for number, site in enumerate(lines.near):
+            vehicles = np.arange(first[number], first[number + 1], dtype=np.int32)
+            edge, ports = int(sites.edge[site]), parameters.terminal_ports
+            found.append(Private(edge, "depot", vehicles, ports, parameters.terminal_kw, False))
+    return tuple(found)
