@@ -2,19 +2,25 @@
 
 `load` gives the specifications of the standard body types, `models` and `model` those of every
 brand, `load_energy` the consumption curves that ``python -m networks.vehicles.fit_energy`` fitted
-to SUMO's microscopic battery device, `climate_load` what the weather costs.
+to SUMO's microscopic battery device or, for a road network, those that `calibrate` fitted on it;
+`climate_load` what the weather costs.
 """
 
+from networks.vehicles.calibration import calibrate
 from networks.vehicles.climate import MILD_C, ClimateLoad, climate_load
-from networks.vehicles.curves import EnergyCurve, load_energy
+from networks.vehicles.curves import EnergyCurve
 from networks.vehicles.specs import VehicleSpec, by_brand, load, model, models
+from networks.vehicles.store import Calibration, ModelFit, load_energy
 
 __all__ = [
     "MILD_C",
+    "Calibration",
     "ClimateLoad",
     "EnergyCurve",
+    "ModelFit",
     "VehicleSpec",
     "by_brand",
+    "calibrate",
     "climate_load",
     "load",
     "load_energy",

@@ -1,4 +1,4 @@
-"""Fitted consumption of the body types."""
+"""Fitted consumption of the models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EnergyCurve:
     """
 
     name: str
-    """Body type."""
+    """Model: that of its body type, or a brand's."""
     a_kw: float
     """Power that does not depend on speed: auxiliaries, and standing in traffic [kW]."""
     b_kwh_per_km: float
@@ -59,6 +59,6 @@ def _read() -> tuple[EnergyCurve, ...]:
     return tuple(EnergyCurve(name=name, **row) for name, row in table["curve"].items())
 
 
-def load_energy() -> dict[str, EnergyCurve]:
-    """Return the fitted consumption curves by body type."""
+def shipped() -> dict[str, EnergyCurve]:
+    """Return the fitted consumption curves that ship, by name of the model."""
     return {curve.name: curve for curve in _read()}

@@ -16,10 +16,18 @@ SIGMA = 0.2
 """SUMO's driver imperfection; at its default of 0.5 vehicles surge, 18 % more than at 0.1."""
 BUS_TOP_MPS = 26.8
 """Speed to which transit buses are limited electronically: 60 mph [m/s]."""
+_BUS = "accel='1.2' decel='4' emergencyDecel='7' width='2.5' speedDev='0'"
+"""What SUMO's class bus stands for, spelled out."""
 
 
-def vehicle_type(spec: VehicleSpec) -> str:
-    """Return the SUMO vehicle type of a model with its battery device, as XML."""
+def vehicle_type(spec: VehicleSpec, *, anywhere: bool = False) -> str:
+    """Return the SUMO vehicle type of a model with its battery device, as XML.
+
+    Parameters
+    ----------
+    anywhere
+        Whether it may drive wherever a passenger car may: some nets close lanes to buses.
+    """
     params = {
         "has.battery.device": "true",
         "device.battery.capacity": f"{spec.battery_kwh * 1000:.0f}",
@@ -34,11 +42,10 @@ def vehicle_type(spec: VehicleSpec) -> str:
     }
     inner = "".join(f"<param key={quoteattr(k)} value={quoteattr(v)}/>" for k, v in params.items())
     # A bus of SUMO's own class accelerates and brakes as one; cars are SUMO's standard car.
-    kind = (
-        f"vClass='bus' length='{spec.length_m:g}' maxSpeed='{BUS_TOP_MPS}' "
-        if spec.sumo_class == "bus"
-        else ""
-    )
+    kind = ""
+    if spec.sumo_class == "bus":
+        lanes = f"vClass='passenger' {_BUS}" if anywhere else "vClass='bus'"
+        kind = f"{lanes} length='{spec.length_m:g}' maxSpeed='{BUS_TOP_MPS}' "
     return (
         f"<vType id={quoteattr(spec.name)} mass='{spec.mass_kg:g}' sigma='{SIGMA}' {kind}"
         f"emissionClass='Energy/unknown'>{inner}</vType>"
@@ -46,8 +53,12 @@ def vehicle_type(spec: VehicleSpec) -> str:
 
 
 @contextmanager
-def micro(net: Path, routes: Path, *, seed: int, options: Sequence[str] = ()) -> Generator[Any]:
+def micro(
+    net: Path, routes: Path, *, seed: int, teleport_s: float = -1.0, options: Sequence[str] = ()
+) -> Generator[Any]:
     """Yield libsumo with a microscopic simulation, and end it.
+
+    Vehicles that are stuck for `teleport_s` are lifted over the jam, never if it is negative.
 
     Raises
     ------
@@ -61,7 +72,8 @@ def micro(net: Path, routes: Path, *, seed: int, options: Sequence[str] = ()) ->
             "calibrate before it or in a process of its own"
         )
     command = [*("sumo", "-n", str(net), "-r", str(routes), "--seed", str(seed), "--no-step-log")]
-    command += ["--no-warnings", "--duration-log.disable", "--time-to-teleport", "-1", *options]
+    command += ["--no-warnings", "--duration-log.disable"]
+    command += ["--time-to-teleport", f"{teleport_s:g}", *options]
     try:
         engine.start(command)
     except Exception as error:
