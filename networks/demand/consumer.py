@@ -25,6 +25,10 @@ _LETTERS = {"H": HOME, "W": WORK, "S": SHOP, "L": LEISURE}
 class Consumer:
     """Parameters of the private vehicles; sources in README.md."""
 
+    weekday_first_hours: tuple[float, float] = (8.0, 16.0)
+    """Whole hours between which vehicles set out first on a weekday, not to work [h]."""
+    weekend_first_hours: tuple[float, float] = (7.0, 20.0)
+    """The same on the weekend [h]."""
     work_stay_s: float = 9.0 * 3600
     """Mean stay at work, the break included [s]."""
     work_spread_s: float = 3600.0
@@ -125,7 +129,7 @@ def draw(
     for day in days(start, duration_s):
         share = known.weekend if day.weekend else known.weekday
         legs = known.stops[rng.choice(len(share), size=count, p=share)]
-        leave_s = day.midnight_s + _first_departure_s(legs, day.weekend, rng)
+        leave_s = day.midnight_s + _first_departure_s(parameters, legs, day.weekend, rng)
         leave_s = np.maximum(leave_s, free_s)
         at = home
         for purpose in legs.T:
@@ -153,11 +157,13 @@ def draw(
     return Demand(trips, start_edge, chargers, rng.beta(mean * size, (1 - mean) * size, count))
 
 
-def _first_departure_s(legs: NDArray[np.int8], weekend: bool, rng: np.random.Generator) -> Floats:
+def _first_departure_s(
+    parameters: Consumer, legs: NDArray[np.int8], weekend: bool, rng: np.random.Generator
+) -> Floats:
     """Time of day of the first departure: to work by that table, else by that of all trips."""
     to_work_s = profile(TO_WORK).draw(rng, len(legs))
-    # Trips of the evening are mostly on the way home; first ones lie before it.
-    other_s = profile(SATURDAY if weekend else WEEKDAY, 7, 19).draw(rng, len(legs))
+    bounds = parameters.weekend_first_hours if weekend else parameters.weekday_first_hours
+    other_s = profile(SATURDAY if weekend else WEEKDAY, *bounds).draw(rng, len(legs))
     return np.where((legs == WORK).any(axis=1), to_work_s, other_s)
 
 

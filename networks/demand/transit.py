@@ -26,7 +26,7 @@ class Transit:
     """Time at which the other terminal counts 1/e [s]."""
     shortest_s: float = 480.0
     """Terminals stand at least this far apart at free flow, where the city allows [s]."""
-    pace: float = 1.8
+    pace: float = 2.4
     """Running time of the timetable over free-flow time."""
     layover_share: float = 0.15
     """Layover over running time."""
