@@ -14,7 +14,7 @@ from rich.text import Text
 
 from networks import roads
 from networks.roads import store
-from networks.roads.check import Group
+from networks.roads.check import NOT_FOR_CARS, Group
 from networks.roads.generate import MEANING, SHAPES
 
 app = typer.Typer(no_args_is_help=False, help="Road networks: list, show, import, generate.")
@@ -143,6 +143,10 @@ def _print_findings(console: Console, about: store.About) -> None:
     if not about.dropped:
         _say(console, "nothing was dropped: every edge can be reached from every other")
     _print_groups(console, "dropped, because cars could not get there or not away:", about.dropped)
+    lost_km = sum(group.km for group in about.dropped if group.reason != NOT_FOR_CARS)
+    if lost_km > about.km:
+        part = 100.0 * about.km / (about.km + lost_km)
+        _say(console, f"only {part:.0f} % of the road length is left: is the extract too small?")
     _print_groups(console, "kept, but worth a look:", about.doubtful)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from networks.roads.network import FloatArray
 
@@ -56,7 +57,7 @@ class Plan:
         """Blocks between arterials, each way."""
         return int(self.figures["cells"])
 
-    def along(self, step: FloatArray) -> FloatArray:
+    def along(self, step: ArrayLike) -> FloatArray:
         """Return where lattice lines are [m], closer in the middle; before bends."""
         half = self.cells * FINE / 2.0
         u = (np.asarray(step, np.float64) - half) / half

@@ -99,11 +99,11 @@ def _day(home: FloatArray, work: FloatArray, times_min: FloatArray, scale: float
     between = times_min + np.where(np.eye(len(home), dtype=bool), np.inf, 0.0)
     minutes = np.where(np.eye(len(home), dtype=bool), between.min(axis=1)[:, None] / 2.0, times_min)
     out, into, pull = home / home.sum(), work / work.sum(), np.exp(-minutes / scale)
-    balance = np.ones(len(home))
+    rows, columns = np.ones(len(home)), np.ones(len(home))
     for _ in range(_ROUNDS):
-        rows = out / (pull @ (balance * into))
-        last, balance = balance, 1.0 / (pull.T @ rows)
-        if np.abs(balance / last - 1.0).max() < _CLOSE:
+        last, rows = rows, out / (pull @ columns)
+        columns = into / (pull.T @ rows)
+        if np.abs(rows / last - 1.0).max() < _CLOSE:
             break
-    table = rows[:, None] * pull * (balance * into)[None, :]
+    table = rows[:, None] * pull * columns[None, :]
     return (table + table.T) / 2.0

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def file_sha256(file: Path) -> str:
 
 
 @contextmanager
-def work_folder(parent: Path, name: str) -> Iterator[Path]:
+def work_folder(parent: Path, name: str) -> Generator[Path]:
     """Give a new folder in `parent`, removed at the end with all that is left in it."""
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))

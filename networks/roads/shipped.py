@@ -60,7 +60,8 @@ def load(recipe: Recipe) -> RoadNetwork:
     return _drawn(recipe) if recipe.drawn else _from_tables(recipe)
 
 
-def _city(plan: city.Plan) -> city.Drawing:
+def drawing_of(plan: city.Plan) -> city.Drawing:
+    """Return the city that a plan gives."""
     drawing = draw_streets(plan, np.random.default_rng(int(plan.figures["seed"])))
     add_expressways(plan, drawing)
     return drawing
@@ -87,7 +88,7 @@ def _from_tables(recipe: Recipe) -> RoadNetwork:
 
 def _drawn(recipe: Recipe) -> RoadNetwork:
     plan = city.read_plan(_HERE / recipe.name / "roads.toml")
-    nodes, edges = city.plain_xml(_city(plan))
+    nodes, edges = city.plain_xml(drawing_of(plan))
     options = ["--node-files", "n.xml", "--edge-files", "e.xml", "--no-warnings", "true"]
     options += ["--no-turnarounds.except-deadend", "true"]
     options += ["--offset.disable-normalization", "true"]
