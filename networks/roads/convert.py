@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,8 @@ def node_lonlat(net_file: Path) -> dict[str, tuple[float, float]]:
     """
     key = hashlib.sha256(f"{sumo_version()}\0{file_sha256(net_file)}".encode()).hexdigest()[:16]
     target = cache_dir() / "roads" / f"nodes-{key}.npz"
-    if not target.is_file():
+    known = _read_places(target)
+    if known is None:
         with work_folder(target.parent, "nodes") as work:
             options = ["--sumo-net-file", str(net_file.resolve()), "--plain-output-prefix", "p"]
             options += ["--proj.plain-geo", "true", "--precision.geo", GEO_DIGITS]
@@ -89,8 +91,17 @@ def node_lonlat(net_file: Path) -> dict[str, tuple[float, float]]:
             ids = np.array([n.get("id", "") for n in nodes])
             np.savez(work / "nodes.npz", allow_pickle=False, ids=ids, places=np.array(places))
             os.replace(work / "nodes.npz", target)
-    with np.load(target, allow_pickle=False) as found:
-        ids, places = found["ids"].tolist(), found["places"].tolist()
+        known = dict(zip(ids.tolist(), places, strict=True))
+    return known
+
+
+def _read_places(file: Path) -> dict[str, tuple[float, float]] | None:
+    """Return what was kept; None if nothing was, or it is damaged."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
+            ids, places = found["ids"].tolist(), found["places"].tolist()
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
     return {node: (lon, lat) for node, (lon, lat) in zip(ids, places, strict=True)}
 
 

@@ -296,6 +296,17 @@ def test_a_network_that_was_changed_is_refused(tmp_path: Path, data: Path) -> No
     assert "damaged" in roads.names()["town"]
 
 
+def test_damaged_places_are_found_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "town.osm").write_text(town())
+    roads.import_file(tmp_path / "town.osm")
+    whole = roads.load("town")
+    (kept,) = (tmp_path / "cache" / "roads").iterdir()
+    for damage in (b"", kept.read_bytes()[:100]):
+        kept.write_bytes(damage)
+        np.testing.assert_array_equal(roads.load("town").end_lon_deg, whole.end_lon_deg)
+
+
 def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VOLTSTEP_DATA_DIR")
     assert data_dir().name == "voltstep"
