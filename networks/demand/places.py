@@ -112,8 +112,7 @@ class Sites:
         Notes
         -----
         The gravity model of trip distribution with an exponential deterrence: A. G. Wilson,
-        "A statistical theory of spatial distribution models", Transportation Research 1 (1967),
-        doi:10.1016/0041-1647(67)90035-4.
+        "A statistical theory of spatial distribution models", Transportation Research 1 (1967).
         """
         # Relative to the nearest neighbour, so that far places do not underflow together.
         away = ~np.eye(len(self), dtype=bool) if not stay and len(self) > 1 else None

@@ -22,7 +22,7 @@ class RideShare:
     """Requests on a weekday [1/day]."""
     weekend_factor: float = 1.2
     """Requests on a day of the weekend over those on a weekday."""
-    waiting_limit_s: float = 900.0
+    waiting_limit_s: float = 1800.0
     """Time after which a customer who waits gives up [s]."""
     decay_s: float = 900.0
     """Time at which a destination counts 1/e, where no trip table is known [s]."""

@@ -55,13 +55,28 @@ KINDS = {
     "transit": Kind(transit.draw, transit.Transit()),
     "consumer": Kind(consumer.draw, consumer.Consumer()),
 }
+TIGHT = {
+    "delivery tight": Kind(
+        delivery.draw,
+        delivery.Delivery(
+            halts_per_tour=90, shift_s=26 * 3600, window_share=1.0, window_s=600, weekend_share=1.0
+        ),
+    ),
+    "commute tight": Kind(
+        commute.draw, commute.Commute(work_spread_s=8 * 3600, weekday_share=1.0, weekend_share=1.0)
+    ),
+    "transit tight": Kind(
+        transit.draw, transit.Transit(weekday_hours=(0, 24), weekend_hours=(0, 24), break_s=600)
+    ),
+}
+"""Parameters at which days run into each other."""
 OWN = [name for name in KINDS if name != "ride_share"]
 
 
 def drawn(
     name: str, count: int, places: Places, start: datetime, duration_s: float, seed: int = 1
 ) -> Demand:
-    kind = KINDS[name]
+    kind = (KINDS | TIGHT)[name]
     return kind.draw(kind.parameters, count, places, start, duration_s, np.random.default_rng(seed))
 
 
@@ -87,7 +102,7 @@ runs = {
 }
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, *TIGHT])
 @settings(max_examples=40, deadline=None)
 @given(**runs)
 def test_vehicles_can_do_what_is_asked(
@@ -149,6 +164,9 @@ def test_tours_return_to_the_depot(name: str, count: int, sites: int, seed: int)
             assert (np.diff(legs) > 0).all(), "the order of asking is that of the tour"
             assert trips.origin_edge[legs[0]] == depot[vehicle]
             assert trips.destination_edge[legs[-1]] == depot[vehicle]
+            if name == "transit":
+                # Longer than a layover and a drive: a bus waits for an hour in the depot alone.
+                assert (np.diff(trips.earliest_s[legs]) < 2 * 3600).all()
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -226,7 +244,7 @@ def test_large_cities_are_thinned() -> None:
 )
 def test_bad_places_are_refused(changed: dict[str, Any], reason: str) -> None:
     good = city(2)
-    columns = {
+    columns: dict[str, Any] = {
         "edge": good.edge,
         "homes": good.homes,
         "work": good.work,

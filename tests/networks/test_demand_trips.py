@@ -62,14 +62,15 @@ def test_bad_trips_are_refused(changed: dict[str, Any], reason: str) -> None:
 
 def test_shapes_and_order_are_checked() -> None:
     good = Trips.of(**one())
-    columns = {name: getattr(good, name) for name in good.__dataclass_fields__}
-    for name, array, reason in (
+    columns: dict[str, Any] = {name: getattr(good, name) for name in good.__dataclass_fields__}
+    bad: list[tuple[str, Any, str]] = [
         ("dwell_s", np.zeros(3), "shape"),
         ("via", np.zeros((2, 2), np.int32), "shape"),
         ("tour", np.zeros(2), "float64"),
         ("asked_s", np.array([0.0, -1.0]), "not negative"),
         ("asked_s", np.array([5.0, 0.0]), "ascend"),
-    ):
+    ]
+    for name, array, reason in bad:
         with pytest.raises(ValueError, match=reason):
             Trips(**(columns | {name: array}))
 
