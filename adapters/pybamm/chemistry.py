@@ -74,6 +74,10 @@ class Chemistry:
     """Largest rated discharging current that the model is used at, likewise [1/h]."""
     power_margin: float
     """Share by which the power foreseen for a tick is lowered, for the error of foreseeing."""
+    limit_iterations: int
+    """Newton iterations for the current that reaches the voltage limit at the end of a tick."""
+    limit_chords: int
+    """Chords to the current that reaches it at the end of a step."""
     charge_derating: Curve
     """Cell temperature [degC] to the share of the charging current that is allowed."""
     discharge_derating: Curve
@@ -169,6 +173,8 @@ NMC = Chemistry(
     charge_c_rate=4.0,
     discharge_c_rate=6.0,
     power_margin=0.01,
+    limit_iterations=4,
+    limit_chords=1,
     charge_derating=_DERATING["NMC"].charge,
     discharge_derating=_DERATING["NMC"].discharge,
     borrowed=(
@@ -213,7 +219,9 @@ LFP = Chemistry(
     charge_c_rate=4.0,
     discharge_c_rate=6.0,
     # The potential ends steeply: near empty and full a tick is foreseen less well.
-    power_margin=0.07,
+    power_margin=0.10,
+    limit_iterations=6,
+    limit_chords=2,
     charge_derating=_DERATING["LFP"].charge,
     discharge_derating=_DERATING["LFP"].discharge,
     borrowed=(

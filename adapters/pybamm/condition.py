@@ -27,8 +27,10 @@ MIXING_DEGREES = {"negative": 12, "positive": 10}
 """Degrees of numerator and denominator of what stands for the integral of a potential."""
 MIXING_ERROR_V = 2e-6
 """Largest error of such an integral over the stoichiometry."""
-OVERSHOOT = 1.045
-"""What a single step over half a tick adds to the gradients that a current makes."""
+WEAR_STEPS = 2
+"""Steps of the time integration to the middle of the horizon of the wear of charging."""
+WEAR_LEAST_C = 0.02
+"""Least current for which the wear of charging is told, over the capacity when new [1/h]."""
 WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a")
 
 
@@ -218,8 +220,12 @@ def wear(model: Model, horizon_s: float) -> Any:
     c = model.constants
     warm = temperature_k(model, x)
     half = 0.5 * horizon_s
-    moves = Diffusion(model, x, warm, half)
-    idle, unit = moves.answer(x, 0), moves.per_ampere(ca.SX.zeros(x.numel())) / OVERSHOOT
+    # One step would throw the gradients of a busy cell to the other side.
+    moves = Diffusion(model, x, warm, half / WEAR_STEPS)
+    at, unit = x, ca.SX.zeros(x.numel())
+    for _ in range(WEAR_STEPS):
+        at, unit = at + moves.answer(at, 0), moves.per_ampere(unit)
+    idle = at - x
     rows = observed_slopes(model)
     names = FIELDS
 
@@ -255,7 +261,9 @@ def wear(model: Model, horizon_s: float) -> Any:
     results: list[Any] = []
     for c_rate in C_RATES:
         current = -clip(
-            ca.fmin(charge_a, -least), 1e-3 * c["new_capacity_ah"], c_rate * c["new_capacity_ah"]
+            ca.fmin(charge_a, -least),
+            WEAR_LEAST_C * c["new_capacity_ah"],
+            c_rate * c["new_capacity_ah"],
         )
         rate, voltage = lost(current)
         results.append((rate - at_rest) / (-current * voltage))

@@ -47,10 +47,7 @@ class Diffusion:
         state, symbol = ca.SX.sym("state", at.numel()), ca.SX.sym("i")
         rate = self.mask * model.f(state, ca.vertcat(symbol, ambient, 0))[0]
         parts = [rate, ca.jacobian(rate, symbol), self._of_groups(ca.jacobian(rate, state))]
-        salt = ca.DM.zeros(at.numel())
-        for name, (start, stop) in zip(model.names, model.groups, strict=True):
-            if ELECTROLYTE in name:
-                salt[start:stop] = 1
+        salt = salt_states(model)
         self._at, self._rest, self._b, self._jacobian = (
             at,
             *(ca.substitute(part, ca.vertcat(state, symbol), ca.vertcat(at, 0)) for part in parts),
@@ -101,6 +98,15 @@ class Diffusion:
             if stop - start > 1:
                 block[start:stop, start:stop] = full[start:stop, start:stop]
         return ca.sparsify(block)
+
+
+def salt_states(model: Model) -> Any:
+    """Return 1 for states of the electrolyte and 0 for the others."""
+    salt = ca.DM.zeros(model.f.size1_in(0))
+    for name, (start, stop) in zip(model.names, model.groups, strict=True):
+        if ELECTROLYTE in name:
+            salt[start:stop] = 1
+    return salt
 
 
 def plating_slope(model: Model, x: Any, current: Any, ambient: Any) -> Any:

@@ -60,9 +60,10 @@ def step(model: Model) -> Any:
         (1 - g h J) k2 = f(x) + h J k1 - 2 k1
         x~             = x + 3/2 h k1 + 1/2 h k2
 
-    is where it goes at constant current. I2 solves I V(x~, I) = P there, and the answer to the ramp
-    from I1 to I2 is added, by the same method. (The inner stage x + h k1 is no place to solve for
-    the current: after a jump of the current its surface concentrations overshoot by up to 1 / g.)
+    is where it goes at constant current. I2 solves I V(x~, I) = P there, or is what the voltage
+    limit lets, and the answer to the ramp from I1 to I2 is added, by the same method. (The inner
+    stage x + h k1 is no place to solve for the current: after a jump of the current its surface
+    concentrations overshoot by up to 1 / g.)
     Temperature and ageing follow by the nonlinear rule with J = 0, which is Heun's; plated lithium,
     the one of them that is stiff, by a rule of its own, see `plating`.
 
@@ -102,14 +103,16 @@ def step(model: Model) -> Any:
     side = _of_negative(model, x, unit)
     reached = moves.mask * constant + h * k1 + single * x + side * _side_current(model, k1)
 
-    again = limits.FOLLOWING_ITERATIONS
-    current2, voltage2 = limits.current_at(model, reached, current, ask, again)
+    ramp = moves.ramp()
+    current2, voltage2 = limits.current_after(
+        model, reached, current, ask, lambda end: reached + (end - current) * ramp
+    )
     rate2, _, ocv2, heat2 = model.f(reached, ca.vertcat(current2, ambient, 1))
     rate2 = rate2 + heated
     stages = [begin, Stage(reached, current2, rate2)]
     change, stripping = with_plating(model, stages, ambient, h, x, single * 0.5 * (rate + rate2))
     aged = h * change
-    ramped = constant + (current2 - current) * moves.ramp()
+    ramped = constant + (current2 - current) * ramp
     after = moves.mask * ramped + single * x + aged + side * _side_current(model, aged / h)
     after = _with_lithium_of_lost_material(model, x, after)
 

@@ -83,7 +83,7 @@ class Life:
         self, request: Request, temperature_c: Floats, cell_j_k: float, cells: Floats,
         tick_s: float,
     ) -> Floats:  # fmt: skip
-        """Power of the heaters in a tick: at the plug, up to the temperature wanted.
+        """Power of the heaters in a tick: what the plug gives, up to the temperature wanted.
 
         Parameters
         ----------
@@ -100,7 +100,9 @@ class Life:
         """
         cold_k = np.maximum(self.heater_to_c - temperature_c, 0)
         needed_kw = cold_k * cell_j_k * cells / tick_s / 1000
-        return np.where(request.at_port, np.minimum(needed_kw, self.heater_kw), 0.0)
+        given_kw = np.maximum(request.plug_dc_kwh(tick_s / 3600) * 3600 / tick_s, 0)
+        able_kw = np.minimum(given_kw, self.heater_kw)
+        return np.where(request.at_port, np.minimum(needed_kw, able_kw), 0.0)
 
 
 class Check:
