@@ -9,45 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int32]
-_KEPT_BYTES = 600_000_000
-"""Room for the ways that are kept: those between all places of a city of 7,700 edges."""
-_AT_ONCE = 128
-"""Origins that are solved together, which bounds what a large request takes on the way."""
-_PER_S, _PER_M = 10_000, 100
-"""Steps in which times and lengths of ways are kept; net files give lengths in the latter."""
-_NO_WAY = -1
+from networks.roads.ways import AT_ONCE, NO_WAY, PER_M, PER_S, FloatArray, IntArray, Search, Ways
 
+__all__ = ["FloatArray", "IntArray", "RoadNetwork"]
 
-@dataclass(frozen=True, eq=False)
-class _Ways:
-    """Fastest ways from one edge to all others, ten bytes each."""
-
-    time_steps: IntArray
-    """Times in steps of a ten-thousandth of a second, `_NO_WAY` where no way leads."""
-    length_steps: IntArray
-    """Lengths in steps of a centimetre, `_NO_WAY` where no way leads."""
-    before: NDArray[np.signedinteger]
-    """Edge before each edge on the way to it, negative at the origin and where none leads."""
-
-    @property
-    def size(self) -> int:
-        return self.time_steps.nbytes + self.length_steps.nbytes + self.before.nbytes
-
-
-@dataclass(frozen=True, eq=False)
-class _Steps:
-    """What it costs to go on from one edge to the next."""
-
-    graph: csr_array
-    """Seconds, edges x edges."""
-    key: NDArray[np.int64]
-    """``edge * edges + next edge`` of each allowed turn, ascending."""
-    length_m: FloatArray
+_FEW = 4
+"""With so many times fewer targets than origins, ways are followed back from the targets."""
+_FORWARD_BYTES, _BACKWARD_BYTES = 600_000_000, 100_000_000
+"""Room for the ways that are kept: from all places of a city of 7,700 edges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +81,6 @@ class RoadNetwork:
     """Where the figures are from."""
     source_sha256: str = ""
     """Digest of the tables that the net was made from."""
-    _rows: dict[int, _Ways] = field(default_factory=dict[int, _Ways], repr=False)
 
     def distance_km(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the length of the fastest free-flow way between ends of edges.
@@ -126,8 +95,7 @@ class RoadNetwork:
         ndarray
             Distance [km], shape (n, m); 0 for the same edge, inf where no way exists.
         """
-        steps = self._table(from_edges, to_edges, lambda ways: ways.length_steps)
-        return _measured(steps, _PER_M) / 1000.0
+        return self._table(from_edges, to_edges, lambda ways: ways.length_steps, PER_M) / 1000.0
 
     def travel_time_s(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the least free-flow time between ends of edges.
@@ -143,17 +111,17 @@ class RoadNetwork:
             Time [s], shape (n, m); 0 for the same edge, inf where no way exists. Queues, signals
             and SUMO's insertion delay come on top.
         """
-        steps = self._table(from_edges, to_edges, lambda ways: ways.time_steps)
-        return _measured(steps, _PER_S)
+        return self._table(from_edges, to_edges, lambda ways: ways.time_steps, PER_S)
 
     def path(self, from_edge: int, to_edge: int) -> list[int]:
         """Return the edges of the fastest free-flow way, both ends included.
 
-        It is the way whose length and time `distance_km` and `travel_time_s` give; empty where no
-        way exists.
+        It is the way whose length and time `distance_km` and `travel_time_s` give (or one of
+        several that take the same time); empty where no way exists.
         """
-        ways = self._ways(self._checked([from_edge]))[from_edge]
-        if ways.time_steps[self._checked([to_edge])[0]] == _NO_WAY:
+        self._checked([from_edge, to_edge])
+        ways = self._from.ways([from_edge])[0]
+        if ways.time_steps[to_edge] == NO_WAY:
             return []
         edges = [to_edge]
         while edges[-1] != from_edge:
@@ -165,18 +133,22 @@ class RoadNetwork:
         return self.edge_ids.index(edge_id)
 
     def _table(
-        self, from_edges: ArrayLike, to_edges: ArrayLike, row_of: Callable[[_Ways], IntArray]
-    ) -> IntArray:
+        self,
+        from_edges: ArrayLike,
+        to_edges: ArrayLike,
+        row_of: Callable[[Ways], IntArray],
+        per_unit: int,
+    ) -> FloatArray:
         origins, targets = self._checked(from_edges), self._checked(to_edges)
         # Many vehicles stand at few places: one row a place.
         places, place_of = np.unique(origins, return_inverse=True)
-        rows = np.empty((len(places), len(targets)), np.int32)
-        for start in range(0, len(places), _AT_ONCE):
-            some = places[start : start + _AT_ONCE]
-            ways = self._ways(some)
-            for row, place in enumerate(some.tolist(), start):
-                rows[row] = row_of(ways[place])[targets]
-        return rows if len(places) == len(origins) and (places == origins).all() else rows[place_of]
+        goals, goal_of = np.unique(targets, return_inverse=True)
+        # What is known already must not decide: a resumed run knows less.
+        if len(places) > AT_ONCE and len(places) >= _FEW * len(goals):
+            steps = self._to.table(goals, places, row_of).T[place_of][:, goal_of]
+        else:
+            steps = self._from.table(places, targets, row_of)[place_of]
+        return np.where(steps == NO_WAY, np.inf, steps / per_unit)
 
     def _checked(self, edges: ArrayLike) -> NDArray[np.int64]:
         found = np.atleast_1d(np.asarray(edges, dtype=np.int64))
@@ -185,62 +157,16 @@ class RoadNetwork:
             raise IndexError(f"edge indices must lie in 0..{count - 1}")
         return found
 
-    def _ways(self, origins: NDArray[np.int64]) -> dict[int, _Ways]:
-        """Return the ways from each origin, from those kept where they are known."""
-        wanted = [int(edge) for edge in np.unique(origins)]
-        missing = [edge for edge in wanted if edge not in self._rows]
-        fresh = dict(zip(missing, self._solve(missing), strict=True)) if missing else {}
-        rows = {edge: fresh[edge] if edge in fresh else self._rows.pop(edge) for edge in wanted}
-        # In the order of use, so that the room goes to the places that are asked for.
-        self._rows.update(rows)
-        room = _KEPT_BYTES // next(iter(rows.values())).size if rows else len(self._rows)
-        for edge in list(self._rows)[: max(0, len(self._rows) - room)]:
-            del self._rows[edge]
-        return rows
+    @cached_property
+    def _from(self) -> Search:
+        return self._search(self.turn_from, self.turn_to, _FORWARD_BYTES)
 
     @cached_property
-    def _steps(self) -> _Steps:
-        count = len(self.edge_ids)
+    def _to(self) -> Search:
+        return self._search(self.turn_to, self.turn_from, _BACKWARD_BYTES)
+
+    def _search(self, start: IntArray, end: IntArray, room: int) -> Search:
+        # A step costs the turn and the edge after it, whichever way it is followed.
         seconds = self.turn_time_s + (self.length_m / self.speed_mps)[self.turn_to]
         metres = self.turn_length_m + self.length_m[self.turn_to]
-        key = self.turn_from.astype(np.int64) * count + self.turn_to
-        order = np.argsort(key)
-        graph = csr_array((seconds, (self.turn_from, self.turn_to)), shape=(count, count))
-        return _Steps(graph, key[order], metres[order])
-
-    def _solve(self, origins: list[int]) -> list[_Ways]:
-        """Dijkstra over edges as nodes: each step costs the turn and the edge after it."""
-        count, steps = len(self.edge_ids), self._steps
-        small = np.int16 if count <= np.iinfo(np.int16).max else np.int32
-        time_s, before = dijkstra(steps.graph, indices=origins, return_predecessors=True)
-        every = np.arange(count)
-        rows: list[_Ways] = []
-        for row in range(len(origins)):
-            hop = np.asarray(before[row], dtype=np.int64)
-            reached = hop >= 0
-            length_m = np.zeros(count)
-            turn = np.searchsorted(steps.key, hop[reached] * count + every[reached])
-            length_m[reached] = steps.length_m[turn]
-            last = np.where(reached, hop, -1).astype(small)
-            # Doubling along the predecessors adds up whole paths in log2(depth) rounds.
-            while (hop >= 0).any():
-                over = np.where(hop >= 0, hop, 0)
-                length_m = length_m + np.where(hop >= 0, length_m[over], 0.0)
-                hop = np.where(hop >= 0, hop[over], -1)
-            none = ~np.isfinite(time_s[row])
-            rows.append(
-                _Ways(
-                    _in_steps(np.asarray(time_s[row], np.float64), none, _PER_S),
-                    _in_steps(length_m, none, _PER_M),
-                    last,
-                )
-            )
-        return rows
-
-
-def _in_steps(values: FloatArray, none: NDArray[np.bool_], per_unit: int) -> IntArray:
-    return np.rint(np.where(none, _NO_WAY, values * per_unit)).astype(np.int32)
-
-
-def _measured(steps: IntArray, per_unit: int) -> FloatArray:
-    return np.where(steps == _NO_WAY, np.inf, steps / per_unit)
+        return Search(len(self.edge_ids), start, end, seconds, metres, room)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from networks.roads import RoadNetwork, network
+from networks.roads import RoadNetwork, network, ways
 from networks.roads.check import examine, together
 
 EDGES = 7
@@ -91,15 +91,24 @@ def test_ways_are_the_same_however_few_are_kept(monkeypatch: pytest.MonkeyPatch)
         expected = np.minimum(expected, expected[:, k : k + 1] + expected[k : k + 1, :])
     every = np.arange(count)
     asked = np.concatenate([every, rng.integers(0, count, 100)])
-    monkeypatch.setattr(network, "_AT_ONCE", 7)
+    monkeypatch.setattr(ways, "AT_ONCE", 7)
+    monkeypatch.setattr(network, "AT_ONCE", 7)
     for room in (3, 1000):
-        monkeypatch.setattr(network, "_KEPT_BYTES", room * 10 * count)
+        monkeypatch.setattr(network, "_FORWARD_BYTES", room * 10 * count)
+        monkeypatch.setattr(network, "_BACKWARD_BYTES", room * 10 * count)
         found = made(turns, lengths)
         for _ in range(2):
             np.testing.assert_allclose(
                 found.travel_time_s(asked, every), expected[asked], atol=1e-4
             )
-        assert len(found._rows) == min(room, count)
+        assert len(found._from._kept) == min(room, count)
+        few = np.array([7, 3, 7, 50, 12])
+        from_all = found.travel_time_s(asked, few)
+        np.testing.assert_allclose(from_all, expected[asked][:, few], atol=1e-4)
+        np.testing.assert_allclose(
+            found.distance_km(asked, few), expected[asked][:, few] / 100, atol=1e-5
+        )
+        assert len(found._to._kept) == min(room, 4), "few targets: followed back from them"
         np.testing.assert_allclose(
             found.distance_km(asked, every), expected[asked] / 100, atol=1e-5
         )
