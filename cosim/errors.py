@@ -35,8 +35,9 @@ class UserError(VoltstepError):
 
 def nearest(value: str, options: Iterable[str]) -> str:
     """Return the option that `value` is most like, empty if none is near."""
-    near = difflib.get_close_matches(value, list(options), n=1, cutoff=0.5)
-    return near[0] if near else ""
+    by_lower = {option.lower(): option for option in options}
+    near = difflib.get_close_matches(value.lower(), list(by_lower), n=1, cutoff=0.5)
+    return by_lower[near[0]] if near else ""
 
 
 class UnknownOptionError(UserError):

@@ -210,7 +210,7 @@ class Ageing(Section):
     age_years: Annotated[float, Field(ge=0, le=20)] = Field(
         default=1.0, description="calendar age of the batteries at the start [years]"
     )
-    acceleration: Annotated[float, Field(ge=1, le=1000)] = Field(
+    acceleration: Annotated[float, Field(ge=1, le=100)] = Field(
         default=1.0, description="how many times over the ageing of every tick is counted"
     )
     pack_usd_per_kwh: PackPrices = Field(

@@ -11,7 +11,16 @@ from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
-from adapters.pybamm.spec import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
+from adapters.pybamm.spec import (
+    AMBIENT_RANGE_C,
+    SOH_RANGE,
+    TEMPERATURE_RANGE_C,
+    Check,
+    Life,
+    PackSpec,
+    check_saved,
+    heating_kw,
+)
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
 from cosim.errors import BatteryError
 
@@ -83,8 +92,7 @@ class Packs:
         soc = self._check.input("initial_soc", initial_soc, low=0.0, high=1.0)
         start = self._check.input("initial_temperature_c", initial_temperature_c, -1,
                                   *AMBIENT_RANGE_C)  # fmt: skip
-        self._check.input("age_years", self._life.age_years, low=0.0, high=30.0)
-        self._check.input("acceleration", self._life.acceleration, low=1.0, high=1e4)
+        self._check.life(self._life)
 
         self.cells = spec.energy_kwh * 1000 / c["new_energy_wh"]
         self.series = np.maximum(1, np.rint(spec.nominal_voltage_v / c["mean_v"])).astype(int)
@@ -150,7 +158,11 @@ class Packs:
 
     @property
     def charge_limit_kw(self) -> Floats:
-        """DC power that each pack can take through the whole next tick [kW]."""
+        """DC power that each pack can take through the next tick, its heater included [kW]."""
+        return self._cell_limit_kw + self._heater_need_kw()
+
+    @property
+    def _cell_limit_kw(self) -> Floats:
         limit = self._sustainable.charge_w * self.cells / 1000
         return np.minimum(limit, self.spec.max_charge_kw)
 
@@ -193,9 +205,9 @@ class Packs:
         """
         self._check.request(tick, request)
         hours = self._tick_s / 3600
-        heater_kw = self._heater_kw(request)
+        heater_kw = heating_kw(request, self._heater_need_kw(), hours)
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
-        power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self.charge_limit_kw)
+        power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self._cell_limit_kw)
         before = self._cells.states[self._kernel.ageing] if self._life.acceleration > 1 else None
         passed = self._cells.advance(
             power_kw * 1000 / self.cells,
@@ -255,10 +267,7 @@ class Packs:
         cosim.errors.BatteryError
             If the state is of another fleet or another cell model, or is not valid.
         """
-        for name, now in self.state().items():
-            found = np.shape(state[name]) if name in state else None
-            if found != now.shape:
-                raise BatteryError(f"saved {name} has shape {found}, this fleet needs {now.shape}")
+        check_saved(state, {name: now.shape for name, now in self.state().items()})
         self._cells.states = np.asarray(state["states"], dtype=float)
         self._cells.current_a = np.asarray(state["current_a"], dtype=float)
         self._mixing_j = np.array(state["mixing_j"], dtype=float)
@@ -271,11 +280,15 @@ class Packs:
 
     # --- within a tick
 
-    def _heater_kw(self, request: Request) -> Floats:
+    @property
+    def _aged(self) -> str:
+        """Say what a wrong state of health may come from."""
+        times = self._life.acceleration
+        return f" with ageing counted {times:g} times over" if times > 1 else ""
+
+    def _heater_need_kw(self) -> Floats:
         cell_j_k = self._c["heat_capacity_j_k"]
-        return self._life.heating_kw(
-            request, self.temperature_c, cell_j_k, self.cells, self._tick_s
-        )
+        return self._life.heater_need_kw(self.temperature_c, cell_j_k, self.cells, self._tick_s)
 
     def _mix(self, passed: CellTick) -> None:
         """Set aside for the next tick what became heat in this one and did not warm the cell."""
@@ -300,13 +313,16 @@ class Packs:
         soc = self._charge_of(view, searched)
         if before is not None:
             view = self._jump(before, view, soc)
+            # As `restore` finds it.
+            soc = self._charge_of(view, searched=True)
         self._view = view
         self._check.range("state of charge", soc, -SOC_MARGIN, 1 + SOC_MARGIN, "", tick)
         low_c, high_c = TEMPERATURE_RANGE_C
         self._check.range("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
-        self._check.range("state of health", self.soh, 0.0, 1 + 1e-6, "", tick)
+        self._check.range("state of health", self.soh, *SOH_RANGE, self._aged, tick)
         left = self._cyclable(view) / self._c["lithium_ah"]
-        self._check.range("cyclable lithium", left, *LITHIUM_RANGE, "of the new cell's", tick)
+        unit = f"of the new cell's{self._aged}"
+        self._check.range("cyclable lithium", left, *LITHIUM_RANGE, unit, tick)
         error = self.lithium_ah / self._total_ah - 1
         self._check.range("lithium balance", error, -LITHIUM_ERROR, LITHIUM_ERROR, "", tick)
         if passed is not None:

@@ -15,14 +15,20 @@ from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.circuit_ageing import Health, charging_cost
 from adapters.pybamm.circuit_step import Ask, rated_a, step
 from adapters.pybamm.constants import J_PER_KWH
-from adapters.pybamm.spec import AMBIENT_RANGE_C, TEMPERATURE_RANGE_C, Check, Life, PackSpec
+from adapters.pybamm.spec import (
+    AMBIENT_RANGE_C,
+    SOH_RANGE,
+    TEMPERATURE_RANGE_C,
+    Check,
+    Life,
+    PackSpec,
+    check_saved,
+    heating_kw,
+)
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
-from cosim.errors import BatteryError
 
 MEMORY_MOST = 1.0
 """C-rate up to which what a current leaves behind grows with it; the fit is at half of it."""
-SOH_RANGE = (0.5, 1 + 1e-6)
-"""States of health for which the tables mean something."""
 (
     _CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W, _REST_LOSS
 ) = range(len(FLAT))  # fmt: skip
@@ -64,8 +70,7 @@ class Reservoirs:
         life = self._life
         self._soc = check.input("initial_soc", initial_soc, low=0.0, high=1.0).copy()
         start = check.input("initial_temperature_c", initial_temperature_c, -1, *AMBIENT_RANGE_C)
-        check.input("age_years", life.age_years, low=0.0, high=30.0)
-        check.input("acceleration", life.acceleration, low=1.0, high=1e4)
+        check.life(life)
 
         self.cells = spec.energy_kwh * 1000 / self._c["new_energy_wh"]
         self._charge_a = spec.max_charge_kw * 1000 / self.cells / self._c["mean_v"]
@@ -102,7 +107,11 @@ class Reservoirs:
 
     @property
     def charge_limit_kw(self) -> Floats:
-        """DC power that each pack can take through the whole next tick [kW]."""
+        """DC power that each pack can take through the next tick, its heater included [kW]."""
+        return self._cell_limit_kw + self._heater_need_kw()
+
+    @property
+    def _cell_limit_kw(self) -> Floats:
         return np.minimum(self._charge_w * self.cells / 1000, self.spec.max_charge_kw)
 
     @property
@@ -126,11 +135,9 @@ class Reservoirs:
         """
         self._check.request(tick, request)
         hours = TICK_S / 3600
-        heater_kw = self._life.heating_kw(
-            request, self._temperature_c, self._c["heat_capacity_j_k"], self.cells, TICK_S
-        )
+        heater_kw = heating_kw(request, self._heater_need_kw(), hours)
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
-        power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self.charge_limit_kw)
+        power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self._cell_limit_kw)
         # What the tick before wore; the state of charge stays.
         self._health.wear_in()
         self._check.range("state of health", self._health.soh, *SOH_RANGE, "", tick)
@@ -199,18 +206,17 @@ class Reservoirs:
         cosim.errors.BatteryError
             If the state is of another fleet or another kind of packs, or is not valid.
         """
-        for name in (*_STATE, *Health.STATE):
-            found = np.shape(state[name]) if name in state else None
-            if found != (self.count,):
-                raise BatteryError(
-                    f"saved {name} has shape {found}, this fleet needs ({self.count},)"
-                )
+        check_saved(state, dict.fromkeys((*_STATE, *Health.STATE), (self.count,)))
         for name in _STATE:
             setattr(self, f"_{name}", np.array(state[name], dtype=float))
         self._health.restore(state)
         self._look(-1)
 
     # --- within a tick
+
+    def _heater_need_kw(self) -> Floats:
+        cell_j_k = self._c["heat_capacity_j_k"]
+        return self._life.heater_need_kw(self._temperature_c, cell_j_k, self.cells, TICK_S)
 
     def _look(self, tick: int) -> None:
         """Check the state, find its place in the tables, and foresee the limits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,16 +79,13 @@ class Life:
     heater_to_c: float = 15.0
     """Temperature that it warms to [degC]."""
 
-    def heating_kw(
-        self, request: Request, temperature_c: Floats, cell_j_k: float, cells: Floats,
-        tick_s: float,
-    ) -> Floats:  # fmt: skip
-        """Power of the heaters in a tick: what the plug gives, up to the temperature wanted.
+    def heater_need_kw(
+        self, temperature_c: Floats, cell_j_k: float, cells: Floats, tick_s: float
+    ) -> Floats:
+        """Power of the heaters that would warm packs to the temperature wanted in a tick.
 
         Parameters
         ----------
-        request
-            What is asked in the tick.
         temperature_c
             Cell temperature where it begins [degC], shape (vehicle,).
         cell_j_k
@@ -99,10 +96,29 @@ class Life:
             Length of the tick [s].
         """
         cold_k = np.maximum(self.heater_to_c - temperature_c, 0)
-        needed_kw = cold_k * cell_j_k * cells / tick_s / 1000
-        given_kw = np.maximum(request.plug_dc_kwh(tick_s / 3600) * 3600 / tick_s, 0)
-        able_kw = np.minimum(given_kw, self.heater_kw)
-        return np.where(request.at_port, np.minimum(needed_kw, able_kw), 0.0)
+        return np.minimum(cold_k * cell_j_k * cells / tick_s / 1000, self.heater_kw)
+
+
+def heating_kw(request: Request, need_kw: Floats, hours: float) -> Floats:
+    """Power of the heaters in a tick: of what they need, what the plug gives."""
+    given_kw = np.maximum(request.plug_dc_kwh(hours) / hours, 0)
+    return np.where(request.at_port, np.minimum(need_kw, given_kw), 0.0)
+
+
+SOH_RANGE = (0.5, 1 + 1e-6)
+"""States of health for which the models mean something."""
+MOST_ACCELERATION = 100.0
+"""Times over that ageing may be counted: the error of that is known; see README.md."""
+
+
+def check_saved(state: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise BatteryError if a saved state is not of these shapes or not finite."""
+    for name, shape in shapes.items():
+        found = np.shape(state[name]) if name in state else None
+        if found != shape:
+            raise BatteryError(f"saved {name} has shape {found}, this fleet needs {shape}")
+        if not np.isfinite(state[name]).all():
+            raise BatteryError(f"saved {name} is not finite")
 
 
 class Check:
@@ -136,6 +152,18 @@ class Check:
         """Check what is asked in a tick; errors as of `input`."""
         for name, bounds in REQUEST_RANGES.items():
             self.input(name, getattr(request, name), tick, *bounds)
+
+    def life(self, life: Life) -> None:
+        """Raise if packs cannot age, be priced or be heated so."""
+        bounds = {
+            "age_years": (0.0, 30.0),
+            "acceleration": (1.0, MOST_ACCELERATION),
+            "usd_per_kwh": (0.0, np.inf),
+            "heater_kw": (0.0, np.inf),
+            "heater_to_c": AMBIENT_RANGE_C,
+        }
+        for name, (low, high) in bounds.items():
+            self.input(name, getattr(life, name), low=low, high=high)
 
     def range(
         self, name: str, array: Floats, low: float, high: float, unit: str, tick: int

@@ -144,17 +144,26 @@ def series(name: str, start: datetime, ticks: int) -> NDArray[np.float64]:
 
 def _read_csv(path: Path) -> tuple[list[datetime], NDArray[np.float64]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
+    columns = list(reader.fieldnames or ())
+    if rows and not {"time", "temperature_c"} <= set(columns):
+        raise UserError(
+            f"{path} needs the columns time and temperature_c, comma-separated; it has {columns}"
+        )
     times: list[datetime] = []
     values: list[float] = []
     for line, row in enumerate(rows, start=2):
         try:
-            times.append(datetime.fromisoformat(row["time"]).replace(tzinfo=None))
+            moment = datetime.fromisoformat(row["time"])
+            if moment.tzinfo is not None:
+                raise ValueError(f"{row['time']} names a time zone; times are local, without one")
+            times.append(moment)
             values.append(float(row["temperature_c"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             wanted = "a time such as 2022-09-14T13:00 and a temperature_c in degrees"
             raise UserError(f"{path}, line {line}: needs {wanted}: {error}") from None
         if len(times) > 1 and times[-1] <= times[-2]:

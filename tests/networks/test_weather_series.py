@@ -37,7 +37,8 @@ def test_a_file_is_read_by_straight_lines(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("time,temperature_c\n", "no rows"),
-        ("hour,temperature_c\n1,2\n", "line 2: needs a time"),
+        ("hour,temperature_c\n1,2\n", "needs the columns time and temperature_c"),
+        ("time,temperature_c\n2022-09-14T05:00+09:00,3\n", "names a time zone"),
         ("time,temperature_c\n2022-09-14T05:00,warm\n", "line 2: needs a time"),
         ("time,temperature_c\n2022-09-14T07:00,1\n2022-09-14T05:00,1\n", "line 3: .* not after"),
         ("time,temperature_c\n2022-09-14T05:00,1\n2022-09-14T07:00,nan\n", "not numbers"),

@@ -170,11 +170,11 @@ def test_a_heater_warms_until_charge_flows(nmc: Kernel) -> None:
     )
 
 
-@pytest.mark.parametrize("acceleration", [1, 10, 100])
-def test_lithium_is_conserved(kernel: Kernel, acceleration: float) -> None:
+@pytest.mark.parametrize(("acceleration", "ticks"), [(1, 288), (10, 288), (100, 96)])
+def test_lithium_is_conserved(kernel: Kernel, acceleration: float, ticks: int) -> None:
     packs = single_cells(kernel, [0.2, 0.5, 0.8], Life(acceleration=acceleration))
     before = packs.lithium_ah
-    random_ticks(packs, 288, 4)
+    random_ticks(packs, ticks, 4)
     np.testing.assert_allclose(packs.lithium_ah, before, rtol=1e-6)
     assert (packs.soh < 1).all()
 
@@ -273,7 +273,7 @@ def test_a_bad_pack_is_named(spec: Any, words: str) -> None:
         ({"initial_soc": 0.5, "life": Life(age_years=-1)}, "age_years is -1"),
         (
             {"initial_soc": 0.5, "life": Life(acceleration=0.5)},
-            "acceleration is 0.5, must be 1 to 10000",
+            "acceleration is 0.5, must be 1 to 100",
         ),
     ],
 )
