@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.circuit_ageing import Health, charging_cost
 from adapters.pybamm.circuit_step import Ask, rated_a, step
@@ -231,9 +230,8 @@ class Reservoirs:
         most_w = tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * remembered
         least_w = tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * remembered
         most_w, least_w = np.maximum(most_w, 0) * aged, np.maximum(least_w, 0) * aged
-        promised = 1 - CHEMISTRIES[self._circuit.chemistry].power_margin
         rated = rated_a(circuit, self._charge_a, self._discharge_a, self._temperature_c)
-        least_a, most_a = (promised * amperes for amperes in rated)
+        least_a, most_a = rated
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)

@@ -147,7 +147,7 @@ def test_books_are_exact(chemistry: str, ambient_c: float, acceleration: float) 
     life = Life(acceleration=acceleration, heater_kw=6.0)
     found = packs(count, chemistry, life, ambient_c)
     table = circuit(chemistry)
-    for tick, ask in enumerate(asks(count, 40, ambient_c=ambient_c)):
+    for tick, ask in enumerate(asks(count, 40 if acceleration == 1 else 24, ambient_c=ambient_c)):
         soc, most, least = found.soc, found.charge_limit_kw, found.discharge_limit_kw
         passed = found.advance(tick, ask)
         power, efficiency = passed.vehicle_power_kw, ask.plug_efficiency
