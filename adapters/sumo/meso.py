@@ -24,7 +24,7 @@ from adapters.sumo.tick import Floats, TrafficTick, Work
 from cosim.errors import TrafficError
 from cosim.signals import TICK_S
 from networks.roads import RoadNetwork
-from networks.vehicles import VehicleSpec, load_energy
+from networks.vehicles import VehicleSpec, climate_load, load_energy
 
 SPEED_DEVIATION = 0.1
 """Standard deviation of the vehicles' paces relative to the limit: SUMO's default for cars."""
@@ -82,7 +82,11 @@ class MesoTraffic:
         self._types = [specs[int(i)].name for i in body_type]
         self._insertion_s = insertion_s
         curves = load_energy()
-        self._energy = TractionEnergy([curves[spec.name] for spec in specs], body_type)
+        self._energy = TractionEnergy(
+            [curves[spec.name] for spec in specs],
+            body_type,
+            [climate_load(spec) for spec in specs],
+        )
         # SUMO would draw a pace for every leg from numbers that its saved state does not hold.
         rng = np.random.default_rng(seed)
         pace = np.clip(rng.normal(1.0, SPEED_DEVIATION, len(home_edge)), 0.8, 1.2)

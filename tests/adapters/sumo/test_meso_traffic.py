@@ -16,6 +16,7 @@ from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.tick import TrafficTick
 from cosim.errors import TrafficError
 from cosim.signals import LEGS, TICK_S
+from networks import vehicles
 from networks.roads import RoadNetwork
 from networks.roads.programs import libsumo
 
@@ -387,3 +388,22 @@ def test_state_that_cannot_be_read_is_an_error(
     traffic = start(siouxfalls, siouxfalls.zone_edge[:1])
     with pytest.raises(TrafficError, match=r"sumo\.xml\.gz"):
         traffic.restore(tmp_path)
+
+
+def test_heating_draws_on_the_road_in_winter_and_nothing_in_mild_air(
+    town: RoadNetwork, start: Any
+) -> None:
+    drawn: dict[float, float] = {}
+    for ambient_c in (20.0, -10.0):
+        traffic = start(town, np.zeros(3, np.int32))
+        edges = np.full((3, LEGS), -1, np.int32)
+        edges[:, 0] = len(town.edge_ids) - 1
+        tick = traffic.advance(0, edges, np.zeros(3), np.full(3, -1, np.int32), ambient_c)
+        drawn[ambient_c] = float(tick.vehicle_traction_kwh.sum())
+        driving_h = tick.vehicle_driving_s / 3600
+        trips = of_kind(tick.events, "trip")
+        assert sum(e["energy_kwh"] for e in trips) == pytest.approx(drawn[ambient_c])
+        traffic.close()
+    specs = list(vehicles.load().values())
+    heating_kw = [float(vehicles.climate_load(spec).power_kw(np.array(-10.0))) for spec in specs]
+    assert drawn[-10.0] - drawn[20.0] == pytest.approx(float(driving_h @ heating_kw), rel=1e-6)
