@@ -25,7 +25,10 @@ from cosim.signals import Role
 BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
     {
         "fleet": {"fleet": "adapters.fleet.simulator:Fleet"},
-        "traffic": {"meso": "adapters.sumo.simulator:Traffic"},
+        "traffic": {
+            "meso": "adapters.sumo.simulator:Traffic",
+            "micro": "adapters.sumo.simulator:Traffic",
+        },
         "battery": {
             "spm": "adapters.pybamm.simulator:Battery",
             "spme": "adapters.pybamm.simulator:Battery",

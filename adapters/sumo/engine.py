@@ -29,8 +29,8 @@ _TELEPORT = re.compile(
     r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), from edge '(?P<edge>[^']*)'.*"
     r"time=(?P<time>\d+(\.\d+)?)"
 )
-# What follows a teleport is part of it, not news.
-_AFTERMATH = ("ends teleporting", "teleports beyond arrival")
+# What follows a teleport is part of it, and one that is taken off where it parked is no news.
+_AFTERMATH = ("ends teleporting", "teleports beyond arrival", "aborts stop")
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class MesoTraffic:
         )
         self._routes = Routes(self._sumo, roads)
         self._legs = self._legs_of(
-            self._sumo, self._routes, self.state, self._types, pace, int(dwell_s)
+            self._sumo, self._routes, self.state, self._types, pace, int(dwell_s), roads
         )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The mosaik face of traffic: role ``traffic``, kind ``meso``."""
+"""The mosaik face of traffic: role ``traffic``, kinds ``meso`` and ``micro``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adapters.sumo.meso import MesoTraffic
+from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.tick import TrafficTick
 from cosim.assets import Assets
 from cosim.scenario import Scenario
 from cosim.seeds import engine_seed
 from cosim.signals import LEGS, Role
 from cosim.simulator import Simulator
+
+KINDS: Mapping[str, type[MesoTraffic]] = {"meso": MesoTraffic, "micro": MicroTraffic}
 
 
 class Traffic(Simulator):
@@ -26,7 +29,8 @@ class Traffic(Simulator):
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Start SUMO with every vehicle at its home."""
         self._assets = assets
-        self._traffic = MesoTraffic(
+        moves = KINDS[scenario.traffic.kind]
+        self._traffic = moves(
             assets.roads,
             assets.vehicles.specs,
             assets.vehicles.body_type,

@@ -74,8 +74,6 @@ class Work:
     """Part of the distance that belongs to legs not ended yet [m]."""
     drawn_kwh: Floats
     """Net energy drawn, where SUMO measures it [kWh]."""
-    under_way_kwh: Floats
-    """Part of it that belongs to legs not ended yet [kWh]."""
     trips: list[Trip] = field(default_factory=list[Trip])
     late: list[int] = field(default_factory=list[int])
     """Vehicles that SUMO has had no room for, for long."""
@@ -84,8 +82,8 @@ class Work:
     @classmethod
     def of(cls, tick: int, begin_s: float, count: int) -> Work:
         """Return a tick in which none of `count` vehicles has moved yet."""
-        moved, moving, under_way, drawn, drawn_under_way = np.zeros((5, count))
-        return cls(tick, begin_s, moved, moving, under_way, drawn, drawn_under_way)
+        moved, moving, under_way, drawn = np.zeros((4, count))
+        return cls(tick, begin_s, moved, moving, under_way, drawn)
 
     def add(self, kind: str, time_s: float, place: str, detail: str, **values: float) -> None:
         """Note an event at `place`, an edge id; `values` are its other columns."""

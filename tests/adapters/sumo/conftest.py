@@ -50,11 +50,16 @@ def start() -> Iterator[Start]:
     """Start fleets that are closed at the end of the test."""
     started: list[MesoTraffic] = []
 
-    def begin(network: roads.RoadNetwork, home: np.ndarray, **settings: object) -> MesoTraffic:
+    def begin(
+        network: roads.RoadNetwork,
+        home: np.ndarray,
+        kind: type[MesoTraffic] = MesoTraffic,
+        **settings: object,
+    ) -> MesoTraffic:
         specs = list(vehicles.load().values())
         body = np.arange(len(home)) % len(specs)
         settings.setdefault("seed", 1)
-        started.append(MesoTraffic(network, specs, body, home, **settings))  # type: ignore[arg-type]
+        started.append(kind(network, specs, body, home, **settings))  # type: ignore[arg-type]
         return started[-1]
 
     yield begin
