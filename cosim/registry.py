@@ -17,6 +17,7 @@ import networks.feeders
 import networks.loads
 import networks.prices
 import networks.roads
+import networks.vehicles
 import networks.weather
 from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
@@ -116,7 +117,7 @@ ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.road
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
-    return (_prices_cover_the_run, _weather_fits, _batteries_fit)
+    return (_prices_cover_the_run, _weather_fits, _batteries_fit, _roads_are_calibrated)
 
 
 def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
@@ -152,6 +153,26 @@ def _batteries_fit(scenario: Scenario) -> Sequence[Problem]:
         return []
     check = _resolve("adapters.pybamm.checks:problems")
     return cast(Sequence[Problem], check(scenario))
+
+
+def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
+    if scenario.traffic.energy != "calibrated":
+        return []
+    name = scenario.traffic.roads
+    try:
+        found = networks.vehicles.calibrated(networks.roads.load(name), *_specs(scenario))
+    except UserError as error:
+        return [Problem("traffic.roads", name, f"is no road network: {error}")]
+    missing = [s.name for s in _specs(scenario) if found is None or s.name not in found.models]
+    if not missing:
+        return []
+    reason = f"needs a calibration of {', '.join(missing)}: run cosim roads calibrate {name}"
+    return [Problem("traffic.energy", "calibrated", reason, "shipped")]
+
+
+def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:
+    specs = networks.vehicles.load()
+    return [specs[name] for name in scenario.fleet.body_types.model_dump()]
 
 
 def _resolve(target: str) -> Any:

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from networks import roads
+from networks import roads, vehicles
 from networks.roads import store
 from networks.roads.check import NOT_FOR_CARS, Group
 from networks.roads.generate import MEANING, SHAPES
@@ -103,6 +104,33 @@ def generate(
             shape, size, seed=seed, name=name, block_m=block_m, lanes=lanes, replace=force
         )
     _print_new(console, about)
+
+
+@app.command(epilog="Example: cosim roads calibrate siouxfalls")
+def calibrate(
+    name: Annotated[str, typer.Argument(help="A network's name, its folder, or a net file.")],
+    seed: Annotated[int, typer.Option(help="Of the sample of trips and of SUMO.")] = 0,
+) -> None:
+    """Fit the consumption of every body type to SUMO's cars on a network, and keep it.
+
+    Scenarios take it with `traffic: {energy: calibrated}`.
+    """
+    net = roads.load(name)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+
+        def tell(share: float, what: str) -> None:
+            progress.update(task, completed=share, description=what)
+
+        found = vehicles.calibrate(net, list(vehicles.load().values()), seed=seed, progress=tell)
+    _say(Console(), found.report())
+    _say(Console(), f"in a scenario:  traffic: {{roads: {name}, energy: calibrated}}")
 
 
 def _facts(net: roads.RoadNetwork) -> dict[str, str]:

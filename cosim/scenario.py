@@ -156,7 +156,14 @@ class Traffic(Section):
     """How vehicles move."""
 
     kind: str = Field(default="meso", description="traffic simulator")
-    roads: str = Field(default="siouxfalls", description="road network")
+    roads: str = Field(
+        default="siouxfalls",
+        description="road network: a name of `cosim roads`, a network's folder or a net file",
+    )
+    energy: Literal["shipped", "calibrated"] = Field(
+        default="shipped",
+        description="consumption in meso: curves that ship, or those of `cosim roads calibrate`",
+    )
 
 
 class Weather(Section):

@@ -7,7 +7,7 @@ departs when the one before has ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from adapters.sumo.tick import Floats, TrafficTick, Work
 from cosim.errors import TrafficError
 from cosim.signals import TICK_S
 from networks.roads import RoadNetwork
-from networks.vehicles import VehicleSpec, climate_load, load_energy
+from networks.vehicles import EnergyCurve, VehicleSpec, climate_load, load_energy
 
 SPEED_DEVIATION = 0.1
 """Standard deviation of the vehicles' paces relative to the limit: SUMO's default for cars."""
@@ -48,6 +48,8 @@ class MesoTraffic:
         Seed of the vehicles' paces and of SUMO.
     dwell_s
         Time that a vehicle stands between two legs of an itinerary, for boarding [s].
+    curves
+        Consumption by name of the body type; those that ship if None.
     teleport_s
         Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
         the way that it skips counts as driven.
@@ -74,6 +76,7 @@ class MesoTraffic:
         *,
         seed: int,
         dwell_s: int = 60,
+        curves: Mapping[str, EnergyCurve] | None = None,
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
         options: Sequence[str] = (),
@@ -81,7 +84,7 @@ class MesoTraffic:
         self._roads = roads
         self._types = [specs[int(i)].name for i in body_type]
         self._insertion_s = insertion_s
-        curves = load_energy()
+        curves = curves or load_energy()
         self._energy = TractionEnergy(
             [curves[spec.name] for spec in specs],
             body_type,

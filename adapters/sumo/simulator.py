@@ -12,10 +12,12 @@ from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.tick import TrafficTick
 from cosim.assets import Assets
+from cosim.errors import TrafficError
 from cosim.scenario import Scenario
 from cosim.seeds import engine_seed
 from cosim.signals import LEGS, Role
 from cosim.simulator import Simulator
+from networks.vehicles import calibrated
 
 KINDS: Mapping[str, type[MesoTraffic]] = {"meso": MesoTraffic, "micro": MicroTraffic}
 
@@ -30,6 +32,13 @@ class Traffic(Simulator):
         """Start SUMO with every vehicle at its home."""
         self._assets = assets
         moves = KINDS[scenario.traffic.kind]
+        curves, self._about = None, dict[str, str]()
+        if scenario.traffic.energy == "calibrated":
+            found = calibrated(assets.roads, *assets.vehicles.specs)
+            if found is None:
+                raise TrafficError("these roads are not calibrated: run cosim roads calibrate")
+            curves = {name: fit.curve for name, fit in found.models.items()}
+            self._about = {"calibration": found.digest}
         self._traffic = moves(
             assets.roads,
             assets.vehicles.specs,
@@ -37,7 +46,12 @@ class Traffic(Simulator):
             assets.vehicles.home_edge,
             seed=engine_seed(scenario.seed, "traffic"),
             dwell_s=int(scenario.fleet.boarding),
+            curves=curves,
         )
+
+    def about(self) -> dict[str, str]:
+        """Return the calibration that the consumption is from, where it is not that which ships."""
+        return self._about
 
     def initial(self) -> dict[str, Any]:
         """Return the fleet standing at home."""

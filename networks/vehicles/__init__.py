@@ -11,6 +11,7 @@ from networks.vehicles.climate import MILD_C, ClimateLoad, climate_load
 from networks.vehicles.curves import EnergyCurve
 from networks.vehicles.specs import VehicleSpec, by_brand, load, model, models
 from networks.vehicles.store import Calibration, ModelFit, load_energy
+from networks.vehicles.store import cached as calibrated
 
 __all__ = [
     "MILD_C",
@@ -21,6 +22,7 @@ __all__ = [
     "VehicleSpec",
     "by_brand",
     "calibrate",
+    "calibrated",
     "climate_load",
     "load",
     "load_energy",

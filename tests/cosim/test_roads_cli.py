@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cosim import cli
+from cosim.errors import ScenarioError
+from cosim.loading import load
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -125,3 +127,28 @@ def test_a_net_of_which_little_is_left(cosim: Command, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert "entered but never left" in out
     assert "only 18 % of the road length is left" in out
+
+
+def test_a_scenario_that_wants_a_calibration_says_how_to_make_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path))
+    with pytest.raises(ScenarioError, match=r"traffic\.energy is calibrated.*cosim roads calib"):
+        load(settings=["traffic.energy=calibrated"])
+
+
+@pytest.mark.slow
+def test_a_network_is_calibrated_and_scenarios_take_it(
+    cosim: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path / "cache"))
+    code, out, _ = cosim("calibrate", "siouxfalls")
+    assert code == 0
+    assert "kWh/100 km" in out
+    assert load(settings=["traffic.energy=calibrated"]).traffic.energy == "calibrated"
+
+
+def test_an_unknown_network_is_not_calibrated(cosim: Command) -> None:
+    code, _, err = cosim("calibrate", "siouxfall")
+    assert code == 2
+    assert "Did you mean siouxfalls?" in err
