@@ -172,7 +172,7 @@ NMC = Chemistry(
     },
     charge_c_rate=4.0,
     discharge_c_rate=6.0,
-    power_margin=0.01,
+    power_margin=0.02,
     limit_iterations=4,
     limit_chords=1,
     charge_derating=_DERATING["NMC"].charge,
