@@ -24,7 +24,8 @@ from adapters.pybamm.backend import Function
 from adapters.pybamm.options import CellOptions
 
 _RUNTIME = (
-    "ageing.py", "backend.py", "bench.py", "c_code.py", "cache.py", "cells.py", "checks.py",
+    "ageing.py", "backend.py", "balance.py", "bench.py", "c_code.py", "cache.py", "cells.py",
+    "checks.py",
     "chemistry_page.py", "circuit.py", "circuit_ageing.py", "circuit_step.py", "compiler.py",
     "days.py", "doctor.py", "experiments.py", "fit.py", "fleet.py", "numpy_code.py", "packs.py",
     "pulses.py", "reservoir.py", "reservoir_files.py", "simulator.py", "spec.py", "tick.py",

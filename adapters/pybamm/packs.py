@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from adapters.pybamm.ageing import sei_after
+from adapters.pybamm.balance import CORRECTIONS, Balance
 from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
@@ -31,10 +32,6 @@ SOC_MARGIN = 0.005
 """How far the state of charge may leave 0..1, by side reactions and rounding."""
 LITHIUM_RANGE = (0.5, 1 + 1e-6)
 """Cyclable lithium over that of the new cell for which the model is used."""
-AGE_STEPS = 16
-"""Steps in which the electrode balance of an aged cell is followed from that of the new one."""
-CORRECTIONS = 3
-"""Newton iterations for the electrode balance after a step that is not small."""
 LITHIUM_ERROR = 1e-6
 """Largest error of the lithium balance, over the lithium of the new cell."""
 
@@ -113,15 +110,8 @@ class Packs:
         bound = self._ampere_hours(view.side_mol)
         lithium = c["lithium_ah"] - bound
         self._total_ah = np.full(self.count, c["lithium_ah"])
-        self._ends = np.array([[c["new_empty"]], [c["new_full"]]]).repeat(self.count, axis=1)
-        self._end_slopes = np.zeros((6, self.count))
-        electrodes = self._electrodes(view)
-        self._figures = np.vstack([self._total_ah, *electrodes])
-        for share in np.linspace(0, 1, AGE_STEPS):
-            self._balance(c["lithium_ah"] - share * bound, electrodes)
-        self._balance(lithium, electrodes, CORRECTIONS)
-        empty, full = self._ends
-        negative = empty + soc * (full - empty)
+        self._balance = Balance(kernel, lithium, self._electrodes(view))
+        negative = self._balance.at(soc)
         positive = (lithium - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
         self._cells.states = kernel.at_rest(negative, positive, temperature_k, sei_m)
 
@@ -253,9 +243,7 @@ class Packs:
         return {
             "states": self._cells.states,
             "current_a": self._cells.current_a,
-            "ends": self._ends.copy(),
-            "end_slopes": self._end_slopes.copy(),
-            "figures": self._figures.copy(),
+            **self._balance.state(),
             "mixing_j": self._mixing_j.copy(),
         }
 
@@ -271,10 +259,7 @@ class Packs:
         self._cells.states = np.asarray(state["states"], dtype=float)
         self._cells.current_a = np.asarray(state["current_a"], dtype=float)
         self._mixing_j = np.array(state["mixing_j"], dtype=float)
-        # The balance is a search from the ends of the tick before: it is not done again.
-        self._ends = np.array(state["ends"], dtype=float)
-        self._end_slopes = np.array(state["end_slopes"], dtype=float)
-        self._figures = np.array(state["figures"], dtype=float)
+        self._balance.restore(state)
         self._look(-1, searched=True)
         self._hold()
 
@@ -334,35 +319,11 @@ class Packs:
         self._sustainable = self._limits()
 
     def _charge_of(self, view: CellView, searched: bool = False) -> Floats:
-        if searched:
-            self._weigh()
-        else:
-            self._balance(self._cyclable(view), self._electrodes(view))
-        empty, full = self._ends
-        plated = self._ampere_hours(view.plated_mol) / self._figures[1]
-        return (view.negative + plated - empty) / (full - empty)
-
-    def _balance(
-        self, lithium_ah: Floats, electrodes_ah: tuple[Floats, Floats], corrections: int = 1
-    ) -> None:
-        """Find the stoichiometries at 0 and 100 % by following those of the tick before.
-
-        Along their slopes and then by Newton: from afar, it alone finds other roots.
-        """
-        figures, found = np.vstack([lithium_ah, *electrodes_ah]), np.empty((8, self.count))
-        for _ in range(corrections):
-            moved = (self._end_slopes.reshape(2, 3, -1) * (figures - self._figures)).sum(axis=1)
-            self._kernel.balance(np.vstack([self._ends + moved, figures]), found)
-            self._ends, self._end_slopes = found[:2].copy(), found[2:].copy()
-            self._figures = figures
-        self._weigh()
-
-    def _weigh(self) -> None:
-        """Set the capacity and how it changes with each figure."""
-        width, negative_ah = self._ends[1] - self._ends[0], self._figures[1]
-        self._capacity_ah = width * negative_ah
-        self._slopes = negative_ah * (self._end_slopes[3:] - self._end_slopes[:3])
-        self._slopes[1] += width
+        if not searched:
+            self._balance.follow(self._cyclable(view), self._electrodes(view))
+        self._capacity_ah = self._balance.capacity_ah
+        plated = self._ampere_hours(view.plated_mol) / self._balance.figures[1]
+        return self._balance.soc(view.negative + plated)
 
     def _jump(self, before: Floats, view: CellView, soc: Floats) -> CellView:
         """Count the ageing of the tick `Life.acceleration` times; see the notes of the class."""
@@ -373,8 +334,8 @@ class Packs:
         jumped = self._cells.view()
         lithium = self._cyclable(view) - self._ampere_hours(_lost_mol(jumped) - _lost_mol(view))
         electrodes = self._electrodes(jumped)
-        self._balance(lithium, electrodes, CORRECTIONS)
-        negative = self._ends[0] + soc * (self._ends[1] - self._ends[0])
+        self._balance.follow(lithium, electrodes, CORRECTIONS)
+        negative = self._balance.at(soc)
         positive = (lithium - negative * electrodes[0]) / electrodes[1]
         plated = self._ampere_hours(jumped.plated_mol) / electrodes[0]
         self._cells.shift(negative - plated - jumped.negative, positive - jumped.positive)
@@ -390,7 +351,7 @@ class Packs:
         )
 
     def _wear(self) -> Floats:
-        lost = self._cells.wear_ah_per_j(self._slopes, self._sustainable.charge_a)
+        lost = self._cells.wear_ah_per_j(self._balance.slopes, self._sustainable.charge_a)
         worth = self._c["new_energy_wh"] / 1000 * self._life.usd_per_kwh
         return np.ascontiguousarray(lost.T) * J_PER_KWH / self._c["new_capacity_ah"] * worth
 

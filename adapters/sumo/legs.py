@@ -14,7 +14,6 @@ from adapters.sumo.state import DRIVING, DUE, IDLE, INSERTING, State
 from adapters.sumo.tick import Floats, Trip, Work
 from cosim.errors import TrafficError
 from cosim.signals import LEGS
-from networks.roads import RoadNetwork
 
 
 class Legs:
@@ -34,8 +33,6 @@ class Legs:
         Speed that each vehicle drives relative to the limit, shape (vehicle,).
     dwell_s
         Time that a vehicle stands between two legs [s].
-    roads
-        Road network, for engines that need to know where on an edge a leg ends.
     """
 
     def __init__(
@@ -46,9 +43,7 @@ class Legs:
         types: Sequence[str],
         pace: Floats,
         dwell_s: int,
-        roads: RoadNetwork,
     ) -> None:
-        del roads
         self._sumo, self._routes, self._state = sumo, routes, state
         self._types, self._pace, self._dwell_s = types, pace, max(dwell_s, 1)
         self._on_road: dict[str, int] = {}

@@ -106,7 +106,7 @@ class MesoTraffic:
         )
         self._routes = Routes(self._sumo, roads)
         self._legs = self._legs_of(
-            self._sumo, self._routes, self.state, self._types, pace, int(dwell_s), roads
+            self._sumo, self._routes, self.state, self._types, pace, int(dwell_s)
         )
 
     def close(self) -> None:

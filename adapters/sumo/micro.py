@@ -14,7 +14,6 @@ from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.routes import Route, Routes
 from adapters.sumo.state import DRIVING, State
 from adapters.sumo.tick import Floats, Work
-from networks.roads import RoadNetwork
 from networks.vehicles.micro import battery_wh
 
 FOREVER_S = 1e6
@@ -36,10 +35,9 @@ class MicroLegs(Legs):
         types: Sequence[str],
         pace: Floats,
         dwell_s: int,
-        roads: RoadNetwork,
     ) -> None:
-        super().__init__(sumo, routes, state, types, pace, dwell_s, roads)
-        self._roads = roads
+        super().__init__(sumo, routes, state, types, pace, dwell_s)
+        self._parked: frozenset[str] = frozenset()
         self._meter_kwh: dict[str, float] = {}
         self._kerbs: dict[int, tuple[int, float]] = {}
 
@@ -70,14 +68,14 @@ class MicroLegs(Legs):
         lane, length_m = self._kerb(api, last)
         api.vehicle.add(leg, route.id, typeID=vehicle_type, departLane="best", departSpeed="0")
         api.vehicle.setStop(
-            leg, self._roads.edge_ids[last], length_m, lane, FOREVER_S, BESIDE_THE_ROAD
+            leg, self._routes.roads.edge_ids[last], length_m, lane, FOREVER_S, BESIDE_THE_ROAD
         )
         self._meter_kwh[leg] = 0.0
 
     def _kerb(self, api: Any, edge: int) -> tuple[int, float]:
         """Return the outermost lane that cars may use, and its length [m]."""
         if edge not in self._kerbs:
-            name = self._roads.edge_ids[edge]
+            name = self._routes.roads.edge_ids[edge]
             for lane in range(api.edge.getLaneNumber(name)):
                 allowed = api.lane.getAllowed(f"{name}_{lane}")
                 barred = api.lane.getDisallowed(f"{name}_{lane}")
@@ -89,11 +87,12 @@ class MicroLegs(Legs):
     def _ended(self, api: Any) -> Sequence[str]:
         # One that SUMO lifted over a jam past its stop arrives without having parked.
         parked = api.simulation.getParkingStartingVehiclesIDList()
-        return [*parked, *(leg for leg in api.simulation.getArrivedIDList() if leg not in parked)]
+        self._parked = frozenset(parked)
+        return [*parked, *api.simulation.getArrivedIDList()]
 
     def _last_reading(self, leg: str, vehicle: int) -> tuple[float, float]:
         api = self._sumo.api
-        if leg not in api.vehicle.getIDList():
+        if leg not in self._parked:
             self._meter_kwh.pop(leg)
             return super()._last_reading(leg, vehicle)
         left_m = float(api.vehicle.getDistance(leg)) - float(self._state.leg_m[vehicle])

@@ -40,7 +40,7 @@ class Routes:
     """
 
     def __init__(self, sumo: Sumo, roads: RoadNetwork) -> None:
-        self._sumo, self._roads = sumo, roads
+        self._sumo, self.roads = sumo, roads
         self._turn_m = {
             (int(a), int(b)): float(m)
             for a, b, m in zip(roads.turn_from, roads.turn_to, roads.turn_length_m, strict=True)
@@ -65,22 +65,22 @@ class Routes:
         self._known.clear()
 
     def _search(self, start: int, end: int, tick: int) -> Route | str:
-        count = len(self._roads.edge_ids)
+        count = len(self.roads.edge_ids)
         for edge in (start, end):
             if not 0 <= edge < count:
                 return f"there is no edge {edge}; the network has {count}"
-        a, b = self._roads.edge_ids[start], self._roads.edge_ids[end]
+        a, b = self.roads.edge_ids[start], self.roads.edge_ids[end]
         if start == end:
             return Route(id="", edges=(), start_m=(), length_m=0.0)
-        edges = self._roads.path(start, end)
+        edges = self.roads.path(start, end)
         if not edges:
             return f"no way leads from {a} to {b}"
         route_id = f"{start}_{end}"
         with self._sumo.calling(f"route {a} to {b}", tick) as api:
             if route_id not in api.route.getIDList():
-                api.route.add(route_id, [self._roads.edge_ids[e] for e in edges[1:]])
+                api.route.add(route_id, [self.roads.edge_ids[e] for e in edges[1:]])
         driven = edges[1:]
-        metres = self._roads.length_m[driven]
+        metres = self.roads.length_m[driven]
         turns = [self._turn_m[pair] for pair in pairwise(driven)]
         start_m = np.concatenate([[0.0], np.cumsum(metres[:-1] + np.array(turns, np.float64))])
         return Route(

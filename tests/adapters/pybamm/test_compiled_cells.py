@@ -146,7 +146,7 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
     random_ticks(packs, 5, seed=2)
     x, view = packs.state()["states"], packs._view
     ends = packs.state()["ends"]
-    charge = np.vstack([packs._slopes, np.full(n, c["new_capacity_ah"])])
+    charge = np.vstack([packs._balance.slopes, np.full(n, c["new_capacity_ah"])])
     figures = [*ends, packs._cyclable(view), *packs._electrodes(view)]
     hold = {
         "power_w": np.linspace(-1, 1, n) * c["new_energy_wh"],
