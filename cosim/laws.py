@@ -65,11 +65,12 @@ class Plates:
 
     def __init__(self, assets: Assets, ids: Ids, facts: Facts, feeder_multiplier: float) -> None:
         stations, vehicles = assets.stations, assets.vehicles
+        self.stations = stations
         self.ports = stations.ports
         self.rating_kw = stations.rating_kw
-        self.port_kw = stations.per_station("port_kw")
-        self.bidirectional = stations.per_station("bidirectional") > 0
-        self.direct = (stations.per_station("three_phase") > 0) | self.bidirectional
+        self.port_kw = stations.port_kw
+        self.bidirectional = stations.bidirectional
+        self.direct = stations.direct
         self.ac_kw = vehicles.per_vehicle("ac_charge_kw")
         self.dc_kw = vehicles.per_vehicle("dc_charge_kw")
         self.v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
@@ -161,6 +162,9 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     law = "station power within its rating"
     drawn_kw = np.abs(s["station_power_kw"])
     yield from check.at_most(law, "station", drawn_kw, plates.rating_kw, "kW")
+    law = "site power within its limit"
+    site_kw = np.abs(plates.stations.site_power_kw(s["station_power_kw"]))
+    yield from check.at_most(law, "site", site_kw, plates.stations.site_kw, "kW")
     held = np.bincount(at[at >= 0], minlength=len(plates.ports)).astype(float)
     law = "a port holds one vehicle"
     yield from check.at_most(law, "station", held, plates.ports.astype(float), "1")

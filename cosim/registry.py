@@ -19,6 +19,7 @@ import networks.prices
 import networks.roads
 import networks.vehicles
 import networks.weather
+from cosim.assets import models
 from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
@@ -171,8 +172,7 @@ def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
 
 
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:
-    specs = networks.vehicles.load()
-    return [specs[name] for name in scenario.fleet.body_types.model_dump()]
+    return list(dict.fromkeys(spec for part in models(scenario).values() for spec in part))
 
 
 def _resolve(target: str) -> Any:

@@ -28,7 +28,9 @@ LEGS = 3
 """Legs that one itinerary holds at most: to the pick-up, to the drop-off, to a station."""
 C_RATES = (0.1, 0.5, 1.0, 2.0)
 """Charging currents over the capacity when new for which the wear of charging is told [1/h]."""
-FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "c_rate": len(C_RATES)})
+VIA = 3
+"""Edges that a leg can be made to pass at most."""
+FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "via": VIA, "c_rate": len(C_RATES)})
 """Lengths of the dimensions that are the same in every scenario."""
 
 Role = Literal["fleet", "traffic", "battery", "grid", "market", "agents", "monitor"]
@@ -101,23 +103,26 @@ class Signal:
 _TABLE_TEXT = """
 # --- fleet
 itinerary_edge             | index:edge    | vehicle leg | i4 | -               | fleet   | traffic             | start | unrecorded | edges to drive to in order, from the vehicle's place; all -1: no new itinerary
+itinerary_via_edge         | index:edge    | vehicle leg via | i4 | -            | fleet   | -                   | start | unrecorded | edges to pass on the way of each leg, in order; -1 none
 itinerary_start_s          | s             | vehicle     | f8 | 0..300          | fleet   | traffic             | start | unrecorded | departure of a new itinerary after the start of the tick
 tow_edge                   | index:edge    | vehicle     | i4 | -               | fleet   | traffic             | start | unrecorded | the vehicle is taken off the road and set down at this edge
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
+vehicle_next_departure_s   | s             | vehicle     | f8 | -1..            | fleet   | agents              | end   | unrecorded | earliest departure of the vehicle's next own trip that is known; -1 for none
+vehicle_next_km            | km            | vehicle     | f8 | 0..             | fleet   | agents              | end   | unrecorded | length of that trip, of the rest of its tour where it belongs to one
 vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | battery grid market agents | start | -   | station whose port the vehicle holds through the tick
 plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
 plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the lesser of port and vehicle
 plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | -                   | start | -          | most the vehicle may feed back at its port, negative; 0 without V2G
-request_status             | 1             | request     | i1 | 0..6            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed
+request_status             | 1             | request     | i1 | 0..7            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed, 7 a vehicle's own and not begun
 request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
 request_destination_edge   | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request wants to go; -1 while it is not known yet
 request_deadline_s         | s             | request     | f8 | -1..            | fleet   | agents              | end   | unrecorded | latest pick-up in simulation time; -1 while the request is not known yet
 station_free_ports         | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | ports that are neither held nor promised to a vehicle under way
 station_queue              | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | vehicles that wait for a port
 requests_known             | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
-requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | picked up by their deadline
-requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or picked up late
+requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
+requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or served late
 # --- traffic
 vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
 vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick

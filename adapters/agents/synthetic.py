@@ -29,6 +29,8 @@ def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Obse
         tick=0,
         vehicle_status=status.astype(np.int8),
         vehicle_station=np.where(plugged, rng.integers(0, stations, vehicles), -1).astype(np.int32),
+        vehicle_next_departure_s=np.full(vehicles, -1.0),
+        vehicle_next_km=np.zeros(vehicles),
         request_status=np.full(requests, RequestStatus.OPEN, dtype=np.int8),
         request_origin_edge=rng.choice(zones, requests).astype(np.int32),
         request_destination_edge=rng.choice(zones, requests).astype(np.int32),

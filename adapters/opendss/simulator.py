@@ -37,7 +37,7 @@ class Grid(Simulator):
         service, self._transformer_of_station = place_service_transformers(
             data,
             stations.rating_kw,
-            stations.per_station("three_phase") > 0,
+            stations.three_phase,
             grid.charger_power_factor,
         )
         self._feeder = Feeder(data, service, grid.charger_power_factor)

@@ -42,7 +42,7 @@ class Traffic(Simulator):
         self._traffic = moves(
             assets.roads,
             assets.vehicles.specs,
-            assets.vehicles.body_type,
+            assets.vehicles.model,
             assets.vehicles.home_edge,
             seed=engine_seed(scenario.seed, "traffic"),
             dwell_s=int(scenario.fleet.boarding),
