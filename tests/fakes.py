@@ -16,6 +16,7 @@ from cosim.world import Cast
 IDS: Ids = {
     "vehicle": ("0", "1", "2"),
     "station": ("0", "1"),
+    "site": ("s0", "s1"),
     "request": ("0", "1"),
     "edge": ("a", "b", "c", "d"),
     "bus": ("650.1", "650.2", "650.3"),
@@ -28,6 +29,7 @@ IDS: Ids = {
 OWNER: Mapping[str, Role] = {
     "vehicle": "fleet",
     "station": "fleet",
+    "site": "fleet",
     "request": "fleet",
     "edge": "fleet",
     "bus": "grid",

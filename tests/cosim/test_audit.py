@@ -223,6 +223,7 @@ def test_feeding_back_loses_on_the_way_out_too() -> None:
     }, check) == [
         "feeding power within port and vehicle: vehicle 0",
         "station power within its rating: station 0",
+        "site power within its limit: site s0",
     ]  # fmt: skip
 
 
@@ -242,6 +243,7 @@ def test_ports_and_station_ratings_hold() -> None:
     }  # fmt: skip
     assert broken_laws(crowd) == [
         "station power within its rating: station 0",
+        "site power within its limit: site s0",
         "a port holds one vehicle: station 0",
     ]
 

@@ -53,9 +53,7 @@ def alone() -> Iterator[Feeder]:
     scenario = Scenario.model_validate({"fleet": FLEET})
     stations = Assets.of(scenario).stations
     data = networks.feeders.load("ieee123")
-    service, _ = place_service_transformers(
-        data, stations.rating_kw, stations.per_station("three_phase") > 0, 0.99
-    )
+    service, _ = place_service_transformers(data, stations.rating_kw, stations.three_phase, 0.99)
     feeder = Feeder(data, service, 0.99)
     yield feeder
     feeder.close()
