@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -20,9 +21,11 @@ import networks.roads
 import networks.vehicles
 import networks.weather
 from cosim.assets import models
-from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError
+from cosim.demand import sizes
+from cosim.errors import Problem, ScenarioError, UnknownOptionError, UserError, VoltstepError
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
+from networks.demand.files import read_trips
 
 BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
     {
@@ -118,7 +121,13 @@ ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.road
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
-    return (_prices_cover_the_run, _weather_fits, _batteries_fit, _roads_are_calibrated)
+    return (
+        _prices_cover_the_run,
+        _weather_fits,
+        _batteries_fit,
+        _roads_are_calibrated,
+        _own_trips_fit,
+    )
 
 
 def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
@@ -154,6 +163,23 @@ def _batteries_fit(scenario: Scenario) -> Sequence[Problem]:
         return []
     check = _resolve("adapters.pybamm.checks:problems")
     return cast(Sequence[Problem], check(scenario))
+
+
+def _own_trips_fit(scenario: Scenario) -> Sequence[Problem]:
+    count = sizes(scenario).get("own_trips", 0)
+    field, own = "demand.own_trips.file", scenario.demand.own_trips
+    if not count:
+        return []
+    if not own.file:
+        return [Problem(field, "", "must name the file of the segment's trips")]
+    try:
+        edges = networks.roads.load(scenario.traffic.roads).edge_ids
+        read_trips(own.file, edges, count, scenario.start_time, own.waiting_limit_s)
+    except ScenarioError as error:
+        return [replace(p, field=f"{own.file}, {p.field}") for p in error.problems]
+    except UserError as error:
+        return [Problem(field, own.file, f"is no file of trips: {error}")]
+    return []
 
 
 def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:

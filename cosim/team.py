@@ -107,6 +107,7 @@ class Plan:
     vehicle_goto_station: Ints
     vehicle_charge_kw: Floats
     vehicle_target_soc: Floats
+    vehicle_via_edge: Ints
 
     @property
     def taken(self) -> Flags:

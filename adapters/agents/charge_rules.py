@@ -14,7 +14,7 @@ from cosim.team import Agent, Flags, Floats, Ints, Observation, Plan, Status
 
 LEAST_STOP_S = 1800.0
 """A vehicle that sets out on a trip of its own sooner than this drives to no public station [s]."""
-LEAST_STAY_S = 900.0
+LEAST_STAY_S = 600.0
 """A vehicle that sets out sooner than this does not plug in where it is parked [s]."""
 HYSTERESIS_SOC = 0.05
 """A parked vehicle plugs in again when it is this far below where charging ends."""
@@ -42,9 +42,8 @@ class ChargeWhenLow(Agent):
         self._public = np.flatnonzero(stations.public)
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
         # A driver with a habit plugs in by it, the others whenever it is worth the while.
-        low = rules.charge_to_soc - HYSTERESIS_SOC
-        self._plug_in_soc = np.where(np.isnan(vehicles.plug_in_soc), low, vehicles.plug_in_soc)
-        self._plug_in_soc = np.minimum(self._plug_in_soc, low)
+        habit = vehicles.plug_in_soc
+        self._habit_soc = np.where(np.isnan(habit), 1.0, habit)
         private = vehicles.private_station
         self._private = private
         self._private_edge = np.where(private >= 0, stations.edge[np.maximum(private, 0)], -1)
@@ -58,7 +57,7 @@ class ChargeWhenLow(Agent):
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
         """Send vehicles to ports and set full power up to the target."""
         plan.vehicle_charge_kw[due] = self._stations.port_kw.max()
-        plan.vehicle_target_soc[due] = self._rules.charge_to_soc
+        plan.vehicle_target_soc[due] = self._target_soc(seen)[due]
         self._feed_back(seen, due, plan)
         due = due[~_at_station(seen)[due] & ~plan.taken[due]]
         parked = self._at_own(seen)[due]
@@ -72,16 +71,26 @@ class ChargeWhenLow(Agent):
         departure_s = seen.vehicle_next_departure_s
         return np.where(departure_s >= 0, departure_s - seen.time_s, np.inf)
 
+    def _needed_soc(self, seen: Observation) -> Floats:
+        """Return the state of charge that the next trip, or the rest of the tour, takes."""
+        kwh = seen.vehicle_next_km * self._vehicles.cautious_kwh_per_km
+        return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
+
+    def _target_soc(self, seen: Observation) -> Floats:
+        """Return where charging ends: further up where a long tour needs it."""
+        return np.clip(self._needed_soc(seen), self._rules.charge_to_soc, 1.0)
+
     def _at_own(self, seen: Observation) -> Flags:
         there = (self._private_edge == seen.vehicle_edge[:, None]).any(axis=1)
         leaves_s = self._leaves_in_s(seen)
         stays = (leaves_s >= LEAST_STAY_S) | (leaves_s < -TICK_S)
-        return seen.idle & there & stays & (seen.vehicle_soc < self._plug_in_soc)
+        low = np.minimum(self._habit_soc, self._target_soc(seen) - HYSTERESIS_SOC)
+        return seen.idle & there & stays & (seen.vehicle_soc < low)
 
     def _low(self, seen: Observation) -> Flags:
         leaves_s = self._leaves_in_s(seen)
         # One that should have left by now lacks the charge for it.
-        waits = leaves_s < -TICK_S
+        waits = (leaves_s < -TICK_S) & (seen.vehicle_status == Status.IDLE)
         low = seen.vehicle_soc < self._rules.plug_in_below_soc
         return seen.idle & ((low & (leaves_s >= LEAST_STOP_S)) | waits)
 
@@ -118,11 +127,7 @@ class ChargeWhenLow(Agent):
         who = due[both_ways]
         if above is None or not who.size:
             return
-        need_kwh = seen.vehicle_next_km[who] * self._vehicles.cautious_kwh_per_km[who]
-        keep = np.maximum(
-            self._rules.feed_back_to_soc,
-            self._rules.reserve_soc + need_kwh / self._battery_kwh[who],
-        )
+        keep = np.maximum(self._rules.feed_back_to_soc, self._needed_soc(seen)[who])
         if seen.lmp_usd_per_mwh[self._bus] >= above:
             spare = seen.vehicle_soc[who] > keep
             plan.vehicle_charge_kw[who[spare]] = -self._stations.port_kw[seen.vehicle_station[who]][

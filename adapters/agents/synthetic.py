@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.assets import Assets
-from cosim.signals import C_RATES
+from cosim.signals import C_RATES, VIA
 from cosim.team import Observation, Plan, RequestStatus, Status
 
 
@@ -65,4 +65,5 @@ def empty_plan(seen: Observation) -> Plan:
         vehicle_goto_station=np.full(vehicles, -1, dtype=np.int32),
         vehicle_charge_kw=np.zeros(vehicles),
         vehicle_target_soc=np.ones(vehicles),
+        vehicle_via_edge=np.full((vehicles, VIA), -1, dtype=np.int32),
     )

@@ -53,7 +53,7 @@ class Operations:
         service.fail(empty, now_s)
         tow_edge = sessions.tow(empty, back, now_s)
         self.requests.open_until(now_s)
-        service.set_out(back, plan, now_s)
+        service.set_out(orders, back, plan, now_s)
         service.assign(orders, back, plan, now_s)
         sessions.send(orders, back, plan, now_s)
         service.expire(now_s)

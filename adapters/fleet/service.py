@@ -92,7 +92,8 @@ class Service:
                 request=int(request),
                 vehicle=int(vehicle),
                 start_s=float(requests.asked_s[request]),
-                value=float(waited_s) if ok else None,
+                value=float(waited_s) if ok and requests.owner[request] < 0 else None,
+                distance_km=float(requests.km[request]) if ok else None,
                 detail=f"{how} late" if ok and late else "",
             )
         state.request[vehicles] = -1
@@ -105,7 +106,7 @@ class Service:
 
     # --- the vehicles' own trips
 
-    def set_out(self, back: Feedback, plan: Itineraries, now_s: float) -> None:
+    def set_out(self, orders: Orders, back: Feedback, plan: Itineraries, now_s: float) -> None:
         """Begin the own trips that are due, those that the battery can make."""
         while self._miss(now_s):
             pass
@@ -126,7 +127,7 @@ class Service:
         vehicle, trip, direct, leave_s = vehicle[able], trip[able], direct[able], leave_s[able]
         self._sessions.end(vehicle[state.status[vehicle] == Status.PLUGGED], back, now_s)
         plan.itinerary_start_s[vehicle] = leave_s - now_s
-        self._begin(vehicle, trip, direct, plan)
+        self._begin(vehicle, trip, direct, orders, plan)
         gone = trip[direct]
         requests.status[gone] = RequestStatus.PICKED_UP
         requests.pickup_s[gone] = leave_s[direct]
@@ -198,7 +199,7 @@ class Service:
             state.status[who] = Status.SERVING
             taken[row] = True
         wanted, vehicle = wanted[taken], vehicle[taken]
-        self._begin(vehicle, wanted, np.zeros(len(wanted), dtype=np.bool_), plan)
+        self._begin(vehicle, wanted, np.zeros(len(wanted), dtype=np.bool_), orders, plan)
 
     def _obstacle(self, request: int, vehicle: int) -> str:
         if self.requests.status[request] != RequestStatus.OPEN:
@@ -210,7 +211,9 @@ class Service:
             return f"the vehicle is {status.name.lower()}"
         return ""
 
-    def _begin(self, vehicle: Rows, request: Rows, direct: Flags, plan: Itineraries) -> None:
+    def _begin(
+        self, vehicle: Rows, request: Rows, direct: Flags, orders: Orders, plan: Itineraries
+    ) -> None:
         """Write the itineraries of vehicles, past the origin or straight to the destination."""
         requests, state = self.requests, self._state
         requests.status[request] = RequestStatus.ASSIGNED
@@ -222,7 +225,10 @@ class Service:
         state.loaded_leg[vehicle] = loaded
         plan.itinerary_edge[vehicle, 0] = requests.origin_edge[request]
         plan.itinerary_edge[vehicle, loaded] = requests.destination_edge[request]
-        plan.itinerary_via_edge[vehicle, loaded] = requests.via[request]
+        # A line's own way stands above what a route agent would like.
+        own = requests.via[request]
+        wished = np.where(own[:, :1] >= 0, own, orders.vehicle_via_edge[vehicle])
+        plan.itinerary_via_edge[vehicle, loaded] = wished
 
     # --- what follows
 

@@ -37,6 +37,7 @@ class Orders:
     vehicle_goto_station: Ints
     vehicle_charge_kw: Floats
     vehicle_target_soc: Floats
+    vehicle_via_edge: Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,8 @@ def problems(scenario: Scenario) -> list[Problem]:
             if power_kw > most_kw:
                 fit = [other for other in CHEMISTRIES.values() if other.name != name]
                 reason = (
-                    f"cannot be the cells of the {spec.model}: its {what} up to {power_kw:.0f} kW, and "
+                    f"cannot be the cells of the {spec.model}: its {what} up to "
+                    f"{power_kw:.0f} kW, and "
                     f"{spec.battery_kwh:g} kWh of them may only pass {most_kw:.0f} kW "
                     f"({c_rate:g} times the capacity in an hour)"
                 )

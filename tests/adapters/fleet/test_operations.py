@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.fleet.operations import Feedback, Operations, Orders
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from cosim.team import RequestStatus, Status
 
 SCENARIO = Scenario.model_validate(
@@ -51,6 +51,7 @@ MIXED = Scenario.model_validate(
 )  # fmt: skip
 
 
+NO_VIA = np.full((COUNT, VIA), -1, dtype=np.int32)
 ENDED = (RequestStatus.SERVED, RequestStatus.EXPIRED, RequestStatus.FAILED)
 
 
@@ -120,7 +121,9 @@ def orders(rng: np.random.Generator, requests: int, wild: float, stations: int =
         rng.random(requests) < wild, rng.integers(0, COUNT, requests), -1
     ).astype(np.int32)
     goto = np.where(rng.random(COUNT) < wild, rng.integers(0, stations, COUNT), -1).astype(np.int32)
-    return Orders(request_vehicle, goto, rng.uniform(-30, 30, COUNT), rng.uniform(0.3, 1, COUNT))
+    return Orders(
+        request_vehicle, goto, rng.uniform(-30, 30, COUNT), rng.uniform(0.3, 1, COUNT), NO_VIA
+    )
 
 
 @pytest.mark.parametrize("scenario", [SCENARIO, MIXED], ids=["ride_share", "mixed"])
@@ -149,7 +152,7 @@ def test_laws_of_the_fleet(scenario: Scenario, seed: int, wild: float) -> None:
         assert (power >= out["plug_floor_kw"] - 1e-9).all()
         assert (power[holds < 0] == 0).all()
         for one_way in (np.maximum(power, 0), np.maximum(-power, 0)):
-            at_station = np.bincount(holds[plugged], one_way[plugged], minlength=count)
+            at_station = np.bincount(holds[plugged], one_way[plugged], count).astype(float)
             assert (at_station <= stations.rating_kw + 1e-9).all()
             assert (stations.site_power_kw(at_station) <= stations.site_kw + 1e-9).all()
         # A request only moves forward, and one vehicle serves one request.
@@ -182,6 +185,7 @@ def nothing(requests: int) -> Orders:
         np.full(COUNT, -1, dtype=np.int32),
         np.zeros(COUNT),
         np.ones(COUNT),
+        NO_VIA,
     )
 
 

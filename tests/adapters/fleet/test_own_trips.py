@@ -11,7 +11,7 @@ import pytest
 from adapters.fleet.operations import Feedback, Operations, Orders
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from cosim.team import RequestStatus, Status
 from networks.demand.trips import Trips
 
@@ -45,6 +45,7 @@ class Scene:
         self.requests = self.operations.requests
         self.tick = 0
         self.station = np.full(COUNT, -1, np.int32)
+        self.via = np.full((COUNT, VIA), -1, np.int32)
         self.heard: dict[str, Any] = {
             "vehicle_edge": vehicles.home_edge.copy(),
             "vehicle_driving": np.zeros(COUNT, bool),
@@ -61,7 +62,9 @@ class Scene:
     def step(self, goto: int = -1) -> dict[str, Any]:
         self.station[CAR] = goto
         nobody = np.full(len(self.requests), -1, np.int32)
-        orders = Orders(nobody, self.station.copy(), np.full(COUNT, 7.0), np.full(COUNT, 0.9))
+        orders = Orders(
+            nobody, self.station.copy(), np.full(COUNT, 7.0), np.full(COUNT, 0.9), self.via
+        )
         back = Feedback(**{f.name: self.heard[f.name].copy() for f in fields(Feedback)})
         out = self.operations.advance(self.tick, back, orders)
         self.tick += 1
@@ -259,3 +262,12 @@ def test_a_tour_tells_how_far_it_still_goes() -> None:
     assert out["vehicle_next_km"][CAR] == pytest.approx(km[0, 1] + km[1, 0])
     alone = Scene(**there_and_back()).step()
     assert alone["vehicle_next_km"][CAR] == pytest.approx(km[0, 1])
+
+
+def test_the_route_agent_names_points_to_pass_but_not_for_a_line() -> None:
+    scene = Scene(**one_trip())
+    scene.via[CAR] = [SHOP, HOME, -1]
+    assert scene.until(3)["itinerary_via_edge"][CAR, 0].tolist() == [SHOP, HOME, -1]
+    line = Scene(**one_trip(via=[[WORK, -1, -1]]))
+    line.via[CAR] = [SHOP, HOME, -1]
+    assert line.until(3)["itinerary_via_edge"][CAR, 0].tolist() == [WORK, -1, -1]

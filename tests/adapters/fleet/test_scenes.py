@@ -11,7 +11,7 @@ import pytest
 from adapters.fleet.operations import Feedback, Operations, Orders
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from cosim.team import RequestStatus, Status
 
 COUNT, CAR = 12, 5
@@ -30,6 +30,8 @@ SCENARIO = Scenario.model_validate(
 ASSETS = Assets.of(SCENARIO)
 KINDS = [ASSETS.stations.kinds[kind] for kind in ASSETS.stations.kind]
 LEVEL_2, V2G = KINDS.index("level_2"), KINDS.index("v2g")
+
+NO_VIA = np.full((COUNT, VIA), -1, dtype=np.int32)
 
 
 class Scene:
@@ -60,7 +62,9 @@ class Scene:
             request_vehicle[take] = CAR
         station = np.full(COUNT, -1, dtype=np.int32)
         station[CAR] = goto
-        orders = Orders(request_vehicle, station, self.charge_kw.copy(), self.target_soc.copy())
+        orders = Orders(
+            request_vehicle, station, self.charge_kw.copy(), self.target_soc.copy(), NO_VIA
+        )
         back = Feedback(**{f.name: self.heard[f.name].copy() for f in fields(Feedback)})
         out = self.operations.advance(self.tick, back, orders)
         self.tick += 1
