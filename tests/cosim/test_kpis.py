@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import xarray as xr
 
@@ -135,3 +137,17 @@ def test_every_figure_has_unit_and_meaning_and_wall_times_are_volatile() -> None
         "coupling_overhead",
     }
     assert not volatile & set(kpis.steady(figures))
+
+
+def test_figures_from_events() -> None:
+    rows = [
+        {"kind": "request_served", "time_s": 900.0, "value": 300.0, "distance_km": 6.0},
+        # A trip of a vehicle's own has no customer who waits.
+        {"kind": "request_served", "time_s": 900.0, "value": None, "distance_km": 2.0},
+        {"kind": "ran_empty", "time_s": 600.0, "value": None, "distance_km": 3.0},
+    ]
+    run = replace(tiny_run(**DRIVEN), events=pa.Table.from_pylist(rows))
+    found = kpis.compute(run)
+    assert found["waiting_mean_min"].value == 5.0
+    assert found["deadhead_pct"].value == pytest.approx(100 * (1 - 8.0 / 16.09344))
+    assert (found["vehicles_towed"].value, found["trips_refused"].value) == (1.0, 0.0)
