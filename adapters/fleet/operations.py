@@ -12,7 +12,7 @@ from adapters.fleet.charging import Chargers
 from adapters.fleet.requests import Requests
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from cosim.team import Flags, Floats, Ints, RequestStatus, Status
 
 FULL_SOC_MARGIN = 0.005
@@ -84,6 +84,7 @@ class Operations:
         self.requests.open_until(now_s + TICK_S)
         return {
             "itinerary_edge": itinerary,
+            "itinerary_via_edge": np.full((*itinerary.shape, VIA), -1, np.int32),
             "itinerary_start_s": np.zeros(len(self.status)),
             "tow_edge": tow_edge,
             **self._charging(back, orders),

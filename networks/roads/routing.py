@@ -134,6 +134,18 @@ class Router:
             return unknown
         return "" if self._leads(start, end) else self._no_way(start, end)
 
+    def connected(
+        self, starts: NDArray[np.integer], ends: NDArray[np.integer]
+    ) -> NDArray[np.bool_]:
+        """Whether each pair is in one part in which every edge leads to every other.
+
+        Others may be connected all the same (`obstacle` tells), or be no edges at all.
+        """
+        count = len(self._part)
+        known = (starts >= 0) & (starts < count) & (ends >= 0) & (ends < count)
+        part = self._part
+        return known & (part[np.where(known, starts, 0)] == part[np.where(known, ends, 0)])
+
     def edges(self, turns: Sequence[int]) -> list[int]:
         """Return the edges driven on; the edge at whose end the way starts is not among them."""
         return self.roads.turn_to[np.asarray(turns, np.int64)].tolist()
