@@ -34,6 +34,10 @@ class Traffic(Section):
         default="shipped",
         description="consumption in meso: curves that ship, or those of `cosim roads calibrate`",
     )
+    routing: Literal["current", "free_flow"] = Field(
+        default="current",
+        description="what ways are chosen by: the travel times of the moment, or empty roads",
+    )
 
 
 class Weather(Section):

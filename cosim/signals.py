@@ -26,10 +26,10 @@ TICK_HOURS = TICK_S / 3600
 TICKS_PER_HOUR = 3600 // TICK_S
 LEGS = 3
 """Legs that one itinerary holds at most: to the pick-up, to the drop-off, to a station."""
+VIA = 3
+"""Edges that one leg is led through at most."""
 C_RATES = (0.1, 0.5, 1.0, 2.0)
 """Charging currents over the capacity when new for which the wear of charging is told [1/h]."""
-VIA = 3
-"""Edges that a leg can be made to pass at most."""
 FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "via": VIA, "c_rate": len(C_RATES)})
 """Lengths of the dimensions that are the same in every scenario."""
 
@@ -103,7 +103,7 @@ class Signal:
 _TABLE_TEXT = """
 # --- fleet
 itinerary_edge             | index:edge    | vehicle leg | i4 | -               | fleet   | traffic             | start | unrecorded | edges to drive to in order, from the vehicle's place; all -1: no new itinerary
-itinerary_via_edge         | index:edge    | vehicle leg via | i4 | -            | fleet   | -                   | start | unrecorded | edges to pass on the way of each leg, in order; -1 none
+itinerary_via_edge         | index:edge    | vehicle leg via | i4 | -           | fleet   | traffic             | start | unrecorded | edges to pass on each leg in order, -1 none; one that cannot be passed is replaced by the nearest that can
 itinerary_start_s          | s             | vehicle     | f8 | 0..300          | fleet   | traffic             | start | unrecorded | departure of a new itinerary after the start of the tick
 tow_edge                   | index:edge    | vehicle     | i4 | -               | fleet   | traffic             | start | unrecorded | the vehicle is taken off the road and set down at this edge
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed

@@ -47,6 +47,7 @@ class Traffic(Simulator):
             seed=engine_seed(scenario.seed, "traffic"),
             dwell_s=int(scenario.fleet.boarding),
             curves=curves,
+            routing=scenario.traffic.routing,
         )
 
     def about(self) -> dict[str, str]:
@@ -73,6 +74,7 @@ class Traffic(Simulator):
             given["itinerary_start_s"],
             given["tow_edge"],
             float(self._assets.ambient_c[tick]),
+            given["itinerary_via_edge"],
         )
         names = [f.name for f in fields(TrafficTick) if f.name != "events"]
         return {name: getattr(done, name) for name in names} | {"traffic_events": done.events}
