@@ -120,6 +120,7 @@ class MesoTraffic:
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
+        self.router.close()
         self._sumo.close()
 
     def save(self, folder: Path) -> None:

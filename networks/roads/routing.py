@@ -85,6 +85,10 @@ class Router:
         if moved:
             self._open, self._part = self._parts()
 
+    def close(self) -> None:
+        """Let go of the library's query, in the thread that made it: no other one may drop it."""
+        self._query = None
+
     def turns(self, start: int, end: int) -> Turns | None:
         """Return the fastest way from the end of one edge to that of another, None if none."""
         assert self._query is not None  # noqa: S101 - only within `update`
