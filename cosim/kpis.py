@@ -226,9 +226,9 @@ def _empty(run: RunData) -> float:
     return float((run.array("traction_shortfall_kwh") > 0).any(axis=0).sum())
 
 
-@_figure("feeder_peak_kw", "kW", "highest active power at the feeder's head")
+@_figure("feeder_peak_kw", "kW", "highest active power at any feeder's head")
 def _peak(run: RunData) -> float:
-    return float(run.array("feeder_power_kw").max())
+    return float(run.array("feeder_head_kw").max())
 
 
 @_figure("fleet_peak_kw", "kW", "highest power of all chargers together")

@@ -25,6 +25,7 @@ SHOWN = 60
 _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
     "fleet", "demand", "traffic.roads", "traffic.energy",
+    "grid.feeders", "market.feeder_multiplier",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

@@ -127,6 +127,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _batteries_fit,
         _roads_are_calibrated,
         _own_trips_fit,
+        _bus_holds_the_feeders,
     )
 
 
@@ -195,6 +196,18 @@ def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
         return []
     reason = f"needs a calibration of {', '.join(missing)}: run cosim roads calibrate {name}"
     return [Problem("traffic.energy", "calibrated", reason, "shipped")]
+
+
+def _bus_holds_the_feeders(scenario: Scenario) -> Sequence[Problem]:
+    feeders, most = scenario.grid.feeders, scenario.market.feeder_multiplier
+    # One feeder may stand for less than itself, or have no part in the market at all.
+    if feeders <= max(most, 1):
+        return []
+    reason = (
+        f"must be at most market.feeder_multiplier, {most:g}: bus D holds so many feeders, "
+        "the simulated ones among them"
+    )
+    return [Problem("grid.feeders", str(feeders), reason)]
 
 
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:

@@ -101,10 +101,14 @@ class Ageing(Section):
 
 
 class Grid(Section):
-    """The distribution feeder that charges the fleet."""
+    """The distribution feeders that charge the fleet."""
 
     kind: str = Field(default="opendss", description="power flow")
     feeder: str = Field(default="ieee123", description="distribution feeder")
+    feeders: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=1,
+        description="how many such feeders are simulated; each supplies the stations of one area",
+    )
     load_shape: str = Field(
         default="opendss_default", description="daily shape of the feeder's own load"
     )
@@ -123,8 +127,9 @@ class Market(Section):
     prices: str = Field(
         default="LZ_AEN", description="ERCOT load zone whose prices scale the offers"
     )
-    feeder_multiplier: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=40.0, description="how many feeders like this one the load at bus D holds"
+    feeder_multiplier: Annotated[float, Field(ge=0, le=200)] = Field(
+        default=40.0,
+        description="how many feeders like the simulated ones the load at bus D holds, with those",
     )
     offer_slope_usd_per_mwh_per_mw: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.01, description="rise of each generator's offer with its output [USD/MWh per MW]"
@@ -194,7 +199,7 @@ class Scenario(Section):
     weather: Weather = Field(default_factory=Weather, description="the air around vehicles")
     battery: Battery = Field(default_factory=Battery, description="how batteries behave")
     ageing: Ageing = Field(default_factory=Ageing, description="how batteries age")
-    grid: Grid = Field(default_factory=Grid, description="the feeder that charges the fleet")
+    grid: Grid = Field(default_factory=Grid, description="the feeders that charge the fleet")
     market: Market = Field(default_factory=Market, description="the market that bills the energy")
     team: str = Field(default="rule_based", description="who decides")
     rules: Rules = Field(default_factory=Rules, description="what the rule-based team goes by")

@@ -156,10 +156,13 @@ bus_voltage_pu             | 1             | bus         | f8 | 0..2            
 transformer_loading_pct    | %             | transformer | f8 | 0..10000        | grid    | agents              | mean  | -          | apparent power over rating
 transformer_ev_kw          | kW            | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | charger load below the transformer as OpenDSS drew it; 0 where none hangs
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
-feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeder's head
-feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeder's head
-feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers
-feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeder's own loads drew
+feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeders' heads, all together
+feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together
+feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of all feeders
+feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeders' own loads drew
+feeder_head_kw             | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | active power at the head of each feeder
+feeder_own_load_kw         | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the own loads of each feeder drew
+feeder_own_losses_kw       | kW            | feeder      | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of each feeder
 # --- market
 lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | agents              | mean  | -          | locational marginal price
 bus_load_mw                | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load at the market bus

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+import networks.feeders
 import networks.stations
+from cosim.areas import areas
 from cosim.demand import FleetDemand, places_of
 from cosim.scenario import Scenario
 from cosim.seeds import stream
@@ -63,7 +65,16 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
     _, first, site = np.unique(
         access * len(roads.edge_ids) + edge, return_index=True, return_inverse=True
     )
+    site = site.ravel().astype(np.int32)
     share = np.append(np.full(wanted.count, wanted.site_share), [p.share for p in private])
+    feeder = areas(
+        roads.end_x_m[edge],
+        roads.end_y_m[edge],
+        site,
+        rating_kw,
+        scenario.grid.feeders,
+        networks.feeders.load(scenario.grid.feeder).load_kw,
+    )
     stations = StationTable(
         ids=tuple(str(i) for i in range(len(ports))),
         kinds=(*kinds, *ACCESS),
@@ -76,11 +87,12 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
         three_phase=three_phase | (large & ~public),
         direct=three_phase | bidirectional | (port_kw > SINGLE_PHASE_KW),
         bidirectional=bidirectional,
-        site=site.ravel().astype(np.int32),
+        site=site,
         site_ids=tuple(
             f"{('public', *ACCESS)[access[i] + 1]} at {roads.edge_ids[edge[i]]}" for i in first
         ),
-        site_kw=np.bincount(site.ravel(), rating_kw, len(first)).astype(np.float64) * share[first],
+        site_kw=np.bincount(site, rating_kw, len(first)).astype(np.float64) * share[first],
+        feeder=feeder,
     )
     return stations, _by_vehicle(private, wanted.count, scenario.fleet.vehicles)
 

@@ -84,6 +84,8 @@ class StationTable:
     """Names of the sites, such as ``depot at 12``."""
     site_kw: Floats
     """Most AC power of each site, shape (site,) [kW]."""
+    feeder: Ints
+    """Feeder that supplies the station, from 0; see `cosim.areas`."""
 
     def site_power_kw(self, station_kw: Floats) -> Floats:
         """Return the power of every site, shape (site,) [kW]."""

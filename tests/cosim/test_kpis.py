@@ -100,7 +100,7 @@ CHARGED = {
         ),
         ("service_level_pct", {}, None),
         ("vehicles_ran_empty", {"traction_shortfall_kwh": (np.s_[3:5, 1], 0.1)}, 1),
-        ("feeder_peak_kw", {"feeder_power_kw": (7, 4200.0)}, 4200.0),
+        ("feeder_peak_kw", {"feeder_head_kw": ((7, 0), 4200.0)}, 4200.0),
         ("fleet_peak_kw", {"vehicle_power_kw": (np.s_[7, :], [7.0, 50.0, -7.0])}, 50.0),
         ("voltage_min_pu", {"bus_voltage_pu": (np.s_[3, 1], 0.93)}, 0.93),
         ("voltage_max_pu", {"bus_voltage_pu": (np.s_[3, 1], 1.06)}, 1.06),
