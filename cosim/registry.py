@@ -19,7 +19,7 @@ import networks.prices
 import networks.roads
 import networks.vehicles
 import networks.weather
-from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError
+from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError, nearest
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
 
@@ -117,7 +117,13 @@ ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.road
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
-    return (_prices_cover_the_run, _weather_fits, _batteries_fit, _roads_are_calibrated)
+    return (
+        _prices_cover_the_run,
+        _weather_fits,
+        _batteries_fit,
+        _roads_are_calibrated,
+        _incidents_fit,
+    )
 
 
 def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
@@ -168,6 +174,27 @@ def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
         return []
     reason = f"needs a calibration of {', '.join(missing)}: run cosim roads calibrate {name}"
     return [Problem("traffic.energy", "calibrated", reason, "shipped")]
+
+
+def _incidents_fit(scenario: Scenario) -> Sequence[Problem]:
+    name = scenario.traffic.roads
+    if not scenario.traffic.incidents:
+        return []
+    try:
+        known = networks.roads.load(name).edge_ids
+    except UserError as error:
+        return [Problem("traffic.roads", name, f"is no road network: {error}")]
+    there = frozenset(known)
+    return [
+        Problem(
+            f"traffic.incidents.{i}.edge",
+            one.edge,
+            f"must be one of the {len(known)} edges of {name}",
+            nearest(one.edge, known),
+        )
+        for i, one in enumerate(scenario.traffic.incidents)
+        if one.edge not in there
+    ]
 
 
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:

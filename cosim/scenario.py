@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
+from cosim.notation import Duration, Moment, MomentOrTime, parse_duration, parse_moment, within
 from cosim.signals import TICK_S
 
 NAME_LENGTH = 100
@@ -152,6 +152,27 @@ class Fleet(Section):
         return value
 
 
+class Incident(Section):
+    """A road that is closed for a time."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    edge: str = Field(description="edge of the road network that nobody may enter")
+    begin: MomentOrTime = Field(
+        alias="from", description="when it closes: a moment, or a time of every day"
+    )
+    end: MomentOrTime = Field(alias="to", description="when it opens again, written alike")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        daily = [len(text) == len("08:00") for text in (self.begin, self.end)]
+        if daily[0] != daily[1]:
+            raise ValueError("from and to must both be moments, or both times of day")
+        if self.begin == self.end or (not daily[0] and self.begin > self.end):
+            raise ValueError("from must be before to")
+        return self
+
+
 class Traffic(Section):
     """How vehicles move."""
 
@@ -167,6 +188,11 @@ class Traffic(Section):
     routing: Literal["current", "free_flow"] = Field(
         default="current",
         description="what ways are chosen by: the travel times of the moment, or empty roads",
+    )
+    incidents: tuple[Incident, ...] = Field(
+        default=(),
+        strict=False,  # files have lists, not tuples
+        description="roads that are closed for a time: edge, from, to",
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo import itineraries, readings
+from adapters.sumo.closures import Closure, Closures
 from adapters.sumo.drives import Drives
 from adapters.sumo.edge_times import EdgeTimes
 from adapters.sumo.energy import MILD_C, TractionEnergy
@@ -55,6 +56,8 @@ class MesoTraffic:
         Consumption by name of the body type; those that ship if None.
     routing
         What ways are chosen by: the travel times of the moment, or those of empty roads.
+    closures
+        Edges that nobody may enter for a time.
     teleport_s
         Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
         the way that it skips counts as driven.
@@ -83,6 +86,7 @@ class MesoTraffic:
         dwell_s: int = 60,
         curves: Mapping[str, EnergyCurve] | None = None,
         routing: Routing = "current",
+        closures: Sequence[Closure] = (),
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
         options: Sequence[str] = (),
@@ -118,6 +122,10 @@ class MesoTraffic:
             self._sumo, self.router, self.drives, self.state, self._types, pace, int(dwell_s)
         )
 
+        self._closures = Closures(
+            closures, self._sumo, self.router, self.drives, self._legs, self.state
+        )
+
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
         self._sumo.close()
@@ -151,6 +159,11 @@ class MesoTraffic:
             if self.edge_times:
                 self.edge_times.take(arrays)
         self._legs.recover(self._now.tick)
+        # SUMO's saved state does not hold what is closed.
+        self._closures.forget()
+        begin_s = self._sumo.time_s
+        past = Work.of(int(begin_s) // TICK_S - 1, begin_s - TICK_S, len(self._types))
+        self._closures.begin(past, silent=True)
 
     def advance(
         self,
@@ -201,6 +214,7 @@ class MesoTraffic:
         self._ambient_c = ambient_c
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
+        self._closures.begin(now)
         under_way = self.state.phase != IDLE
         if itinerary_via_edge is None:
             itinerary_via_edge = np.full((count, LEGS, VIA), -1, np.int32)

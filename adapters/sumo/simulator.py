@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from adapters.sumo.closures import schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.tick import TrafficTick
@@ -48,6 +49,12 @@ class Traffic(Simulator):
             dwell_s=int(scenario.fleet.boarding),
             curves=curves,
             routing=scenario.traffic.routing,
+            closures=schedule(
+                scenario.traffic.incidents,
+                assets.roads.edge_ids,
+                scenario.start_time,
+                float(scenario.duration),
+            ),
         )
 
     def about(self) -> dict[str, str]:
