@@ -25,6 +25,7 @@ SHOWN = 60
 _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
     "fleet.body_types", "traffic.roads", "traffic.energy", "traffic.incidents",
+    "traffic.background",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

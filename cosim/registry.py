@@ -10,9 +10,13 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
+
+import networks.demand.background
 import networks.feeders
 import networks.loads
 import networks.prices
@@ -123,6 +127,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _batteries_fit,
         _roads_are_calibrated,
         _incidents_fit,
+        _background_fits,
     )
 
 
@@ -195,6 +200,28 @@ def _incidents_fit(scenario: Scenario) -> Sequence[Problem]:
         for i, one in enumerate(scenario.traffic.incidents)
         if one.edge not in there
     ]
+
+
+def _background_fits(scenario: Scenario) -> Sequence[Problem]:
+    wanted, name = scenario.traffic.background.trips, scenario.traffic.roads
+    if not wanted:
+        return []
+    try:
+        roads = networks.roads.load(name)
+    except UserError as error:
+        return [Problem("traffic.roads", name, f"is no road network: {error}")]
+    field = "traffic.background.trips"
+    if wanted == "trip_table":
+        if roads.trip_table is not None:
+            return []
+        return [Problem(field, wanted, f"{name} has none: name a CSV file of your own")]
+    try:
+        read = networks.demand.background.file_pairs
+        read(Path(wanted), roads, np.random.default_rng(0))
+    except UserError as error:
+        near = nearest(wanted, ["trip_table"])
+        return [Problem(field, wanted, f"must be trip_table or a CSV file: {error}", near)]
+    return []
 
 
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:

@@ -173,6 +173,32 @@ class Incident(Section):
         return self
 
 
+class Background(Section):
+    """Traffic of other people, which only fills the roads."""
+
+    share_of_capacity: Share = Field(
+        default=0.0,
+        description="volume over capacity in the busiest hour, mean over the edges by length; "
+        "0: none, or what trips says",
+    )
+    trips: str = Field(
+        default="",
+        description="instead: trip_table for that of the roads, or a CSV file with the columns "
+        "origin, destination (zones or edges) and trips a day",
+    )
+    per_day: Annotated[float, Field(ge=0, le=10_000_000)] = Field(
+        default=0.0, description="trips a day that these are scaled to; 0: as they stand"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.share_of_capacity and self.trips:
+            raise ValueError("needs share_of_capacity or trips, not both")
+        if self.per_day and not self.trips:
+            raise ValueError("per_day scales trips: name them, such as trip_table")
+        return self
+
+
 class Traffic(Section):
     """How vehicles move."""
 
@@ -188,6 +214,9 @@ class Traffic(Section):
     routing: Literal["current", "free_flow"] = Field(
         default="current",
         description="what ways are chosen by: the travel times of the moment, or empty roads",
+    )
+    background: Background = Field(
+        default_factory=Background, description="traffic of other people; none as it stands"
     )
     incidents: tuple[Incident, ...] = Field(
         default=(),

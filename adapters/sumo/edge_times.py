@@ -68,7 +68,10 @@ class EdgeTimes:
         measured_s = np.divide(spent, driven, out=np.full(len(free_s), np.inf), where=driven > 0)
         seen = spent > 0
         if others_s is not None:
-            measured_s, seen = np.where(seen, measured_s, others_s), seen | (others_s > free_s)
+            measured_s, seen = (
+                np.where(seen, measured_s, others_s),
+                seen | (others_s > free_s * 1.01),
+            )
         measured_s = np.clip(measured_s, free_s, SLOWEST * free_s)
         kept = self.kept_s
         kept += np.where(seen, NEW_SHARE * (measured_s - kept), EASING * (free_s - kept))

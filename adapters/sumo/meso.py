@@ -7,6 +7,7 @@ departs when the one before has ended.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -58,6 +59,8 @@ class MesoTraffic:
         What ways are chosen by: the travel times of the moment, or those of empty roads.
     closures
         Edges that nobody may enter for a time.
+    background
+        SUMO route file with traffic of others, whose ids hold no ``#``.
     teleport_s
         Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
         the way that it skips counts as driven.
@@ -87,6 +90,7 @@ class MesoTraffic:
         curves: Mapping[str, EnergyCurve] | None = None,
         routing: Routing = "current",
         closures: Sequence[Closure] = (),
+        background: Path | None = None,
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
         options: Sequence[str] = (),
@@ -112,8 +116,14 @@ class MesoTraffic:
             seed=seed,
             engine=self.engine,
             teleport_s=teleport_s,
-            options=options,
+            options=(
+                *options,
+                *(("--route-files", str(background)) if background else ()),
+                # Who waits for room where a road closes goes on waiting instead of ending SUMO.
+                *(("--ignore-route-errors", "true") if closures else ()),
+            ),
         )
+        self._background = background is not None
         self.pace = pace
         self.router = Router(roads)
         self.edge_times = EdgeTimes(self.router) if routing == "current" else None
@@ -229,7 +239,8 @@ class MesoTraffic:
         )
         self._report_late(begin + TICK_S)
         if self.edge_times:
-            self.edge_times.measure(self.drives, joined(Progress, now.stretches))
+            others_s = self._all_edges_s() if self._background else None
+            self.edge_times.measure(self.drives, joined(Progress, now.stretches), others_s)
         self.drives.drop(np.isin(self.state.phase, (INSERTING, DRIVING)))
         self._hear(heard)
         traction_kwh = self._draw_energy()
@@ -245,6 +256,7 @@ class MesoTraffic:
             legs_completed=state.done.copy(),
             leg_arrival_s=state.arrival_s.copy(),
             itinerary_refused=refused,
+            background_vehicles=self._others(),
             events=now.events,
         )
 
@@ -343,12 +355,31 @@ class MesoTraffic:
                 }
             )
 
+    def _all_edges_s(self) -> Floats:
+        """Return the time that each edge takes by SUMO's own measure of who is on it [s]."""
+        with self._sumo.calling("reading travel times", self._now.tick) as api:
+            read = api.edge.getTraveltime
+            return np.array([read(edge) for edge in self._roads.edge_ids])
+
+    def _others(self) -> float:
+        if not self._background:
+            return 0.0
+        driving = int((self.state.phase == DRIVING).sum())
+        return float(max(self._sumo.api.vehicle.getIDCount() - driving, 0))
+
     def _hear(self, heard: Heard) -> None:
         """Turn SUMO's warnings into events."""
         now = self._now
+        others = Counter(t.edge_id for t in heard.teleports if "#" not in t.leg_id)
         for t in heard.teleports:
-            whose = {"vehicle": int(t.leg_id.split("#")[0])} if "#" in t.leg_id else {}
-            now.add("teleport", t.time_s, t.edge_id, t.reason, **whose)
+            if "#" in t.leg_id:
+                vehicle = int(t.leg_id.split("#")[0])
+                now.add("teleport", t.time_s, t.edge_id, t.reason, vehicle=vehicle)
+        if others:
+            count = others.total()
+            worst = min(others, key=lambda edge: (-others[edge], edge))
+            text = f"background vehicles lifted over jams on {len(others)} edges, most of all here"
+            now.add("background_teleports", now.begin_s, worst, text, value=float(count))
         for text in heard.others:
             now.add("sumo_warning", now.begin_s, "", text)
 

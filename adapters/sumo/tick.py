@@ -36,6 +36,8 @@ class TrafficTick:
     """Simulation time at which each leg ended, shape (vehicle, leg), -1 if it has not [s]."""
     itinerary_refused: NDArray[np.bool_]
     """Whether this tick's itinerary cannot be driven."""
+    background_vehicles: float
+    """Vehicles of the background traffic on the road."""
     events: list[Event]
     """Trips, refusals, tows, teleports and late insertions, in the order of time."""
 
