@@ -66,6 +66,8 @@ class MesoTraffic:
         the way that it skips counts as driven.
     insertion_s
         Wait for room on the road that is reported as an event [s].
+    stuck_s
+        Time without moving on the road that is reported as an event [s].
     options
         Further options of the ``sumo`` program.
 
@@ -93,11 +95,12 @@ class MesoTraffic:
         background: Path | None = None,
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
+        stuck_s: float = 600.0,
         options: Sequence[str] = (),
     ) -> None:
         self._roads = roads
         self._types = [specs[int(i)].name for i in body_type]
-        self._insertion_s = insertion_s
+        self._insertion_s, self._stuck_s = insertion_s, stuck_s
         curves = curves or load_energy()
         self._energy = TractionEnergy(
             [curves[spec.name] for spec in specs],
@@ -235,7 +238,14 @@ class MesoTraffic:
         heard = self._sumo.messages()
         self._legs.end_lifted(now, heard.ended)
         readings.read(
-            self._sumo, self._legs, self.drives, self.state, self.pace, now, self._insertion_s
+            self._sumo,
+            self._legs,
+            self.drives,
+            self.state,
+            self.pace,
+            now,
+            self._insertion_s,
+            self._stuck_s,
         )
         self._report_late(begin + TICK_S)
         if self.edge_times:
@@ -307,6 +317,9 @@ class MesoTraffic:
         state = self.state
         for time_s, vehicle, edge, why in self._now.stranded:
             self._tell("no_way", time_s, vehicle, edge, f"{why}; it waits")
+        for vehicle in self._now.stuck:
+            text = f"has not moved for {state.still_s[vehicle]:.0f} s"
+            self._tell("stuck", end, vehicle, int(state.edge[vehicle]), text)
         for vehicle in self._now.late:
             if not state.warned[vehicle]:
                 state.warned[vehicle] = True

@@ -120,6 +120,8 @@ class Work:
     """Time [s], vehicle, edge and reason of legs for which there is no way."""
     late: list[int] = field(default_factory=list[int])
     """Vehicles that SUMO has had no room for, for long."""
+    stuck: list[int] = field(default_factory=list[int])
+    """Vehicles that have now stood on the road for long."""
     events: list[Event] = field(default_factory=list[Event])
 
     @classmethod

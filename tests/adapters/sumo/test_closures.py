@@ -154,6 +154,27 @@ def test_a_closed_road_holds_vehicles_and_opens_for_all(
 
 
 @KINDS
+def test_who_stands_for_long_is_told_once_and_drives_on(
+    siouxfalls: RoadNetwork, start: Any, kind: type[MesoTraffic]
+) -> None:
+    zones = siouxfalls.zone_edge.tolist()
+    last = zones[19]
+    closures = [Closure(last, 300, 6000)]
+    traffic = start(siouxfalls, np.array([zones[0]]), kind, closures=closures, teleport_s=-1.0)
+    done = [go(traffic, 0, {0: [last]})]
+    while done[-1].vehicle_driving[0]:
+        done.append(go(traffic, len(done)))
+        assert len(done) < 30
+    events = [event for tick in done for event in tick.events]
+    (stuck,) = of_kind(events, "stuck")
+    assert stuck["vehicle"] == 0
+    assert siouxfalls.to_node[siouxfalls.edge_index(stuck["place"])] == siouxfalls.from_node[last]
+    (trip,) = of_kind(events, "trip")
+    assert stuck["time_s"] < 6000 < trip["time_s"]
+    assert not of_kind(events, "teleport")
+
+
+@KINDS
 def test_restored_fleet_finds_the_roads_closed(
     town: RoadNetwork, start: Any, tmp_path: Path, kind: type[MesoTraffic]
 ) -> None:
