@@ -7,7 +7,6 @@ departs when the one before has ended.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,12 +14,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sumo import itineraries, readings
+from adapters.sumo import itineraries, readings, telling
 from adapters.sumo.closures import Closure, Closures
 from adapters.sumo.drives import Drives
 from adapters.sumo.edge_times import EdgeTimes
 from adapters.sumo.energy import MILD_C, TractionEnergy
-from adapters.sumo.engine import Engine, Heard, Sumo
+from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
 from adapters.sumo.state import DRIVING, IDLE, INSERTING, State
 from adapters.sumo.tick import Floats, Progress, TrafficTick, Trips, Work, joined
@@ -247,12 +246,12 @@ class MesoTraffic:
             self._insertion_s,
             self._stuck_s,
         )
-        self._report_late(begin + TICK_S)
+        telling.waits(now, self._roads.edge_ids, self.state, self.drives)
         if self.edge_times:
             others_s = self._all_edges_s() if self._background else None
             self.edge_times.measure(self.drives, joined(Progress, now.stretches), others_s)
         self.drives.drop(np.isin(self.state.phase, (INSERTING, DRIVING)))
-        self._hear(heard)
+        telling.heard(now, heard)
         traction_kwh = self._draw_energy()
         state = self.state
         now.events.sort(key=lambda event: (event["time_s"], event.get("vehicle", -1)))
@@ -292,40 +291,26 @@ class MesoTraffic:
         )
         for vehicle, why in zip(wanted.tolist(), reason.tolist(), strict=True):
             if why:
-                self._tell("trip_refused", now.begin_s, vehicle, int(state.edge[vehicle]), why)
+                place = self._roads.edge_ids[state.edge[vehicle]]
+                now.add("trip_refused", now.begin_s, place, why, vehicle=vehicle)
         refused = np.zeros(len(state.phase), np.bool_)
         refused[wanted[reason != ""]] = True
         return refused
 
     def _tow(self, vehicle: int, edge: int) -> None:
         state = self.state
-        taken_from = int(state.edge[vehicle])
+        taken_from = self._roads.edge_ids[state.edge[vehicle]]
         self._legs.take_off(vehicle, self._now.tick)
         state.edge[vehicle] = edge
-        detail = f"set down at {self._roads.edge_ids[edge]}"
-        self._tell(
+        self._now.add(
             "tow",
             self._now.begin_s,
-            vehicle,
             taken_from,
-            detail,
+            f"set down at {self._roads.edge_ids[edge]}",
+            vehicle=vehicle,
             distance_km=float(state.leg_m[vehicle]) / 1000.0,
             energy_kwh=float(state.leg_kwh[vehicle]),
         )
-
-    def _report_late(self, end: float) -> None:
-        state = self.state
-        for time_s, vehicle, edge, why in self._now.stranded:
-            self._tell("no_way", time_s, vehicle, edge, f"{why}; it waits")
-        for vehicle in self._now.stuck:
-            text = f"has not moved for {state.still_s[vehicle]:.0f} s"
-            self._tell("stuck", end, vehicle, int(state.edge[vehicle]), text)
-        for vehicle in self._now.late:
-            if not state.warned[vehicle]:
-                state.warned[vehicle] = True
-                text = f"no room on the road for {end - state.asked_s[vehicle]:g} s"
-                edge = int(self.drives.edge(np.array([vehicle]), np.array([0]))[0])
-                self._tell("insertion_delayed", end, vehicle, edge, text)
 
     def _draw_energy(self) -> Floats:
         """Energy of the tick from the mean moving speed, shared among its legs by distance."""
@@ -336,37 +321,12 @@ class MesoTraffic:
         moved = now.moved_m > 0
         per_km = drive_kwh + np.divide(climate_kwh, moved_km, out=0.0 * moved_km, where=moved)
         trips = joined(Trips, now.trips)
-        self._tell_trips(trips, per_km[trips.vehicle] * trips.now_m / 1000.0)
+        telling.trips(
+            now, self._roads.edge_ids, trips, per_km[trips.vehicle] * trips.now_m / 1000.0
+        )
         # Who stands in traffic for the whole tick still heats.
         self.state.leg_kwh[:] += np.where(moved, per_km * now.under_way_m / 1000.0, climate_kwh)
         return drive_kwh * moved_km + climate_kwh
-
-    def _tell_trips(self, trips: Trips, now_kwh: Floats) -> None:
-        # Of the others the vehicle stood there already.
-        drove = trips.total_m > 0
-        columns = (
-            trips.vehicle,
-            trips.edge,
-            trips.start_s,
-            trips.end_s,
-            trips.total_m / 1000.0,
-            trips.before_kwh + now_kwh,
-        )
-        ids, events = self._roads.edge_ids, self._now.events
-        for vehicle, edge, start_s, end_s, km, kwh in zip(
-            *(column[drove].tolist() for column in columns), strict=True
-        ):
-            events.append(
-                {
-                    "time_s": end_s,
-                    "kind": "trip",
-                    "place": ids[edge],
-                    "vehicle": vehicle,
-                    "start_s": start_s,
-                    "distance_km": km,
-                    "energy_kwh": kwh,
-                }
-            )
 
     def _all_edges_s(self) -> Floats:
         """Return the time that each edge takes by SUMO's own measure of who is on it [s]."""
@@ -379,24 +339,3 @@ class MesoTraffic:
             return 0.0
         driving = int((self.state.phase == DRIVING).sum())
         return float(max(self._sumo.api.vehicle.getIDCount() - driving, 0))
-
-    def _hear(self, heard: Heard) -> None:
-        """Turn SUMO's warnings into events."""
-        now = self._now
-        others = Counter(t.edge_id for t in heard.teleports if "#" not in t.leg_id)
-        for t in heard.teleports:
-            if "#" in t.leg_id:
-                vehicle = int(t.leg_id.split("#")[0])
-                now.add("teleport", t.time_s, t.edge_id, t.reason, vehicle=vehicle)
-        if others:
-            count = others.total()
-            worst = min(others, key=lambda edge: (-others[edge], edge))
-            text = f"background vehicles lifted over jams on {len(others)} edges, most of all here"
-            now.add("background_teleports", now.begin_s, worst, text, value=float(count))
-        for text in heard.others:
-            now.add("sumo_warning", now.begin_s, "", text)
-
-    def _tell(
-        self, kind: str, time_s: float, vehicle: int, edge: int, detail: str, **values: float
-    ) -> None:
-        self._now.add(kind, time_s, self._roads.edge_ids[edge], detail, vehicle=vehicle, **values)
