@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -24,7 +24,7 @@ SHOWN = 60
 # The fields that `registry.scenario_checks` go by.
 _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
-    "fleet", "demand", "traffic.roads", "traffic.energy",
+    "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "grid.feeders", "market.feeder_multiplier",
 )  # fmt: skip
 _ABSENT = object()
@@ -176,8 +176,10 @@ _PHRASES = {
 
 def _problem(details: ErrorDetails) -> Problem:
     location = details["loc"]
+    lacking = ""
     if details["type"] == "missing":
-        # All fields have defaults: only a list can lack something.
+        # Only an entry of a list, or a pair of numbers, can lack something.
+        lacking = location[-1] if isinstance(location[-1], str) else ""
         location = location[:-1]
     field = ".".join(str(part) for part in location) or "the scenario"
     if details["type"] in ("extra_forbidden", "invalid_key"):
@@ -193,7 +195,9 @@ def _problem(details: ErrorDetails) -> Problem:
         key: f"{bound:g}" if isinstance(bound, float) else bound
         for key, bound in (details.get("ctx") or {}).items()
     }
-    if details["type"] == "value_error":
+    if lacking:
+        allowed = f"needs {lacking}"
+    elif details["type"] == "value_error":
         allowed = str(context["error"])
     elif isinstance(value, float) and not math.isfinite(value):
         allowed = "must be a finite number"
@@ -256,11 +260,15 @@ def _at(data: Mapping[str, Any], field: str) -> Any:
 def _fields_at(location: Iterable[int | str]) -> list[str]:
     model: type[BaseModel] = Scenario
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if isinstance(part, int):
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        entries = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type)]
+        sections = [a for a in entries if issubclass(a, BaseModel)]
+        if not sections:
             return []
-        model = annotation
-    return list(model.model_fields)
+        model = sections[0]
+    return [info.alias or name for name, info in model.model_fields.items()]
 
 
 def _quoted(expected: str) -> list[str]:

@@ -14,6 +14,8 @@ _UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 # Nine digits are 31 years of seconds; more are a slip.
 _PART = re.compile(r"([0-9]{1,9})\s*(d|h|min|s)")
 
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
+
 
 def parse_duration(value: Any) -> int:
     """Return the seconds in `value`, such as ``24h``, ``90min``, ``1h30min`` or ``2d``.
@@ -92,6 +94,27 @@ def parse_moment(value: Any) -> str:
     return moment.isoformat(sep=" ", timespec="minutes")
 
 
+def parse_moment_or_time(value: Any) -> str:
+    """Return `value`, a moment or a time of day such as ``08:00``, as ISO text without zone.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(value, str) and (found := _TIME.fullmatch(value.strip())):
+        hour, minute = int(found[1]), int(found[2])
+        if hour < 24 and minute < 60 and minute % 5 == 0:
+            return f"{hour:02}:{minute:02}"
+        raise ValueError("must be a time of day on a whole 5 minutes, such as 08:00")
+    try:
+        return parse_moment(value)
+    except ValueError as error:
+        raise ValueError(
+            f'{error}; or a time of day such as "08:00", every day, in quotes'
+        ) from None
+
+
 Duration = Annotated[
     int,
     BeforeValidator(parse_duration),
@@ -138,3 +161,16 @@ Moment = Annotated[
     ),
 ]
 """Local date and time as ISO text."""
+
+MomentOrTime = Annotated[
+    str,
+    BeforeValidator(parse_moment_or_time),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[ T])?[0-9]{1,2}:[0-9][05](:00)?$",
+            "examples": ["08:00", "2022-07-14 06:00"],
+        }
+    ),
+]
+"""Local date and time, or a time of every day, as ISO text."""

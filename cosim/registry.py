@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
+
+import networks.demand.background
 import networks.feeders
 import networks.loads
 import networks.prices
@@ -22,7 +26,14 @@ import networks.vehicles
 import networks.weather
 from cosim.assets import models
 from cosim.demand import sizes
-from cosim.errors import Problem, ScenarioError, UnknownOptionError, UserError, VoltstepError
+from cosim.errors import (
+    Problem,
+    ScenarioError,
+    UnknownOptionError,
+    UserError,
+    VoltstepError,
+    nearest,
+)
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
 from networks.demand.files import read_trips
@@ -128,6 +139,8 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _roads_are_calibrated,
         _own_trips_fit,
         _bus_holds_the_feeders,
+        _incidents_fit,
+        _background_fits,
     )
 
 
@@ -208,6 +221,49 @@ def _bus_holds_the_feeders(scenario: Scenario) -> Sequence[Problem]:
         "the simulated ones among them"
     )
     return [Problem("grid.feeders", str(feeders), reason)]
+
+
+def _incidents_fit(scenario: Scenario) -> Sequence[Problem]:
+    name = scenario.traffic.roads
+    if not scenario.traffic.incidents:
+        return []
+    try:
+        known = networks.roads.load(name).edge_ids
+    except UserError as error:
+        return [Problem("traffic.roads", name, f"is no road network: {error}")]
+    there = frozenset(known)
+    return [
+        Problem(
+            f"traffic.incidents.{i}.edge",
+            one.edge,
+            f"must be one of the {len(known)} edges of {name}",
+            nearest(one.edge, known),
+        )
+        for i, one in enumerate(scenario.traffic.incidents)
+        if one.edge not in there
+    ]
+
+
+def _background_fits(scenario: Scenario) -> Sequence[Problem]:
+    wanted, name = scenario.traffic.background.trips, scenario.traffic.roads
+    if not wanted:
+        return []
+    try:
+        roads = networks.roads.load(name)
+    except UserError as error:
+        return [Problem("traffic.roads", name, f"is no road network: {error}")]
+    field = "traffic.background.trips"
+    if wanted == "trip_table":
+        if roads.trip_table is not None:
+            return []
+        return [Problem(field, wanted, f"{name} has none: name a CSV file of your own")]
+    try:
+        read = networks.demand.background.file_pairs
+        read(Path(wanted), roads, np.random.default_rng(0))
+    except UserError as error:
+        near = nearest(wanted, ["trip_table"])
+        return [Problem(field, wanted, f"must be trip_table or a CSV file: {error}", near)]
+    return []
 
 
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:

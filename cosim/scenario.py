@@ -14,30 +14,13 @@ from cosim.fleet_section import Demand, Fleet
 from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
 from cosim.section import Section, Share
 from cosim.signals import TICK_S
+from cosim.traffic_section import Traffic
 
 NAME_LENGTH = 100
 """Characters of a scenario's name: it names folders, with a time stamp."""
 
 AMBIENT_LOW_C, AMBIENT_HIGH_C = -20.0, 45.0
 """Ambient temperatures that the battery models are tested at [degC]."""
-
-
-class Traffic(Section):
-    """How vehicles move."""
-
-    kind: str = Field(default="meso", description="traffic simulator")
-    roads: str = Field(
-        default="siouxfalls",
-        description="road network: a name of `cosim roads`, a network's folder or a net file",
-    )
-    energy: Literal["shipped", "calibrated"] = Field(
-        default="shipped",
-        description="consumption in meso: curves that ship, or those of `cosim roads calibrate`",
-    )
-    routing: Literal["current", "free_flow"] = Field(
-        default="current",
-        description="what ways are chosen by: the travel times of the moment, or empty roads",
-    )
 
 
 class Weather(Section):

@@ -133,6 +133,7 @@ vehicle_driving            | 1             | vehicle     | ?  | -               
 legs_completed             | 1             | vehicle     | i4 | 0..3            | traffic | agents fleet+1      | end   | unrecorded | legs completed of the current or last itinerary
 leg_arrival_s              | s             | vehicle leg | f8 | -1..            | traffic | fleet+1             | end   | unrecorded | simulation time at which each leg of that itinerary ended; -1 if it has not
 itinerary_refused          | 1             | vehicle     | ?  | -               | traffic | fleet+1             | end   | -          | this tick's itinerary cannot be driven; the vehicle stayed where it was
+background_vehicles        | 1             | -           | f8 | 0..             | traffic | -                   | end   | -          | vehicles of the background traffic on the road
 # --- battery
 vehicle_power_kw           | kW            | vehicle     | f8 | -1000..1000     | battery | grid market fleet+1 | mean  | -          | power really exchanged at the plug, grid side
 battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | energy that the battery really gave for driving

@@ -18,8 +18,8 @@ EASING = 0.1
 """Share by which the time of an edge without vehicles nears free flow, each tick."""
 SLOWEST = 10.0
 """An edge counts as taking at most so many times its free-flow time."""
-NOTICED = 0.1
-"""Ways go by another time as soon as it is off by more than this share."""
+NOTICED, NOTICED_S = 0.1, 5.0
+"""Ways go by another time as soon as it is off by more than this share and this time [s]."""
 
 
 class EdgeTimes:
@@ -28,11 +28,12 @@ class EdgeTimes:
     Notes
     -----
     The time that an edge took in a tick is that spent on it over the share of it that was driven,
-    both summed over its vehicles (Edie 1963), for a vehicle that drives at the limit; the time of a
-    stretch of several edges is divided in proportion to their free-flow times. It is held between
+    both summed over its vehicles (Edie 1963) and one more that drives freely, since little is known
+    from a vehicle that has just entered. It is for a vehicle that drives at the limit; the time of
+    a stretch of several edges is divided in proportion to their free-flow times. It is held between
     the free-flow time and ten times that. What is kept moves halfway to it (`NEW_SHARE`); where
     nobody drove it nears free flow by a tenth a tick (`EASING`). The router is told when an edge is
-    off by more than a tenth (`NOTICED`).
+    off by more than a tenth and five seconds (`NOTICED`, `NOTICED_S`).
     """
 
     def __init__(self, router: Router) -> None:
@@ -65,15 +66,18 @@ class EdgeTimes:
         spent_s = covered_s / whole_s[of] * (done.seconds * done.pace)[of]
         spent = np.bincount(edge, spent_s, len(free_s))
         driven = np.bincount(edge, share, len(free_s))
-        measured_s = np.divide(spent, driven, out=np.full(len(free_s), np.inf), where=driven > 0)
+        measured_s = (spent + free_s) / (driven + 1.0)
         seen = spent > 0
         if others_s is not None:
-            measured_s, seen = np.where(seen, measured_s, others_s), seen | (others_s > free_s)
+            measured_s, seen = (
+                np.where(seen, measured_s, others_s),
+                seen | (others_s > free_s * 1.01),
+            )
         measured_s = np.clip(measured_s, free_s, SLOWEST * free_s)
         kept = self.kept_s
         kept += np.where(seen, NEW_SHARE * (measured_s - kept), EASING * (free_s - kept))
         now_s = self._router.edge_s
-        off = np.abs(kept - now_s) > NOTICED * now_s
+        off = np.abs(kept - now_s) > np.maximum(NOTICED * now_s, NOTICED_S)
         if off.any():
             self._router.update(np.where(off, kept, now_s))
 

@@ -160,8 +160,7 @@ class Sumo:
 
     def step(self, until_s: float) -> None:
         """Advance to simulation time `until_s` [s]."""
-        # libsumo.simulationStep is the same behind four layers that cost more than the call.
-        self.api.simulation.step(until_s)
+        self.api.simulationStep(until_s)
 
     def knows(self, leg: str) -> bool:
         """Whether SUMO still has a vehicle, also one that waits for room or is lifted over a jam.

@@ -14,11 +14,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sumo import itineraries, readings
+from adapters.sumo import itineraries, readings, telling
+from adapters.sumo.closures import Closure, Closures
 from adapters.sumo.drives import Drives
 from adapters.sumo.edge_times import EdgeTimes
 from adapters.sumo.energy import MILD_C, TractionEnergy
-from adapters.sumo.engine import Engine, Heard, Sumo
+from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
 from adapters.sumo.state import DRIVING, IDLE, INSERTING, State
 from adapters.sumo.tick import Floats, Progress, TrafficTick, Trips, Work, joined
@@ -55,11 +56,17 @@ class MesoTraffic:
         Consumption by name of the body type; those that ship if None.
     routing
         What ways are chosen by: the travel times of the moment, or those of empty roads.
+    closures
+        Edges that nobody may enter for a time.
+    background
+        SUMO route file with traffic of others, whose ids hold no ``#``.
     teleport_s
         Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
         the way that it skips counts as driven.
     insertion_s
         Wait for room on the road that is reported as an event [s].
+    stuck_s
+        Time without moving on the road that is reported as an event [s].
     options
         Further options of the ``sumo`` program.
 
@@ -83,13 +90,16 @@ class MesoTraffic:
         dwell_s: int = 60,
         curves: Mapping[str, EnergyCurve] | None = None,
         routing: Routing = "current",
+        closures: Sequence[Closure] = (),
+        background: Path | None = None,
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
+        stuck_s: float = 600.0,
         options: Sequence[str] = (),
     ) -> None:
         self._roads = roads
         self._types = [specs[int(i)].name for i in body_type]
-        self._insertion_s = insertion_s
+        self._insertion_s, self._stuck_s = insertion_s, stuck_s
         curves = curves or load_energy()
         self._energy = TractionEnergy(
             [curves[spec.name] for spec in specs],
@@ -108,14 +118,24 @@ class MesoTraffic:
             seed=seed,
             engine=self.engine,
             teleport_s=teleport_s,
-            options=options,
+            options=(
+                *options,
+                *(("--route-files", str(background)) if background else ()),
+                # Who waits for room where a road closes goes on waiting instead of ending SUMO.
+                *(("--ignore-route-errors", "true") if closures else ()),
+            ),
         )
+        self._background = background is not None
         self.pace = pace
         self.router = Router(roads)
         self.edge_times = EdgeTimes(self.router) if routing == "current" else None
         self.drives = Drives(roads, len(home_edge))
         self._legs = self._legs_of(
             self._sumo, self.router, self.drives, self.state, self._types, pace, int(dwell_s)
+        )
+
+        self._closures = Closures(
+            closures, self._sumo, self.router, self.drives, self._legs, self.state
         )
 
     def close(self) -> None:
@@ -152,6 +172,11 @@ class MesoTraffic:
             if self.edge_times:
                 self.edge_times.take(arrays)
         self._legs.recover(self._now.tick)
+        # SUMO's saved state does not hold what is closed.
+        self._closures.forget()
+        begin_s = self._sumo.time_s
+        past = Work.of(int(begin_s) // TICK_S - 1, begin_s - TICK_S, len(self._types))
+        self._closures.begin(past, silent=True)
 
     def advance(
         self,
@@ -202,6 +227,7 @@ class MesoTraffic:
         self._ambient_c = ambient_c
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
+        self._closures.begin(now)
         under_way = self.state.phase != IDLE
         if itinerary_via_edge is None:
             itinerary_via_edge = np.full((count, LEGS, VIA), -1, np.int32)
@@ -212,13 +238,21 @@ class MesoTraffic:
         heard = self._sumo.messages()
         self._legs.end_lifted(now, heard.ended)
         readings.read(
-            self._sumo, self._legs, self.drives, self.state, self.pace, now, self._insertion_s
+            self._sumo,
+            self._legs,
+            self.drives,
+            self.state,
+            self.pace,
+            now,
+            self._insertion_s,
+            self._stuck_s,
         )
-        self._report_late(begin + TICK_S)
+        telling.waits(now, self._roads.edge_ids, self.state, self.drives)
         if self.edge_times:
-            self.edge_times.measure(self.drives, joined(Progress, now.stretches))
+            others_s = self._all_edges_s() if self._background else None
+            self.edge_times.measure(self.drives, joined(Progress, now.stretches), others_s)
         self.drives.drop(np.isin(self.state.phase, (INSERTING, DRIVING)))
-        self._hear(heard)
+        telling.heard(now, heard)
         traction_kwh = self._draw_energy()
         state = self.state
         now.events.sort(key=lambda event: (event["time_s"], event.get("vehicle", -1)))
@@ -232,6 +266,7 @@ class MesoTraffic:
             legs_completed=state.done.copy(),
             leg_arrival_s=state.arrival_s.copy(),
             itinerary_refused=refused,
+            background_vehicles=self._others(),
             events=now.events,
         )
 
@@ -257,37 +292,26 @@ class MesoTraffic:
         )
         for vehicle, why in zip(wanted.tolist(), reason.tolist(), strict=True):
             if why:
-                self._tell("trip_refused", now.begin_s, vehicle, int(state.edge[vehicle]), why)
+                place = self._roads.edge_ids[state.edge[vehicle]]
+                now.add("trip_refused", now.begin_s, place, why, vehicle=vehicle)
         refused = np.zeros(len(state.phase), np.bool_)
         refused[wanted[reason != ""]] = True
         return refused
 
     def _tow(self, vehicle: int, edge: int) -> None:
         state = self.state
-        taken_from = int(state.edge[vehicle])
+        taken_from = self._roads.edge_ids[state.edge[vehicle]]
         self._legs.take_off(vehicle, self._now.tick)
         state.edge[vehicle] = edge
-        detail = f"set down at {self._roads.edge_ids[edge]}"
-        self._tell(
+        self._now.add(
             "tow",
             self._now.begin_s,
-            vehicle,
             taken_from,
-            detail,
+            f"set down at {self._roads.edge_ids[edge]}",
+            vehicle=vehicle,
             distance_km=float(state.leg_m[vehicle]) / 1000.0,
             energy_kwh=float(state.leg_kwh[vehicle]),
         )
-
-    def _report_late(self, end: float) -> None:
-        state = self.state
-        for time_s, vehicle, edge, why in self._now.stranded:
-            self._tell("no_way", time_s, vehicle, edge, f"{why}; it waits")
-        for vehicle in self._now.late:
-            if not state.warned[vehicle]:
-                state.warned[vehicle] = True
-                text = f"no room on the road for {end - state.asked_s[vehicle]:g} s"
-                edge = int(self.drives.edge(np.array([vehicle]), np.array([0]))[0])
-                self._tell("insertion_delayed", end, vehicle, edge, text)
 
     def _draw_energy(self) -> Floats:
         """Energy of the tick from the mean moving speed, shared among its legs by distance."""
@@ -298,48 +322,21 @@ class MesoTraffic:
         moved = now.moved_m > 0
         per_km = drive_kwh + np.divide(climate_kwh, moved_km, out=0.0 * moved_km, where=moved)
         trips = joined(Trips, now.trips)
-        self._tell_trips(trips, per_km[trips.vehicle] * trips.now_m / 1000.0)
+        telling.trips(
+            now, self._roads.edge_ids, trips, per_km[trips.vehicle] * trips.now_m / 1000.0
+        )
         # Who stands in traffic for the whole tick still heats.
         self.state.leg_kwh[:] += np.where(moved, per_km * now.under_way_m / 1000.0, climate_kwh)
         return drive_kwh * moved_km + climate_kwh
 
-    def _tell_trips(self, trips: Trips, now_kwh: Floats) -> None:
-        # Of the others the vehicle stood there already.
-        drove = trips.total_m > 0
-        columns = (
-            trips.vehicle,
-            trips.edge,
-            trips.start_s,
-            trips.end_s,
-            trips.total_m / 1000.0,
-            trips.before_kwh + now_kwh,
-        )
-        ids, events = self._roads.edge_ids, self._now.events
-        for vehicle, edge, start_s, end_s, km, kwh in zip(
-            *(column[drove].tolist() for column in columns), strict=True
-        ):
-            events.append(
-                {
-                    "time_s": end_s,
-                    "kind": "trip",
-                    "place": ids[edge],
-                    "vehicle": vehicle,
-                    "start_s": start_s,
-                    "distance_km": km,
-                    "energy_kwh": kwh,
-                }
-            )
+    def _all_edges_s(self) -> Floats:
+        """Return the time that each edge takes by SUMO's own measure of who is on it [s]."""
+        with self._sumo.calling("reading travel times", self._now.tick) as api:
+            read = api.edge.getTraveltime
+            return np.array([read(edge) for edge in self._roads.edge_ids])
 
-    def _hear(self, heard: Heard) -> None:
-        """Turn SUMO's warnings into events."""
-        now = self._now
-        for t in heard.teleports:
-            whose = {"vehicle": int(t.leg_id.split("#")[0])} if "#" in t.leg_id else {}
-            now.add("teleport", t.time_s, t.edge_id, t.reason, **whose)
-        for text in heard.others:
-            now.add("sumo_warning", now.begin_s, "", text)
-
-    def _tell(
-        self, kind: str, time_s: float, vehicle: int, edge: int, detail: str, **values: float
-    ) -> None:
-        self._now.add(kind, time_s, self._roads.edge_ids[edge], detail, vehicle=vehicle, **values)
+    def _others(self) -> float:
+        if not self._background:
+            return 0.0
+        driving = int((self.state.phase == DRIVING).sum())
+        return float(max(self._sumo.api.vehicle.getIDCount() - driving, 0))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.sumo import telling
 from adapters.sumo.drives import Drives
 from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
@@ -139,6 +140,8 @@ class MicroTraffic(MesoTraffic):
         moved = now.moved_m > 0
         per_m = np.divide(climate_kwh, now.moved_m, out=0.0 * climate_kwh, where=moved)
         trips = joined(Trips, now.trips)
-        self._tell_trips(trips, trips.now_kwh + per_m[trips.vehicle] * trips.now_m)
+        telling.trips(
+            now, self._roads.edge_ids, trips, trips.now_kwh + per_m[trips.vehicle] * trips.now_m
+        )
         self.state.leg_kwh[:] += np.where(moved, per_m * now.under_way_m, climate_kwh)
         return now.drawn_kwh + climate_kwh

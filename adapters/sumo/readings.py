@@ -14,7 +14,14 @@ from cosim.signals import TICK_S
 
 
 def read(
-    sumo: Sumo, legs: Legs, drives: Drives, state: State, pace: Floats, now: Work, patience_s: float
+    sumo: Sumo,
+    legs: Legs,
+    drives: Drives,
+    state: State,
+    pace: Floats,
+    now: Work,
+    patience_s: float,
+    stuck_s: float,
 ) -> None:
     """Add what the vehicles on the road drove.
 
@@ -25,9 +32,12 @@ def read(
     pace
         Speed of each vehicle relative to the limit, shape (vehicle,).
     now
-        The tick; receives distances, and who has waited for room for longer than `patience_s`.
+        The tick; receives distances, and who has waited for room for longer than
+        `patience_s`, or has not moved for `stuck_s`.
     patience_s
         Wait for room on the road that is reported [s].
+    stuck_s
+        Time without moving that is reported [s].
 
     Raises
     ------
@@ -69,7 +79,9 @@ def read(
     now.under_way_m[rows] = driven_m
     now.moved_m[rows] += driven_m
     now.moving_s[rows] += seconds
-    state.still_s[rows] = np.where(driven_m > 0, 0.0, state.still_s[rows] + seconds)
+    still_s = np.where(driven_m > 0, 0.0, state.still_s[rows] + seconds)
+    now.stuck += rows[(still_s >= stuck_s) & (state.still_s[rows] < stuck_s)].tolist()
+    state.still_s[rows] = still_s
     state.leg_m[rows] = ways_m
     state.position[rows] = position
     state.edge[rows] = drives.edge(rows, position)

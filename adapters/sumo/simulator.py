@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 
+from adapters.sumo.background import background
+from adapters.sumo.closures import schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.tick import TrafficTick
@@ -27,6 +31,7 @@ class Traffic(Simulator):
 
     role: ClassVar[Role] = "traffic"
     _traffic: MesoTraffic | None = None
+    _folder: TemporaryDirectory[str] | None = None
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Start SUMO with every vehicle at its home."""
@@ -39,16 +44,30 @@ class Traffic(Simulator):
                 raise TrafficError("these roads are not calibrated: run cosim roads calibrate")
             curves = {name: fit.curve for name, fit in found.models.items()}
             self._about = {"calibration": found.digest}
-        self._traffic = moves(
-            assets.roads,
-            assets.vehicles.specs,
-            assets.vehicles.model,
-            assets.vehicles.home_edge,
-            seed=engine_seed(scenario.seed, "traffic"),
-            dwell_s=int(scenario.fleet.boarding),
-            curves=curves,
-            routing=scenario.traffic.routing,
+        closures = schedule(
+            scenario.traffic.incidents,
+            assets.roads.edge_ids,
+            scenario.start_time,
+            float(scenario.duration),
         )
+        self._folder = TemporaryDirectory(prefix="voltstep-background-")
+        try:
+            others = background(scenario, assets.roads, closures, Path(self._folder.name))
+            self._traffic = moves(
+                assets.roads,
+                assets.vehicles.specs,
+                assets.vehicles.model,
+                assets.vehicles.home_edge,
+                seed=engine_seed(scenario.seed, "traffic"),
+                dwell_s=int(scenario.fleet.boarding),
+                curves=curves,
+                routing=scenario.traffic.routing,
+                closures=closures,
+                background=others.file if others else None,
+            )
+        except BaseException:
+            self.close()
+            raise
 
     def about(self) -> dict[str, str]:
         """Return the calibration that the consumption is from, where it is not that which ships."""
@@ -83,3 +102,5 @@ class Traffic(Simulator):
         """End SUMO."""
         if self._traffic is not None:
             self._traffic.close()
+        if self._folder is not None:
+            self._folder.cleanup()

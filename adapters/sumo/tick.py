@@ -36,6 +36,8 @@ class TrafficTick:
     """Simulation time at which each leg ended, shape (vehicle, leg), -1 if it has not [s]."""
     itinerary_refused: NDArray[np.bool_]
     """Whether this tick's itinerary cannot be driven."""
+    background_vehicles: float
+    """Vehicles of the background traffic on the road."""
     events: list[Event]
     """Trips, refusals, tows, teleports and late insertions, in the order of time."""
 
@@ -118,6 +120,8 @@ class Work:
     """Time [s], vehicle, edge and reason of legs for which there is no way."""
     late: list[int] = field(default_factory=list[int])
     """Vehicles that SUMO has had no room for, for long."""
+    stuck: list[int] = field(default_factory=list[int])
+    """Vehicles that have now stood on the road for long."""
     events: list[Event] = field(default_factory=list[Event])
 
     @classmethod

@@ -7,7 +7,13 @@ from itertools import repeat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from routingkit_cch import CCH, CCHMetric, CCHQuery, compute_order_inertial
+from routingkit_cch import (
+    CCH,
+    CCHMetric,
+    CCHMetricPartialUpdater,
+    CCHQuery,
+    compute_order_inertial,
+)
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
@@ -18,6 +24,8 @@ Turns = list[int]
 """A way, as the turns that it takes in order: positions in the network's arrays of turns."""
 _BARRED = 2**31 - 1
 """Weight that the hierarchy takes for infinite."""
+_FEW_TURNS = 40
+"""With so many new weights it is quicker to follow them up than to start over."""
 
 
 class Router:
@@ -51,7 +59,9 @@ class Router:
         """Travel time of each edge that ways go by [s]."""
         self.closed: NDArray[np.bool_] = np.zeros(count, np.bool_)
         """Edges that no way may enter."""
-        self._metric = CCHMetric(self._hierarchy, self._steps())
+        self._weight = self._steps()
+        self._metric = CCHMetric(self._hierarchy, self._weight.tolist())
+        self._updater = CCHMetricPartialUpdater(self._hierarchy)
         self._query: CCHQuery | None = CCHQuery(self._metric)
         self._open, self._part = self._parts()
 
@@ -78,9 +88,15 @@ class Router:
             raise ValueError("travel times must be positive and finite")
         moved = (closed != self.closed).any()
         self.edge_s, self.closed = seconds.copy(), closed.copy()
+        before, self._weight = self._weight, self._steps()
+        other = np.flatnonzero(before != self._weight)
         # The library refuses new weights while a query is alive.
         self._query = None
-        self._metric.reset(self._steps())
+        if len(other) > _FEW_TURNS:
+            self._metric.reset(self._weight.tolist())
+        elif len(other):
+            new = dict(zip(other.tolist(), self._weight[other].tolist(), strict=True))
+            self._updater.apply(self._metric, new)
         self._query = CCHQuery(self._metric)
         if moved:
             self._open, self._part = self._parts()
@@ -169,11 +185,11 @@ class Router:
         """Return the hierarchy at the travel times of the moment; let go of it before `update`."""
         return self._metric
 
-    def _steps(self) -> list[int]:
+    def _steps(self) -> NDArray[np.int64]:
         roads = self.roads
         seconds = roads.turn_time_s + self.edge_s[roads.turn_to]
         steps = np.rint(seconds * PER_S).astype(np.int64)
-        return np.where(self.closed[roads.turn_to], _BARRED, steps).tolist()
+        return np.where(self.closed[roads.turn_to], _BARRED, steps)
 
     def _parts(self) -> tuple[csr_array, NDArray[np.int32]]:
         """Return the graph without closed edges, and the part that each edge belongs to.

@@ -278,3 +278,29 @@ def test_moments() -> None:
     for wrong in ("2022-07-14 06:03", "2022-13-01", "2022-07-14T06:00Z", 5):
         with pytest.raises(ValueError, match="must"):
             parse_moment(wrong)
+
+
+def test_incidents_name_edges_of_the_roads_and_times_in_order() -> None:
+    rows = [
+        {"edge": "6_88", "from": "08:00", "to": "09:00"},
+        {"edge": "6_8", "from": "08:00", "to": "2022-09-14 09:00"},
+        {"edge": "6_8", "from": "2022-09-14 09:00", "to": "2022-09-14 08:00"},
+        {"edge": "6_8", "from": "08:03", "to": "09:00"},
+        {"edge": "6_8", "from": "08:00", "too": "09:00"},
+    ]
+    for row, field, words, near in (
+        (rows[0], "traffic.incidents.0.edge", "one of the 124 edges of siouxfalls", "6_8"),
+        (rows[1], "traffic.incidents.0", "both be moments, or both times of day", ""),
+        (rows[2], "traffic.incidents.0", "from must be before to", ""),
+        (rows[3], "traffic.incidents.0.from", "on a whole 5 minutes", ""),
+        (rows[4], "traffic.incidents.0.too", "known here are edge, from, to", "to"),
+    ):
+        with pytest.raises(ScenarioError) as caught:
+            loading.check({"traffic": {"incidents": [row]}}, "my.yaml")
+        problem = {p.field: p for p in caught.value.problems}[field]
+        assert words in problem.allowed
+        assert problem.nearest == near
+    good = {"edge": "6_8", "from": "8:00", "to": "09:00"}
+    scenario = loading.check({"traffic": {"incidents": [good]}}, "my.yaml")
+    assert scenario.plain()["traffic"]["incidents"] == [good | {"from": "08:00"}]
+    assert loading.check(scenario.plain(), "again").plain() == scenario.plain()

@@ -55,6 +55,21 @@ def test_ways_take_the_least_time_at_free_flow_and_after_an_update(
             assert (edges[-1] if edges else a) == b
 
 
+def test_few_new_times_give_the_ways_that_a_fresh_start_gives(
+    siouxfalls: roads.RoadNetwork, router: Router
+) -> None:
+    rng = np.random.default_rng(8)
+    count = len(siouxfalls.edge_ids)
+    edge_s = router.free_s.copy()
+    for some in (1, 3, 8, count):
+        edge_s[rng.choice(count, some, replace=False)] *= rng.uniform(0.5, 4, some)
+        router.update(edge_s)
+        fresh = Router(siouxfalls)
+        fresh.update(edge_s)
+        for a, b in rng.integers(0, count, (100, 2)).tolist():
+            assert router.turns(a, b) == fresh.turns(a, b)
+
+
 def test_metres_are_the_distance_that_fleets_plan_with(
     siouxfalls: roads.RoadNetwork, router: Router
 ) -> None:

@@ -41,18 +41,18 @@ def test_times_are_those_that_vehicles_needed_and_ease_back(siouxfalls: RoadNetw
     drives.settle()
     edges = router.edges(way)
     assert drives.length_m[0] == pytest.approx(siouxfalls.length_m[edges].sum())
-    # All of the second edge, in three times the free-flow time.
+    # All of the second edge, in five times the free-flow time; another one that drives freely.
     begun_m = float(siouxfalls.length_m[edges[0]])
     end_m = begun_m + float(siouxfalls.length_m[edges[1]])
-    slow = 3 * router.free_s[edges[1]]
     free = router.free_s[edges[1]]
-    times.measure(drives, progress(0, (1, 1), (begun_m, end_m), slow))
+    slow = 3 * free
+    times.measure(drives, progress(0, (1, 1), (begun_m, end_m), 5 * free))
     assert times.kept_s[edges[1]] == pytest.approx(free + NEW_SHARE * (slow - free))
     others = np.delete(np.arange(len(router.free_s)), edges[1])
     np.testing.assert_array_equal(times.kept_s[others], router.free_s[others])
     np.testing.assert_array_equal(router.edge_s, times.kept_s)
     # Who stands still slows the edge it stands on, up to a bound.
-    times.measure(drives, progress(0, (1, 1), (begun_m, begun_m), 300.0))
+    times.measure(drives, progress(0, (1, 1), (begun_m, begun_m), 20 * free))
     halfway = free + NEW_SHARE * (slow - free)
     assert times.kept_s[edges[1]] == pytest.approx((halfway + SLOWEST * free) / 2)
     before = times.kept_s[edges[1]]
@@ -115,7 +115,7 @@ def test_restored_fleet_goes_the_same_ways(
 ) -> None:
     """Travel times are off free flow at the cut, and itineraries come after it."""
     rng = np.random.default_rng(2)
-    count = 250
+    count = 400
     every = np.arange(len(town.edge_ids))
     home = rng.choice(every, count)
     plans = rng.choice(every, (8, count, LEGS))
@@ -124,7 +124,7 @@ def test_restored_fleet_goes_the_same_ways(
     for tick in range(2):
         traffic.advance(tick, plans[tick], at_once, nowhere)
     traffic.save(tmp_path)
-    assert (traffic.router.edge_s > 1.2 * traffic.router.free_s).any()
+    assert (traffic.router.edge_s > traffic.router.free_s).any()
     seen: list[list[np.ndarray]] = []
     for _ in range(2):
         seen.append([])
