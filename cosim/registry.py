@@ -29,6 +29,7 @@ BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
         "traffic": {
             "meso": "adapters.sumo.simulator:Traffic",
             "micro": "adapters.sumo.simulator:Traffic",
+            "replay": "adapters.sumo.simulator:ReplayedTraffic",
         },
         "battery": {
             "spm": "adapters.pybamm.simulator:Battery",
@@ -117,7 +118,13 @@ ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.road
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
-    return (_prices_cover_the_run, _weather_fits, _batteries_fit, _roads_are_calibrated)
+    return (
+        _prices_cover_the_run,
+        _weather_fits,
+        _batteries_fit,
+        _roads_are_calibrated,
+        _replay_fits,
+    )
 
 
 def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
@@ -168,6 +175,13 @@ def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
         return []
     reason = f"needs a calibration of {', '.join(missing)}: run cosim roads calibrate {name}"
     return [Problem("traffic.energy", "calibrated", reason, "shipped")]
+
+
+def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
+    if scenario.traffic.kind != "replay":
+        return []
+    check = _resolve("adapters.sumo.checks:replay_problems")
+    return cast(Sequence[Problem], check(scenario))
 
 
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:

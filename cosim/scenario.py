@@ -164,6 +164,9 @@ class Traffic(Section):
         default="shipped",
         description="consumption in meso: curves that ship, or those of `cosim roads calibrate`",
     )
+    replay: str = Field(
+        default="", description="folder of the complete run whose trips the kind replay drives"
+    )
 
 
 class Weather(Section):

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sumo.routes import Routes
 from adapters.sumo.state import DUE, IDLE, State
 from cosim.signals import LEGS
 
 
+class Finds(Protocol):
+    """What knows the ways between ends of edges."""
+
+    def find(self, start: int, end: int, tick: int) -> object:
+        """Return the way, or in words why there is none."""
+        ...
+
+
 def accept(
     state: State,
-    routes: Routes,
+    routes: Finds,
     itinerary_edge: NDArray[np.integer],
     itinerary_start_s: NDArray[np.float64],
     begin_s: float,
@@ -72,7 +81,7 @@ def accept(
 
 
 def _obstacles(
-    routes: Routes, start: NDArray[np.int64], end: NDArray[np.int64], tick: int
+    routes: Finds, start: NDArray[np.int64], end: NDArray[np.int64], tick: int
 ) -> NDArray[np.object_]:
     """Say for each drive why it cannot be made, empty if it can."""
     pairs, inverse = np.unique(np.stack([start, end], axis=1), axis=0, return_inverse=True)

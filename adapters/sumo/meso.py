@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -275,7 +275,9 @@ class MesoTraffic:
                 trip.vehicle,
                 trip.edge,
                 "",
+                origin=self._roads.edge_ids[trip.origin],
                 start_s=trip.start_s,
+                driving_s=trip.driving_s,
                 distance_km=trip.total_m / 1000.0,
                 energy_kwh=trip.before_kwh + kwh,
             )
@@ -291,6 +293,6 @@ class MesoTraffic:
             now.add("sumo_warning", now.begin_s, "", text)
 
     def _tell(
-        self, kind: str, time_s: float, vehicle: int, edge: int, detail: str, **values: float
+        self, kind: str, time_s: float, vehicle: int, edge: int, detail: str, **values: Any
     ) -> None:
         self._now.add(kind, time_s, self._roads.edge_ids[edge], detail, vehicle=vehicle, **values)

@@ -48,8 +48,12 @@ class Trip:
     """When the vehicle set out [s]."""
     end_s: float
     """When it arrived [s]."""
+    origin: int
+    """Edge at whose end it set out."""
     edge: int
     """Edge where it arrived."""
+    driving_s: float
+    """Time on the road; the wait for room on it is not in it [s]."""
     total_m: float
     """Distance of the leg [m]."""
     now_m: float
@@ -85,7 +89,7 @@ class Work:
         moved, moving, under_way, drawn = np.zeros((4, count))
         return cls(tick, begin_s, moved, moving, under_way, drawn)
 
-    def add(self, kind: str, time_s: float, place: str, detail: str, **values: float) -> None:
+    def add(self, kind: str, time_s: float, place: str, detail: str, **values: Any) -> None:
         """Note an event at `place`, an edge id; `values` are its other columns."""
         event: Event = {"time_s": time_s, "kind": kind, "place": place, **values}
         if detail:
