@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import networks.roads
 import networks.vehicles
+from adapters.sumo import replay_bench
 from adapters.sumo.engine import Sumo
 from adapters.sumo.meso import MesoTraffic
 from cosim.health import Measurement
@@ -27,7 +28,7 @@ Drive = tuple[str, str, float]
 
 
 def bench() -> list[Measurement]:
-    """Measure a tick of 3,000 vehicles against the bare engine with the same drives; medians."""
+    """Measure a tick of 3,000 vehicles against the bare engine, and replayed days; medians."""
     roads = networks.roads.load("siouxfalls")
     own_s, driving, drives = _adapter(roads)
     bare_s = _bare(roads, drives)
@@ -44,6 +45,7 @@ def bench() -> list[Measurement]:
         Measurement(
             "vehicle-seconds moved", on_road * TICK_S / own, "1/s", None, "driving vehicles only"
         ),
+        *replay_bench.bench(),
     ]
 
 

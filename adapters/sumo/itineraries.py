@@ -84,10 +84,9 @@ def _obstacles(
     routes: Finds, start: NDArray[np.int64], end: NDArray[np.int64], tick: int
 ) -> NDArray[np.object_]:
     """Say for each drive why it cannot be made, empty if it can."""
-    pairs, inverse = np.unique(np.stack([start, end], axis=1), axis=0, return_inverse=True)
-    why = np.full(len(pairs), "", dtype=object)
-    for row, (a, b) in enumerate(pairs.tolist()):
-        found = routes.find(a, b, tick)
-        if isinstance(found, str):
-            why[row] = found
-    return why[inverse.ravel()]
+    found = [routes.find(a, b, tick) for a, b in zip(start.tolist(), end.tolist(), strict=True)]
+    why = np.full(len(found), "", dtype=object)
+    for row, way in enumerate(found):
+        if isinstance(way, str):
+            why[row] = way
+    return why

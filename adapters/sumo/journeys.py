@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from adapters.sumo.tick import Floats
 from networks.roads import RoadNetwork
 
-_MOST = 1.0 - 1e-9
-"""A vehicle under way is on the last edge at most, never past it."""
+_STEPS = 2**30
+"""Steps of a way's time: whole ones, so that a place does not depend on the number of its way."""
 
 
 class Journeys:
@@ -33,7 +33,7 @@ class Journeys:
         self._count = 0
         self._used = 0
         self._km, self._free_s = np.zeros(64), np.zeros(64)
-        self._edge, self._end = np.zeros(1024, np.int32), np.zeros(1024)
+        self._edge, self._end = np.zeros(1024, np.int32), np.zeros(1024, np.int64)
 
     def find(self, start: int, end: int, tick: int = 0) -> int | str:
         """Return the number of the way, or in words why there is none."""
@@ -50,8 +50,9 @@ class Journeys:
 
     def edge_at(self, number: NDArray[np.int64], share: Floats) -> NDArray[np.int32]:
         """Return the edge where a share of a way's free-flow time has passed."""
-        # Way n has the numbers from n to n + 1 for itself.
-        place = number + np.clip(share, 0.0, _MOST)
+        # A vehicle under way is on the last edge at most, never past it.
+        passed = np.clip(share * _STEPS, 0, _STEPS - 1).astype(np.int64)
+        place = number * _STEPS + passed
         return self._edge[np.searchsorted(self._end[: self._used], place, side="right")]
 
     def _search(self, start: int, end: int) -> int | str:
@@ -82,7 +83,7 @@ class Journeys:
         passed = np.cumsum(seconds)
         self._km[number], self._free_s[number] = km, passed[-1]
         self._edge[self._used : until] = edges
-        self._end[self._used : until] = number + passed / passed[-1]
-        self._end[until - 1] = number + 1
+        steps = np.rint(passed / passed[-1] * _STEPS).astype(np.int64)
+        self._end[self._used : until] = number * _STEPS + steps
         self._count, self._used = number + 1, until
         return number

@@ -19,7 +19,7 @@ HELD_OUT = 5
 """Every so many-th trip is kept out of the fit and judges it."""
 FEW = 20
 """With so many trips in an hour of the day, they and all trips count alike for its ratio."""
-FEW_OF_ONE = 3
+FEW_OF_ONE = 1
 """With so many trips of a vehicle, they and those of all vehicles count alike for its pace."""
 LEAST_TRIPS = 10
 """Fewest trips of a body type that its consumption is fitted to."""

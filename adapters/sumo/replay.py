@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,7 @@ class ReplayTraffic:
         except (OSError, KeyError, ValueError) as error:
             reason = f"the saved state cannot be read: {error}"
             raise EngineError(reason, where=str(file)) from error
+        self.legs.recover()
 
     def advance(
         self,
@@ -150,7 +152,7 @@ class ReplayTraffic:
         ended = self.legs.drive(now, end)
         traction_kwh = self._draw(now, ended, ambient_c)
         if len(now.events) > 1:
-            now.events.sort(key=lambda event: (event["time_s"], event.get("vehicle", -1)))
+            now.events.sort(key=itemgetter("time_s", "vehicle"))
         driving = state.phase != IDLE
         ended_s = np.where(driving, float(TICK_S), state.arrival_s.max(axis=1) - begin)
         return TrafficTick(

@@ -31,7 +31,7 @@ class Plan:
     profile: Ints
     """Recorded leg that is driven again, -1 for one that is predicted."""
     way: Ints
-    """Way of a predicted leg."""
+    """Way of a predicted leg, by a number that holds in this process."""
     later_s: Floats
     """Own time less that of the record [s]."""
     ends_s: Floats
@@ -136,13 +136,17 @@ class ReplayLegs:
         self._clock_s = 3600 * start.hour + 60 * start.minute + start.second
         self.plan = Plan.empty(len(home_edge))
         self.replayed = self.predicted = 0
+        self._ways: dict[tuple[int, int], int | str] = {}
 
     def find(self, start: int, end: int, tick: int) -> int | str:
         """Return a number, or in words why no way leads from an edge to another."""
-        inside = 0 <= start < self._edges and 0 <= end < self._edges
-        if inside and self._lookup.drove(start, end):
-            return -1
-        return self._journeys.find(start, end, tick)
+        pair = (start, end)
+        found = self._ways.get(pair)
+        if found is None:
+            inside = 0 <= start < self._edges and 0 <= end < self._edges
+            driven = inside and self._lookup.drove(start, end)
+            found = self._ways[pair] = -1 if driven else self._journeys.find(start, end, tick)
+        return found
 
     def drive(self, now: Work, end: float) -> list[Arrivals]:
         """Start and end legs up to the end of the tick, and move those under way."""
@@ -165,6 +169,19 @@ class ReplayLegs:
         """Take a vehicle off the road and drop its itinerary; it stays where it is."""
         self._state.phase[vehicle] = IDLE
         self._state.due_s[vehicle] = np.inf
+
+    def recover(self) -> None:
+        """Find the ways of predicted legs again after the state and the plan were restored."""
+        state, plan = self._state, self.plan
+        for vehicle in np.flatnonzero((state.phase == DRIVING) & (plan.profile < 0)).tolist():
+            target = int(state.itinerary[vehicle, state.done[vehicle]])
+            plan.way[vehicle] = self._way(vehicle, int(state.stand_edge[vehicle]), target)
+
+    def _way(self, vehicle: int, start: int, end: int) -> int:
+        found = self._journeys.find(start, end)
+        if isinstance(found, str):
+            raise EngineError(found, where=f"vehicle {vehicle}")
+        return found
 
     def _depart(self, rows: Ints, on_road: float) -> None:
         state, plan = self._state, self.plan
@@ -202,13 +219,8 @@ class ReplayLegs:
         if not rows.size:
             return
         plan = self.plan
-        found = [
-            self._journeys.find(a, b) for a, b in zip(origin.tolist(), target.tolist(), strict=True)
-        ]
-        for vehicle, way in zip(rows.tolist(), found, strict=True):
-            if isinstance(way, str):
-                raise EngineError(way, where=f"vehicle {vehicle}")
-        ways = np.array(found, np.int64)
+        legs = zip(rows.tolist(), origin.tolist(), target.tolist(), strict=True)
+        ways = np.array([self._way(*leg) for leg in legs], np.int64)
         km, free_s = self._journeys.figures(ways)
         hour = ((self._clock_s + asked_s) // 3600).astype(np.int64) % HOURS
         time_s = self.prediction.time_s(free_s, hour, on_road, self._pace[rows])

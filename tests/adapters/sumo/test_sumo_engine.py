@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.sumo import bench, doctor
+from adapters.sumo import bench, doctor, replay_bench
 from adapters.sumo.ear import Ear
 from adapters.sumo.energy import TractionEnergy
 from adapters.sumo.engine import Sumo
@@ -68,10 +68,16 @@ def test_self_tests_pass_and_stay_quiet(capfd: Any) -> None:
 def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "_VEHICLES", 60)
     monkeypatch.setattr(bench, "_TICKS", 7)
-    tick, speed = bench.bench()
+    monkeypatch.setattr(replay_bench, "_VEHICLES", 40)
+    monkeypatch.setattr(replay_bench, "_TICKS", 24)
+    tick, speed, alike, other = bench.bench()
     assert tick.unit == "ms/tick"
     assert tick.bare_ratio is not None
     assert speed.value > 0
+    assert alike.unit == other.unit == "ticks/s"
+    assert alike.value > 0
+    assert "100 % of the legs were recorded" in alike.note
+    assert "0 % of the legs were recorded" in other.note
 
 
 def test_traction_energy_is_the_curve_of_each_body_type() -> None:
