@@ -19,7 +19,7 @@ from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.prediction import Prediction
 from adapters.sumo.replay import ReplayTraffic
 from adapters.sumo.sample import START, Difference, Moves, Sample, Trips
-from cosim.errors import VoltstepError
+from cosim.errors import UserError, VoltstepError
 from networks.roads import RoadNetwork
 from networks.vehicles import EnergyCurve
 
@@ -69,8 +69,9 @@ class Comparison:
             [
                 *lines,
                 "",
-                "What replay says of its own predictions from the record of micro: time "
-                f"{about['predicted_time_error']}, energy {about['predicted_energy_error']}.",
+                "What replay says of its own predictions from the record of micro: distance "
+                f"{about['predicted_distance_error']}, time {about['predicted_time_error']}, "
+                f"energy {about['predicted_energy_error']}.",
             ]
         )
 
@@ -172,7 +173,8 @@ def main() -> None:
             found.append(compare(roads, arguments.vehicles, calibration=curves))
             sys.stdout.write(found[-1].markdown() + "\n\n")
     except VoltstepError as error:
-        sys.exit(f"error {error}")
+        sys.stderr.write(f"error {error}\n")
+        sys.exit(2 if isinstance(error, UserError) else 1)
     if arguments.write:
         write(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -29,19 +30,26 @@ class Journeys:
                 zip(roads.turn_from.tolist(), roads.turn_to.tolist(), strict=True)
             )
         }
-        self._number: dict[tuple[int, int], int | str] = {}
+        self._number: dict[tuple[int, ...], int | str] = {}
         self._count = 0
         self._used = 0
         self._km, self._free_s = np.zeros(64), np.zeros(64)
         self._edge, self._end = np.zeros(1024, np.int32), np.zeros(1024, np.int64)
 
-    def find(self, start: int, end: int, tick: int = 0) -> int | str:
-        """Return the number of the way, or in words why there is none."""
-        del tick
-        pair = (start, end)
-        found = self._number.get(pair)
+    def find(self, start: int, end: int, via: Sequence[int] = ()) -> int | str:
+        """Return the number of the way, or in words why there is none.
+
+        Parameters
+        ----------
+        start, end
+            Edges at whose ends it begins and ends.
+        via
+            Edges to pass in order; one that cannot be passed is left out.
+        """
+        key = (start, end, *via)
+        found = self._number.get(key)
         if found is None:
-            found = self._number[pair] = self._search(start, end)
+            found = self._number[key] = self._search(start, end, via)
         return found
 
     def figures(self, number: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -55,13 +63,13 @@ class Journeys:
         place = number * _STEPS + passed
         return self._edge[np.searchsorted(self._end[: self._used], place, side="right")]
 
-    def _search(self, start: int, end: int) -> int | str:
+    def _search(self, start: int, end: int, via: Sequence[int]) -> int | str:
         roads = self._roads
         count = len(roads.edge_ids)
         for edge in (start, end):
             if not 0 <= edge < count:
                 return f"there is no edge {edge}; the network has {count}"
-        edges = roads.path(start, end)
+        edges = self._through(start, end, [point for point in via if 0 <= point < count])
         if not edges:
             return f"no way leads from {roads.edge_ids[start]} to {roads.edge_ids[end]}"
         driven = edges[1:] or edges
@@ -73,6 +81,17 @@ class Journeys:
             # The junction before the first edge is not driven: the drive begins on that edge.
             metres[1:] += roads.turn_length_m[turns[1:]]
         return self._keep(driven, float(metres.sum()) / 1000.0, seconds)
+
+    def _through(self, start: int, end: int, via: list[int]) -> list[int]:
+        """Return the edges of the way, both ends included; empty where none leads."""
+        path = self._roads.path
+        edges = [start]
+        for point in via:
+            there = path(edges[-1], point)
+            if there and path(point, end):
+                edges += there[1:]
+        rest = path(edges[-1], end)
+        return [*edges, *rest[1:]] if rest else []
 
     def _keep(self, edges: list[int], km: float, seconds: Floats) -> int:
         number, until = self._count, self._used + len(edges)

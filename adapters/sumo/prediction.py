@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from adapters.sumo.journeys import Journeys
 from adapters.sumo.profiles import Profiles
 from adapters.sumo.record import ENDED, Record, ticks_of
 from adapters.sumo.tick import Floats
@@ -81,6 +82,8 @@ class Prediction:
     """Time over predicted time of each vehicle of the record; 1 if it hardly drove."""
     consumption: Floats
     """`a` [kW], `b` [kWh/km] and `d` [kWh h2/km3] of each body type, shape (body type, 3)."""
+    distance_error: Error
+    """Error of distances: the fastest free-flow way against what was driven."""
     time_error: Error
     """Error of travel times."""
     energy_error: Error
@@ -113,10 +116,11 @@ class Prediction:
         consumption = _fit_energy(fitted, specs)
         even = np.ones(len(record.vehicle_ids))
         none = Error(0, 0.0, 0.0)
-        made = cls(*_fit_time(fitted), even, consumption, none, none)
+        made = cls(*_fit_time(fitted), even, consumption, none, none, none)
         made = replace(made, pace=made._paces(fitted, len(even)))
         return replace(
             made,
+            distance_error=Error.of(held.way_km, held.km),
             time_error=Error.of(made._guess(held) * made.pace[held.vehicle], held.time_s),
             energy_error=_judge_energy(made, held, specs),
         )
@@ -133,6 +137,7 @@ class Prediction:
     def about(self) -> dict[str, str]:
         """Return the errors in words, for a manifest."""
         return {
+            "predicted_distance_error": str(self.distance_error),
             "predicted_time_error": str(self.time_error),
             "predicted_energy_error": str(self.energy_error),
         }
@@ -162,6 +167,7 @@ class _Trips:
     hour: Ints
     on_road: Floats
     free_s: Floats
+    way_km: Floats
     time_s: Floats
     km: Floats
     kwh: Floats
@@ -175,10 +181,17 @@ class _Trips:
         taken = np.isin(record.origin[leg], origins)
         leg, last = leg[taken], last[taken]
         origin, target = record.origin[leg], record.target[leg]
-        free_s = np.empty(len(leg))
+        free_s, way_km = np.empty((2, len(leg)))
         for place in origins.tolist():
             rows = np.flatnonzero(origin == place)
             free_s[rows] = roads.travel_time_s([place], target[rows])[0]
+            way_km[rows] = roads.distance_km([place], target[rows])[0]
+        journeys = Journeys(roads)
+        for row in np.flatnonzero(record.via[leg, 0] >= 0).tolist():
+            via = [point for point in record.via[leg[row]].tolist() if point >= 0]
+            found = journeys.find(int(origin[row]), int(target[row]), via)
+            if not isinstance(found, str):
+                way_km[row], free_s[row] = (x[0] for x in journeys.figures(np.array([found])))
         first_s = 3600 * record.start.hour + 60 * record.start.minute + record.start.second
         start_s = record.start_s[leg]
         return cls(
@@ -187,6 +200,7 @@ class _Trips:
             hour=((first_s + start_s) // 3600).astype(np.int64) % HOURS,
             on_road=_on_road(record)[ticks_of(start_s)],
             free_s=free_s,
+            way_km=way_km,
             time_s=record.end_s[leg] - start_s,
             km=record.distance_km[leg],
             kwh=profiles.kwh[last],

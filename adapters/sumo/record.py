@@ -27,8 +27,12 @@ ENDED, UNFINISHED, TOWED = 0, 1, 2
 _KINDS = {"trip": ENDED, "trip_unfinished": UNFINISHED, "tow": TOWED}
 _COLUMNS = (
     *("kind", "vehicle", "origin", "place", "start_s", "time_s", "driving_s"),
-    *("distance_km", "energy_kwh"),
+    *("distance_km", "energy_kwh", "detail"),
 )
+VIA = 3
+"""Edges that one leg is led through at most."""
+_VIA = "via "
+"""What the detail of a trip that was led through edges begins with; their ids follow."""
 _AGAIN = "run it again with this version"
 
 
@@ -56,6 +60,8 @@ class Record:
     """Edge at whose end it began; -1 if it was towed."""
     target: NDArray[np.int64]
     """Edge that it led to; -1 if it was towed."""
+    via: NDArray[np.int64]
+    """Edges that it was led through in order, shape (leg, via), -1 none."""
     start_s: Floats
     """When the vehicle set out [s]."""
     end_s: Floats
@@ -132,12 +138,17 @@ class Record:
             found = [-1 if t else edges[row[key]] for row, t in zip(rows, towed, strict=True)]
             return np.array(found, np.int64)
 
+        via = np.full((len(rows), VIA), -1, np.int64)
+        for row, event in enumerate(rows):
+            points = via_points(event.get("detail"))
+            via[row, : len(points)] = [edges[name] for name in points]
         return cls(
             **about,
             ending=np.array([_KINDS[row["kind"]] for row in rows], np.int8),
             vehicle=np.array([row["vehicle"] for row in rows], np.int64),
             origin=places("origin"),
             target=places("place"),
+            via=via,
             start_s=numbers("start_s"),
             end_s=numbers("time_s"),
             driving_s=numbers("driving_s"),
@@ -156,6 +167,16 @@ class Record:
         names = ("vehicle_distance_km", "vehicle_traction_kwh", "vehicle_driving_s", "vehicle_edge")
         ticks = {name: np.stack([getattr(tick, name) for tick in done]) for name in names}
         return cls.of(roads, events, ticks, **about)
+
+
+def via_detail(names: Sequence[str]) -> str:
+    """Return the detail of a trip that was led through edges; empty if it was not."""
+    return _VIA + " ".join(names) if names else ""
+
+
+def via_points(detail: str | None) -> list[str]:
+    """Return the ids of the edges that a trip was led through; see `via_detail`."""
+    return detail.removeprefix(_VIA).split() if detail and detail.startswith(_VIA) else []
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo import itineraries
-from adapters.sumo.record import Record
-from adapters.sumo.replay_legs import Arrivals, ReplayLegs
+from adapters.sumo.record import Record, via_detail
+from adapters.sumo.replay_legs import ReplayLegs
+from adapters.sumo.replay_plan import Arrivals
 from adapters.sumo.state import IDLE, State
 from adapters.sumo.tick import Event, Floats, TrafficTick, Work
 from cosim.errors import EngineError
@@ -126,8 +127,12 @@ class ReplayTraffic:
         itinerary_start_s: Floats,
         tow_edge: NDArray[np.integer],
         ambient_c: float = MILD_C,
+        itinerary_via_edge: NDArray[np.integer] | None = None,
     ) -> TrafficTick:
         """Move the fleet through one settlement interval; see `MesoTraffic.advance`.
+
+        Of `itinerary_via_edge`, edges to pass on each leg in order, shape (vehicle, leg, via) and
+        -1 for none, those that cannot be passed are left out.
 
         Raises
         ------
@@ -147,6 +152,14 @@ class ReplayTraffic:
         refused = np.zeros(len(under_way), np.bool_)
         if (itinerary_edge[:, 0] >= 0).any():
             refused = self._accept(now, itinerary_edge, itinerary_start_s)
+            fresh = np.flatnonzero((itinerary_edge[:, 0] >= 0) & ~refused)
+            if itinerary_via_edge is not None:
+                # Points in front, gaps behind, as they are recorded.
+                order = np.argsort(itinerary_via_edge < 0, axis=2, kind="stable")
+                itinerary_via_edge = np.take_along_axis(itinerary_via_edge, order, axis=2)
+            self.legs.plan.via[fresh] = (
+                -1 if itinerary_via_edge is None else itinerary_via_edge[fresh]
+            )
         set_out_s = np.where(under_way, 0.0, itinerary_start_s)
         under_way |= (itinerary_edge[:, 0] >= 0) & ~refused
         ended = self.legs.drive(now, end)
@@ -221,7 +234,7 @@ class ReplayTraffic:
         kwh = ended.before_kwh + ended.now_kwh + per_m[rows] * ended.now_m
         columns = (
             *(rows, ended.origin, ended.target, ended.start_s, ended.end_s, ended.driving_s),
-            *(ended.total_m / 1000.0, kwh),
+            *(ended.total_m / 1000.0, kwh, ended.via[:, 0] >= 0),
         )
         return [
             {
@@ -234,9 +247,14 @@ class ReplayTraffic:
                 "driving_s": driving_s,
                 "distance_km": km,
                 "energy_kwh": energy_kwh,
+                **({"detail": self._led(ended, row)} if led else {}),
             }
-            for vehicle, origin, target, start_s, end_s, driving_s, km, energy_kwh in zip(
-                *(column.tolist() for column in columns), strict=True
+            for row, (vehicle, origin, target, start_s, end_s, driving_s, km, energy_kwh, led) in (
+                enumerate(zip(*(column.tolist() for column in columns), strict=True))
             )
             if km
         ]
+
+    def _led(self, ended: Arrivals, row: int) -> str:
+        points: list[int] = ended.via[row].tolist()
+        return via_detail([self._roads.edge_ids[point] for point in points if point >= 0])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -14,6 +13,7 @@ from adapters.sumo.lookup import Lookup
 from adapters.sumo.prediction import HOURS, Prediction
 from adapters.sumo.profiles import Profiles
 from adapters.sumo.record import UNFINISHED, Record
+from adapters.sumo.replay_plan import Arrivals, Plan
 from adapters.sumo.state import DRIVING, DUE, IDLE, State
 from adapters.sumo.tick import Floats, Work
 from cosim.errors import EngineError
@@ -22,68 +22,6 @@ from networks.roads import RoadNetwork
 from networks.vehicles import VehicleSpec
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What the legs under way come to; arrays over the vehicles, changed in place."""
-
-    profile: Ints
-    """Recorded leg that is driven again, -1 for one that is predicted."""
-    way: Ints
-    """Way of a predicted leg, by a number that holds in this process."""
-    later_s: Floats
-    """Own time less that of the record [s]."""
-    ends_s: Floats
-    """Arrival [s]."""
-    total_m: Floats
-    """Distance [m]."""
-    total_kwh: Floats
-    """Net energy without heating and cooling [kWh]."""
-    bare_kwh: Floats
-    """Part of it that has been drawn [kWh]."""
-
-    @classmethod
-    def empty(cls, count: int) -> Plan:
-        """Return the plan of vehicles that stand."""
-        later_s, ends_s, total_m, total_kwh, bare_kwh = np.zeros((5, count))
-        profile, way = np.full(count, -1, np.int64), np.zeros(count, np.int64)
-        return cls(profile, way, later_s, ends_s, total_m, total_kwh, bare_kwh)
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return copies of all arrays by name, for a checkpoint."""
-        return {f"plan_{f.name}": getattr(self, f.name).copy() for f in fields(self)}
-
-    def take(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Set all arrays from those of a checkpoint; KeyError if one is missing."""
-        for f in fields(self):
-            getattr(self, f.name)[...] = arrays[f"plan_{f.name}"]
-
-
-@dataclass(frozen=True, eq=False)
-class Arrivals:
-    """Legs that ended together; arrays over them."""
-
-    vehicle: Ints
-    """Vehicle."""
-    origin: NDArray[np.int32]
-    """Edge at whose end it set out."""
-    target: NDArray[np.int32]
-    """Edge where it arrived."""
-    start_s: Floats
-    """When it set out [s]."""
-    end_s: Floats
-    """When it arrived [s]."""
-    driving_s: Floats
-    """Time on the road [s]."""
-    total_m: Floats
-    """Distance [m]."""
-    now_m: Floats
-    """Part of the distance that was driven in this tick [m]."""
-    before_kwh: Floats
-    """Energy that was drawn for it in earlier ticks [kWh]."""
-    now_kwh: Floats
-    """Energy drawn in this tick, without heating and cooling [kWh]."""
 
 
 class ReplayLegs:
@@ -127,6 +65,7 @@ class ReplayLegs:
         self._profiles = Profiles.of(record)
         self.prediction = Prediction.of(record, self._profiles, roads, specs)
         self._wait_s = _finish(record, self._profiles, self.prediction, self._journeys, specs)
+        self._via = record.via[self._profiles.leg]
         self._lookup = Lookup(record, self._profiles, self._edges)
         self._recorded = _recorded(record, specs, body_type, home_edge)
         self.known_vehicles = int((self._recorded >= 0).sum())
@@ -140,12 +79,13 @@ class ReplayLegs:
 
     def find(self, start: int, end: int, tick: int) -> int | str:
         """Return a number, or in words why no way leads from an edge to another."""
+        del tick
         pair = (start, end)
         found = self._ways.get(pair)
         if found is None:
             inside = 0 <= start < self._edges and 0 <= end < self._edges
             driven = inside and self._lookup.drove(start, end)
-            found = self._ways[pair] = -1 if driven else self._journeys.find(start, end, tick)
+            found = self._ways[pair] = -1 if driven else self._journeys.find(start, end)
         return found
 
     def drive(self, now: Work, end: float) -> list[Arrivals]:
@@ -178,7 +118,8 @@ class ReplayLegs:
             plan.way[vehicle] = self._way(vehicle, int(state.stand_edge[vehicle]), target)
 
     def _way(self, vehicle: int, start: int, end: int) -> int:
-        found = self._journeys.find(start, end)
+        via: list[int] = self.plan.via[vehicle, self._state.done[vehicle]].tolist()
+        found = self._journeys.find(start, end, [point for point in via if point >= 0])
         if isinstance(found, str):
             raise EngineError(found, where=f"vehicle {vehicle}")
         return found
@@ -196,11 +137,13 @@ class ReplayLegs:
         plan.total_m[rows] = plan.total_kwh[rows] = plan.bare_kwh[rows] = 0.0
         record_s = asked_s + self._shift_s
         profile = self._lookup.find(self._recorded[rows], origin, target, record_s)
-        profile[origin == target] = -1
+        via = plan.via[rows, state.done[rows]]
+        stays = (origin == target) & (via < 0).all(axis=1)
+        profile[stays | (self._via[profile] != via).any(axis=1)] = -1
         plan.profile[rows] = profile
         known = profile >= 0
         self._follow(rows[known], profile[known], asked_s[known])
-        new = ~known & (origin != target)
+        new = ~known & ~stays
         self._predict(rows[new], origin[new], target[new], asked_s[new], on_road)
 
     def _follow(self, rows: Ints, profile: Ints, asked_s: Floats) -> None:
@@ -239,6 +182,7 @@ class ReplayLegs:
             vehicle=rows,
             origin=state.stand_edge[rows],
             target=target,
+            via=plan.via[rows, leg],
             start_s=state.asked_s[rows],
             end_s=end_s,
             driving_s=end_s - state.departed_s[rows],
@@ -319,7 +263,8 @@ def _finish(
     clock_s = 3600 * record.start.hour + 60 * record.start.minute + record.start.second
     for profile in np.flatnonzero(record.ending[leg] == UNFINISHED).tolist():
         row = int(leg[profile])
-        way = journeys.find(int(record.origin[row]), int(record.target[row]))
+        via = [point for point in record.via[row].tolist() if point >= 0]
+        way = journeys.find(int(record.origin[row]), int(record.target[row]), via)
         name = record.body_type[int(record.vehicle[row])]
         if isinstance(way, str) or name not in body:
             continue

@@ -87,7 +87,7 @@ def same_ticks(found: list[TrafficTick], real: list[TrafficTick]) -> None:
             near = ("distance_km", "energy_kwh")
             assert [a[key] for key in near] == pytest.approx([b[key] for key in near], rel=1e-9)
             assert {k: v for k, v in a.items() if k not in near} == {
-                k: v for k, v in b.items() if k not in (*near, "detail")
+                k: v for k, v in b.items() if k not in near
             }
 
 
@@ -143,6 +143,52 @@ def test_a_predicted_leg_goes_along_its_way(replay: Replay, siouxfalls: RoadNetw
     assert trip["driving_s"] == trip["time_s"] - 34
     free_s = siouxfalls.travel_time_s([zones[0]], [zones[19]])[0, 0]
     assert trip["driving_s"] == pytest.approx(free_s, rel=0.3)
+
+
+def test_a_leg_through_edges_is_no_other_and_is_recorded_as_such(
+    sample: Sample, replay: Replay, siouxfalls: RoadNetwork
+) -> None:
+    zones = siouxfalls.zone_edge.tolist()
+    here, there, aside = zones[0], zones[1], zones[19]
+    home = np.full(VEHICLES, here)
+    none = np.full((VEHICLES, LEGS, 3), -1)
+    via = none.copy()
+    via[0, 0, 1] = aside
+    via[2, 0, 0] = aside
+    edges = np.full((VEHICLES, LEGS), -1)
+    edges[:2, 0], edges[2, 0] = there, here
+    still, nowhere = np.full((VEHICLES, LEGS), -1), np.full(VEHICLES, -1)
+    zeros = np.zeros(VEHICLES)
+
+    def drive(record: Record | None, points: np.ndarray) -> tuple[ReplayTraffic, list[TrafficTick]]:
+        made = replay(home_edge=home, **({} if record is None else {"record": record}))
+        done = [made.advance(0, edges, zeros, nowhere, itinerary_via_edge=points)]
+        while done[-1].vehicle_driving.any():
+            done.append(made.advance(len(done), still, zeros, nowhere))
+        return made, done
+
+    _, done = drive(None, via)
+    trips = {e["vehicle"]: e for e in of_kind([e for t in done for e in t.events], "trip")}
+    km = siouxfalls.distance_km([here, aside], [there, aside, here])
+    assert trips[1]["distance_km"] == pytest.approx(km[0, 0], rel=1e-6)
+    assert trips[0]["distance_km"] == pytest.approx(km[0, 1] + km[1, 0], rel=1e-6)
+    assert trips[2]["distance_km"] == pytest.approx(km[0, 1] + km[1, 2], rel=1e-6)
+    assert trips[0]["detail"] == trips[2]["detail"] == f"via {siouxfalls.edge_ids[aside]}"
+    assert "detail" not in trips[1]
+
+    about = {"kind": "meso", "digest": "", "start": START}
+    ids = tuple(str(i) for i in range(VEHICLES))
+    names = tuple(SPECS[i].name for i in sample.body_type)
+    air = np.full(len(done), vehicles.MILD_C)
+    record = Record.of_ticks(
+        siouxfalls, done, **about, vehicle_ids=ids, body_type=names, ambient_c=air
+    )
+    again, found = drive(record, via)
+    assert (again.legs.replayed, again.legs.predicted) == (3, 0)
+    same_ticks(found, done)
+    other, _ = drive(record, none)
+    # Vehicle 2 is to stay where it is, vehicle 0 to go straight.
+    assert (other.legs.replayed, other.legs.predicted) == (1, 1)
 
 
 def test_a_later_departure_in_the_same_tick_takes_the_recorded_time(
