@@ -90,6 +90,30 @@ def test_the_law_behind_a_record_is_found(siouxfalls: RoadNetwork) -> None:
     assert one[0] == pytest.approx(kwh(2, 10.0, 900.0), rel=1e-3)
 
 
+def test_a_crowd_of_the_fleet_makes_trips_longer(siouxfalls: RoadNetwork) -> None:
+    """Waves of a growing number of vehicles; each trip is 0.4 % longer for each that is there."""
+    a, b = siouxfalls.zone_edge[[0, 19]].tolist()
+    free_s = float(siouxfalls.travel_time_s([a], [b])[0, 0])
+    names = {"origin": siouxfalls.edge_ids[a], "place": siouxfalls.edge_ids[b]}
+    trips: list[dict[str, Any]] = []
+    for wave, crowd in enumerate((0, 5, 10, 20, 30, 40)):
+        first_s = wave * 3000.0
+        starts = [(v, first_s, 0) for v in range(crowd)]
+        starts += [(50 + v, first_s + 300 + v, crowd) for v in range(10)]
+        for vehicle, start_s, there in starts:
+            time_s = free_s * (1 + 0.004 * there)
+            told = {"vehicle": vehicle, "start_s": start_s, "time_s": start_s + time_s}
+            told |= {"driving_s": time_s, "distance_km": 22.0, "energy_kwh": 3.0}
+            trips.append(names | told)
+    record = made(siouxfalls, trips, 60, 80)
+    found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
+    assert found.on_road == (0, 40)
+    assert found.slope == pytest.approx(0.004, rel=0.4)
+    eight, one = np.array([8]), np.ones(1)
+    alone, crowded = (found.time_s(np.array([1000.0]), eight, n, one)[0] for n in (0.0, 40.0))
+    assert crowded - alone == pytest.approx(1000 * found.slope * 40, abs=1)
+
+
 def test_errors_are_of_trips_that_were_held_out(siouxfalls: RoadNetwork) -> None:
     record = lawful(siouxfalls, dict.fromkeys(range(24), 1.5), lambda b, km, s: 0.2 * km)
     found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
