@@ -1,4 +1,4 @@
-"""Who and what exists in a scenario: its vehicles, its stations and its roads.
+"""Who and what exists in a scenario: its vehicles, their trips, its stations and its roads.
 
 Every simulator builds the same tables from the same scenario, so nothing static crosses the wire.
 """
@@ -9,64 +9,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 import networks.roads
-import networks.stations
 import networks.vehicles
 import networks.weather
+from cosim import demand, stations
+from cosim.demand import FleetDemand
 from cosim.scenario import Scenario
 from cosim.seeds import stream
+from cosim.tables import Floats, StationTable, VehicleTable
 from networks.roads import RoadNetwork
-from networks.stations import StationKind
+from networks.stations import counts
 from networks.vehicles import VehicleSpec
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class VehicleTable:
-    """Vehicles of the fleet; every array has shape (vehicle,)."""
-
-    ids: tuple[str, ...]
-    specs: tuple[VehicleSpec, ...]
-    """Specification of each body type."""
-    body_type: NDArray[np.int8]
-    """Index into `specs`."""
-    home_edge: NDArray[np.int32]
-    """Edge where the vehicle stands at the start."""
-    initial_soc: Floats
-    """State of charge at the start."""
-
-    def per_vehicle(self, field: str) -> Floats:
-        """Return the field of the specification for every vehicle."""
-        return np.array([float(getattr(spec, field)) for spec in self.specs])[self.body_type]
-
-
-@dataclass(frozen=True)
-class StationTable:
-    """Charging stations; every array has shape (station,)."""
-
-    ids: tuple[str, ...]
-    kinds: tuple[StationKind, ...]
-    kind: NDArray[np.int8]
-    """Index into `kinds`."""
-    edge: NDArray[np.int32]
-    """Edge at whose end the station stands."""
-
-    def per_station(self, field: str) -> Floats:
-        """Return the field of the kind for every station."""
-        return np.array([float(getattr(kind, field)) for kind in self.kinds])[self.kind]
-
-    @property
-    def ports(self) -> NDArray[np.int32]:
-        """Ports of each station."""
-        return self.per_station("ports").astype(np.int32)
-
-    @property
-    def rating_kw(self) -> Floats:
-        """Most AC power of each station, all ports together [kW]."""
-        return self.per_station("ports") * self.per_station("port_kw")
+__all__ = ["Assets", "StationTable", "VehicleTable"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +32,8 @@ class Assets:
     roads: RoadNetwork
     vehicles: VehicleTable
     stations: StationTable
+    demand: FleetDemand
+    """Trips that the fleet is asked for, known or not."""
     ambient_c: Floats
     """Ambient temperature of each tick [degC], shape (tick,)."""
 
@@ -89,8 +47,10 @@ class Assets:
 def _build(plain: str) -> Assets:
     scenario = Scenario.model_validate_json(plain)
     roads = networks.roads.load(scenario.traffic.roads)
-    vehicles, stations = _vehicles(scenario, roads), _stations(scenario, roads)
-    return Assets(roads, vehicles, stations, _ambient_c(scenario))
+    asked = demand.draw(scenario, roads)
+    table, private_station = stations.table(scenario, roads, asked)
+    vehicles = _vehicles(scenario, asked, private_station)
+    return Assets(roads, vehicles, table, asked, _ambient_c(scenario))
 
 
 def _ambient_c(scenario: Scenario) -> Floats:
@@ -100,45 +60,44 @@ def _ambient_c(scenario: Scenario) -> Floats:
     return np.full(scenario.ticks, weather.ambient_c)
 
 
-def _sites(roads: RoadNetwork) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Return the edges where things can stand, with their trips out and in."""
-    if roads.trip_table is not None:
-        trips = roads.trip_table
-        return roads.zone_edge.astype(np.int32), trips.sum(axis=1), trips.sum(axis=0)
-    edges = np.arange(len(roads.edge_ids), dtype=np.int32)
-    return edges, roads.length_m, roads.length_m
+def models(scenario: Scenario) -> dict[str, dict[VehicleSpec, int]]:
+    """Return how many vehicles of each model every segment of a scenario has."""
+    fleet = scenario.fleet
+    brands = fleet.brands.model_dump()
+    bodies = (*type(fleet.body_types).model_fields, "bus")
+    of_body = {body: networks.vehicles.by_brand(body, brands) for body in bodies}
+    specs = {spec.name: spec for spec in networks.vehicles.models()}
+    found: dict[str, dict[VehicleSpec, int]] = {}
+    for segment, number in demand.sizes(scenario).items():
+        mix = {"bus": 1.0} if segment == "transit" else fleet.body_types.model_dump()
+        shares = {
+            name: share * part
+            for body, share in mix.items()
+            for name, part in of_body[body].items()
+        }
+        found[segment] = {specs[n]: k for n, k in counts(number, shares).items() if k}
+    return found
 
 
-def _vehicles(scenario: Scenario, roads: RoadNetwork) -> VehicleTable:
+def _vehicles(scenario: Scenario, asked: FleetDemand, private_station: object) -> VehicleTable:
     fleet = scenario.fleet
     rng = stream(scenario.seed, "vehicles")
-    specs = networks.vehicles.load()
-    shares = fleet.body_types.model_dump()
-    number = networks.stations.counts(fleet.vehicles, shares)
-    names = list(shares)
-    body_type = rng.permutation(np.repeat(np.arange(len(names)), [number[n] for n in names]))
-    sites, out, _ = _sites(roads)
-    home = rng.choice(sites, size=fleet.vehicles, p=out / out.sum())
+    of_segment = models(scenario)
+    specs = tuple(dict.fromkeys(spec for part in of_segment.values() for spec in part))
+    number = {spec: i for i, spec in enumerate(specs)}
+    model = [
+        rng.permutation(np.repeat([number[s] for s in part], list(part.values())))
+        for part in of_segment.values()
+    ]
     low, high = fleet.initial_soc
     return VehicleTable(
         ids=tuple(str(i) for i in range(fleet.vehicles)),
-        specs=tuple(specs[name] for name in names),
-        body_type=body_type.astype(np.int8),
-        home_edge=home.astype(np.int32),
+        specs=specs,
+        model=np.concatenate(model).astype(np.int8),
+        segments=asked.segments,
+        segment=asked.segment,
+        home_edge=asked.start_edge,
         initial_soc=rng.uniform(low, high, fleet.vehicles),
-    )
-
-
-def _stations(scenario: Scenario, roads: RoadNetwork) -> StationTable:
-    wanted = scenario.fleet.stations
-    rng = stream(scenario.seed, "stations")
-    kinds = networks.stations.kinds()
-    number = networks.stations.counts(wanted.count, wanted.model_dump(exclude={"count"}))
-    kind = np.repeat(np.arange(len(kinds)), [number[name] for name in kinds]).astype(np.int8)
-    sites, _, arriving = _sites(roads)
-    return StationTable(
-        ids=tuple(str(i) for i in range(wanted.count)),
-        kinds=tuple(kinds.values()),
-        kind=kind,
-        edge=networks.stations.place(kind, sites, arriving, rng),
+        plug_in_soc=asked.plug_in_soc,
+        private_station=np.asarray(private_station, dtype=np.int32),
     )

@@ -44,7 +44,8 @@ class Audit:
         self._ids = ids
         self._stop = scenario.run.audit == "stop"
         self._note = note
-        self._plates = laws.Plates(assets, ids, facts, scenario.market.feeder_multiplier)
+        simulated_share = scenario.market.feeder_multiplier / scenario.grid.feeders
+        self._plates = laws.Plates(assets, ids, facts, simulated_share)
         start = assets.vehicles.initial_soc
         self._before = laws.Before(soc=start, integral=start)
         self.count = 0
@@ -85,5 +86,5 @@ class Audit:
         yield from laws.charging(check, signals, plates, self._ids)
         yield from laws.limits(check, signals, plates, before)
         yield from laws.state_of_charge(check, signals, plates, before)
-        yield from laws.feeder(check, signals)
+        yield from laws.feeder(check, signals, plates)
         yield from laws.money(check, signals, plates, before)

@@ -15,7 +15,7 @@ from cosim import manifest, registry
 from cosim.errors import UnknownOptionError, UserError
 from cosim.health import Measurement
 
-PARTS = (*registry.ENGINES, "coupling")
+PARTS = (*registry.ENGINES, "coupling", "fleet")
 """What can be measured."""
 
 
@@ -43,7 +43,7 @@ def measure(what: Sequence[str], console: Console, json_file: Path | None = None
     with console.status("measuring") as status:
         for name in what or PARTS:
             status.update(f"measuring {name}")
-            found = coupling() if name == "coupling" else _engine(name)
+            found = _WHOLE[name]() if name in _WHOLE else _engine(name)
             for row in found:
                 ratio = "" if row.bare_ratio is None else f"{row.bare_ratio:.3g}"
                 table.add_row(name, row.name, f"{row.value:.4g}", row.unit, ratio, row.note)
@@ -86,3 +86,40 @@ def coupling(repeats: int = 3) -> list[Measurement]:
             note,
         ),
     ]
+
+
+def fleet() -> list[Measurement]:
+    """Measure the cost per vehicle of the metropolis scenarios from 500 to 10,200 EVs."""
+    from cosim import loading
+    from cosim.run import run
+
+    rows: list[Measurement] = []
+    first = 0.0
+    for name in ("metro_500", "metro_2500", "metro_fleet"):
+        # The busy hours of a morning, after one in which the roads fill.
+        scenario = loading.load(name, settings=["start=2022-09-14 07:00", "duration=3h"])
+        with tempfile.TemporaryDirectory() as folder:
+            result = run(scenario, Path(folder) / "run", quiet=True)
+        speed = result.figures["realtime_factor"].value or 0.0
+        loop_s = scenario.duration / speed
+        vehicles = scenario.fleet.vehicles
+        each_us = 1e6 * loop_s / scenario.ticks / vehicles
+        first = first or each_us
+        engines = result.engine_wall_s
+        shares = ", ".join(
+            f"{role} {100 * wall_s / loop_s:.0f} %" for role, wall_s in engines.items()
+        )
+        rows += [
+            Measurement(
+                f"{name}, {vehicles:,} EVs", each_us, "us per vehicle and tick", None, shares
+            ),
+            Measurement(
+                f"{name}, cost per vehicle over that of 500", each_us / first, "1", None, ""
+            ),
+            Measurement(f"{name}, speed", speed, "x real time", None, "7 to 10 o'clock"),
+        ]
+    return rows
+
+
+_WHOLE = {"coupling": coupling, "fleet": fleet}
+"""Measurements of whole runs."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -46,6 +48,8 @@ class RunData:
     audit_breaches: int
     ageing_acceleration: float = 1.0
     """How many times over ageing was counted."""
+    events: pa.Table | None = None
+    """``events.parquet``; None counts as no events."""
 
     def array(self, name: str) -> NDArray[Any]:
         """Return a recorded array."""
@@ -54,6 +58,13 @@ class RunData:
     def total(self, name: str) -> float:
         """Return the sum of a recorded array."""
         return float(self.array(name).sum())
+
+    def column(self, kind: str, name: str) -> NDArray[np.float64]:
+        """Return a column of the events of a kind, without those that lack a value."""
+        if self.events is None:
+            return np.zeros(0)
+        rows = self.events.filter(pc.field("kind") == kind)
+        return rows[name].drop_null().to_numpy().astype(np.float64)
 
     @property
     def vehicles(self) -> int:
@@ -172,7 +183,8 @@ def _utilization(run: RunData) -> float:
 @_figure(
     "service_level_pct",
     "%",
-    "requests picked up by their deadline, of those whose fate is known at the end",
+    "requests served by their deadline (picked up, or arrived where that is what was asked), of "
+    "those whose fate is known at the end",
 )
 def _service(run: RunData) -> float | None:
     good, bad = (float(run.array(f"requests_{what}")[-1]) for what in ("in_time", "missed"))
@@ -180,14 +192,43 @@ def _service(run: RunData) -> float | None:
     return None if share is None else 100 * share
 
 
+@_figure("waiting_mean_min", "min", "mean time from a customer's request to the pick-up")
+def _waiting(run: RunData) -> float | None:
+    waited_s = run.column("request_served", "value")
+    return float(waited_s.mean()) / 60 if waited_s.size else None
+
+
+@_figure(
+    "deadhead_pct",
+    "%",
+    "distance driven beyond the ways from origin to destination of the trips that were served: to "
+    "pick-ups, to stations, and for trips that are not over",
+)
+def _deadhead(run: RunData) -> float | None:
+    driven_km = run.total("vehicle_distance_km")
+    served_km = float(run.column("request_served", "distance_km").sum())
+    share = _ratio(driven_km - served_km, driven_km)
+    return None if share is None else 100 * share
+
+
+@_figure("trips_refused", "1", "itineraries that could not be driven")
+def _refused(run: RunData) -> float:
+    return float(run.column("trip_refused", "time_s").size)
+
+
+@_figure("vehicles_towed", "1", "times that an empty vehicle was towed to a station")
+def _towed(run: RunData) -> float:
+    return float(run.column("ran_empty", "time_s").size)
+
+
 @_figure("vehicles_ran_empty", "1", "vehicles whose battery could not give what driving took")
 def _empty(run: RunData) -> float:
     return float((run.array("traction_shortfall_kwh") > 0).any(axis=0).sum())
 
 
-@_figure("feeder_peak_kw", "kW", "highest active power at the feeder's head")
+@_figure("feeder_peak_kw", "kW", "highest active power at any feeder's head")
 def _peak(run: RunData) -> float:
-    return float(run.array("feeder_power_kw").max())
+    return float(run.array("feeder_head_kw").max())
 
 
 @_figure("fleet_peak_kw", "kW", "highest power of all chargers together")

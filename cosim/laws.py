@@ -55,7 +55,7 @@ class Before:
     """Sustained limits that the battery foresaw at the end of the tick before."""
     discharge_limit_kw: Floats | None = None
     feeder_kw: float | None = None
-    """Power at the feeder's head in the tick before."""
+    """Power at the feeders' heads in the tick before."""
     feeder_bus_mw: float | None = None
     """Load at the feeders' market bus in the tick before."""
 
@@ -65,11 +65,12 @@ class Plates:
 
     def __init__(self, assets: Assets, ids: Ids, facts: Facts, feeder_multiplier: float) -> None:
         stations, vehicles = assets.stations, assets.vehicles
+        self.stations = stations
         self.ports = stations.ports
         self.rating_kw = stations.rating_kw
-        self.port_kw = stations.per_station("port_kw")
-        self.bidirectional = stations.per_station("bidirectional") > 0
-        self.direct = (stations.per_station("three_phase") > 0) | self.bidirectional
+        self.port_kw = stations.port_kw
+        self.bidirectional = stations.bidirectional
+        self.direct = stations.direct
         self.ac_kw = vehicles.per_vehicle("ac_charge_kw")
         self.dc_kw = vehicles.per_vehicle("dc_charge_kw")
         self.v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
@@ -78,6 +79,7 @@ class Plates:
         self.battery_kwh = vehicles.per_vehicle("battery_kwh")
         self.feeder_zone = ids["zone"].index("D")
         self.feeder_multiplier = feeder_multiplier
+        """Change of the load at bus D over that of the simulated feeders."""
         transformer = {name: i for i, name in enumerate(ids["transformer"])}
         self.transformer = np.array([transformer[n] for n in facts["station_transformer"][1]])
         zone = {name: i for i, name in enumerate(ids["zone"])}
@@ -161,6 +163,9 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     law = "station power within its rating"
     drawn_kw = np.abs(s["station_power_kw"])
     yield from check.at_most(law, "station", drawn_kw, plates.rating_kw, "kW")
+    law = "site power within its limit"
+    site_kw = np.abs(plates.stations.site_power_kw(s["station_power_kw"]))
+    yield from check.at_most(law, "site", site_kw, plates.stations.site_kw, "kW")
     held = np.bincount(at[at >= 0], minlength=len(plates.ports)).astype(float)
     law = "a port holds one vehicle"
     yield from check.at_most(law, "station", held, plates.ports.astype(float), "1")
@@ -197,12 +202,23 @@ def _lost(before: Floats | None, now: Floats) -> Any:
     return SOC_START if before is None else np.abs(before - now)
 
 
-def feeder(check: Checker, s: Signals) -> Iterator[Breach]:
-    """Power at the feeder's head against loads and losses."""
+def feeder(check: Checker, s: Signals, plates: Plates) -> Iterator[Breach]:
+    """Power at the feeders' heads against loads and losses, all together and each of them."""
     used = s["feeder_base_kw"] + s["transformer_ev_kw"].sum() + s["feeder_losses_kw"]
     tolerance = FEEDER_REL * max(1.0, abs(float(used)))
     law = "power into the feeder = loads and losses"
     yield from check.equal_sum(law, s["feeder_power_kw"], used, "kW", tolerance)
+    yield from check.equal_sum(
+        "power of all feeders = sum", s["feeder_power_kw"], s["feeder_head_kw"], "kW"
+    )
+    power, at = s["vehicle_power_kw"], s["vehicle_station"]
+    plugged = at >= 0
+    area = plates.stations.feeder[at[plugged]]
+    fleet_kw = np.bincount(area, power[plugged], minlength=len(s["feeder_head_kw"]))
+    used = s["feeder_own_load_kw"] + fleet_kw + s["feeder_own_losses_kw"]
+    tolerance = FEEDER_REL * np.maximum(1.0, np.abs(used))
+    law = "power into each feeder = loads, vehicles of its area and losses"
+    yield from check.equal(law, "feeder", s["feeder_head_kw"], used, "kW", tolerance)
 
 
 def money(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:

@@ -24,7 +24,8 @@ SHOWN = 60
 # The fields that `registry.scenario_checks` go by.
 _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
-    "fleet.body_types", "traffic.roads", "traffic.energy", "traffic.replay",
+    "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.replay",
+    "grid.feeders", "market.feeder_multiplier",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

@@ -29,6 +29,7 @@ ENGINES = (
     "altdss",
     "highspy",
     "numpy",
+    "routingkit-cch",
     "scipy",
     "xarray",
     "zarr",

@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from cosim.signals import TICK_S
 
@@ -105,6 +105,26 @@ Duration = Annotated[
     ),
 ]
 """Seconds, written with units."""
+
+
+def _parse_seconds(value: Any) -> Any:
+    return float(parse_duration(value)) if isinstance(value, str) else value
+
+
+def _format_seconds(seconds: float) -> str | float:
+    return format_duration(int(seconds)) if seconds == int(seconds) else seconds
+
+
+Seconds = Annotated[
+    float,
+    Field(ge=0, le=366 * 86_400),
+    BeforeValidator(_parse_seconds),
+    PlainSerializer(_format_seconds),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["15min", 900]}),
+]
+"""Seconds, written with units or, as the field's name has the unit, as a number."""
+
+PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 
 Moment = Annotated[
     str,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -19,9 +20,12 @@ import networks.prices
 import networks.roads
 import networks.vehicles
 import networks.weather
-from cosim.errors import Problem, UnknownOptionError, UserError, VoltstepError
+from cosim.assets import models
+from cosim.demand import sizes
+from cosim.errors import Problem, ScenarioError, UnknownOptionError, UserError, VoltstepError
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from cosim.signals import Role
+from networks.demand.files import read_trips
 
 BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
     {
@@ -124,6 +128,8 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _batteries_fit,
         _roads_are_calibrated,
         _replay_fits,
+        _own_trips_fit,
+        _bus_holds_the_feeders,
     )
 
 
@@ -162,6 +168,23 @@ def _batteries_fit(scenario: Scenario) -> Sequence[Problem]:
     return cast(Sequence[Problem], check(scenario))
 
 
+def _own_trips_fit(scenario: Scenario) -> Sequence[Problem]:
+    count = sizes(scenario).get("own_trips", 0)
+    field, own = "demand.own_trips.file", scenario.demand.own_trips
+    if not count:
+        return []
+    if not own.file:
+        return [Problem(field, "", "must name the file of the segment's trips")]
+    try:
+        edges = networks.roads.load(scenario.traffic.roads).edge_ids
+        read_trips(own.file, edges, count, scenario.start_time, own.waiting_limit_s)
+    except ScenarioError as error:
+        return [replace(p, field=f"{own.file}, {p.field}") for p in error.problems]
+    except UserError as error:
+        return [Problem(field, own.file, f"is no file of trips: {error}")]
+    return []
+
+
 def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
     if scenario.traffic.energy != "calibrated":
         return []
@@ -184,9 +207,20 @@ def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
     return cast(Sequence[Problem], check(scenario))
 
 
+def _bus_holds_the_feeders(scenario: Scenario) -> Sequence[Problem]:
+    feeders, most = scenario.grid.feeders, scenario.market.feeder_multiplier
+    # One feeder may stand for less than itself, or have no part in the market at all.
+    if feeders <= max(most, 1):
+        return []
+    reason = (
+        f"must be at most market.feeder_multiplier, {most:g}: bus D holds so many feeders, "
+        "the simulated ones among them"
+    )
+    return [Problem("grid.feeders", str(feeders), reason)]
+
+
 def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:
-    specs = networks.vehicles.load()
-    return [specs[name] for name in scenario.fleet.body_types.model_dump()]
+    return list(dict.fromkeys(spec for part in models(scenario).values() for spec in part))
 
 
 def _resolve(target: str) -> Any:

@@ -200,7 +200,8 @@ class _Life:
             raise IncompleteRunError(-1, self.scenario.ticks, "nothing was recorded")
         with xr.open_zarr(recorder.store, chunks=None) as data:
             acceleration = self.scenario.ageing.acceleration
-            run = kpis.RunData(data, loop_wall_s, audit.count, acceleration)
+            events = recorder.events.table()
+            run = kpis.RunData(data, loop_wall_s, audit.count, acceleration, events)
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
         content = {

@@ -4,152 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails
+from pydantic import Field, field_validator
 
+from cosim.fleet_section import Demand, Fleet
 from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
+from cosim.section import Section, Share
 from cosim.signals import TICK_S
 
 NAME_LENGTH = 100
 """Characters of a scenario's name: it names folders, with a time stamp."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
 AMBIENT_LOW_C, AMBIENT_HIGH_C = -20.0, 45.0
 """Ambient temperatures that the battery models are tested at [degC]."""
-
-
-class Section(BaseModel):
-    """Base of every part of a scenario: frozen, nothing unknown, nothing converted in silence.
-
-    An empty section has its defaults. What fields get wrong together is found also when one of
-    them, or another of the section, is wrong by itself.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    together: ClassVar[tuple[str, ...]] = ()
-    """Numbers that `_clash` looks at together."""
-
-    @classmethod
-    def _clash(cls, numbers: Mapping[str, float]) -> str:
-        """Return what is wrong with `together`, empty if nothing."""
-        del numbers
-        return ""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _every_problem(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        given = {} if data is None else data
-        if not isinstance(given, Mapping):
-            return handler(given)
-        found: list[InitErrorDetails] = []
-        section: Self | None = None
-        try:
-            section = handler(given)
-        except ValidationError as error:
-            found += [
-                InitErrorDetails(
-                    type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {})
-                )
-                for one in error.errors()
-            ]
-        if clash := cls._clash_in(cast(Mapping[Any, Any], given)):
-            context = {"error": ValueError(clash)}
-            found.append(InitErrorDetails(type="value_error", input=given, ctx=context))
-        if section is None or found:
-            raise ValidationError.from_exception_data(cls.__name__, found)
-        return section
-
-    @classmethod
-    def _clash_in(cls, given: Mapping[Any, Any]) -> str:
-        numbers = {name: given.get(name, cls.model_fields[name].default) for name in cls.together}
-        # What is no number is a problem by itself, and there is nothing to compare it with.
-        usable = all(
-            type(value) in (int, float) and math.isfinite(value) for value in numbers.values()
-        )
-        return cls._clash(numbers) if numbers and usable else ""
-
-
-class Shares(Section):
-    """A section with shares that make up a whole."""
-
-    @classmethod
-    def _clash(cls, numbers: Mapping[str, float]) -> str:
-        total = math.fsum(numbers.values())
-        return "" if abs(total - 1) <= 1e-6 else f"{' + '.join(numbers)} must be 1, not {total:g}"
-
-
-class Stations(Shares):
-    """Charging stations of the fleet."""
-
-    together = ("level_2", "dc_fast", "v2g")
-
-    count: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=170, description="number of stations"
-    )
-    level_2: Share = Field(default=0.65, description="share of level 2 AC stations")
-    dc_fast: Share = Field(default=0.30, description="share of DC fast stations")
-    v2g: Share = Field(default=0.05, description="share of bidirectional stations")
-
-
-class BodyTypes(Shares):
-    """Mix of body types."""
-
-    together = ("sedan", "suv", "van")
-
-    sedan: Share = Field(default=0.55, description="share of sedans")
-    suv: Share = Field(default=0.30, description="share of SUVs")
-    van: Share = Field(default=0.15, description="share of vans")
-
-
-class Fleet(Section):
-    """Vehicles, their stations and the requests that they serve."""
-
-    vehicles: Annotated[int, Field(ge=1, le=200_000)] = Field(
-        default=500, description="number of EVs"
-    )
-    body_types: BodyTypes = Field(default_factory=BodyTypes, description="mix of body types")
-    stations: Stations = Field(default_factory=Stations, description="charging stations")
-    trips_per_vehicle_day: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=16.0, description="requests made over a day, per vehicle"
-    )
-    waiting_limit: Annotated[Duration, within("5min", "24h")] = Field(
-        default=parse_duration("30min"), description="a request not picked up by then is missed"
-    )
-    boarding: Annotated[Duration, within("0s", "1h")] = Field(
-        default=parse_duration("1min"), description="stop at the pick-up"
-    )
-    initial_soc: tuple[Share, Share] = Field(
-        default=(0.4, 0.9),
-        strict=False,  # files have lists, not tuples
-        description="states of charge at the start are uniform in this range",
-    )
-    towing: Annotated[Duration, within("5min", "24h")] = Field(
-        default=parse_duration("45min"),
-        description="time until an empty vehicle stands at the nearest station",
-    )
-
-    @field_validator("initial_soc")
-    @classmethod
-    def _low_to_high(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            raise ValueError("must be [low, high] with low <= high")
-        return value
 
 
 class Traffic(Section):
@@ -163,6 +33,10 @@ class Traffic(Section):
     energy: Literal["shipped", "calibrated"] = Field(
         default="shipped",
         description="consumption in meso: curves that ship, or those of `cosim roads calibrate`",
+    )
+    routing: Literal["current", "free_flow"] = Field(
+        default="current",
+        description="what ways are chosen by: the travel times of the moment, or empty roads",
     )
     replay: str = Field(
         default="", description="folder of the complete run whose trips the kind replay drives"
@@ -191,6 +65,7 @@ class Chemistry(Section):
     sedan: ChemistryName = Field(default="nmc", description="cells of sedans: nmc or lfp")
     suv: ChemistryName = Field(default="nmc", description="cells of SUVs: nmc or lfp")
     van: ChemistryName = Field(default="lfp", description="cells of vans: nmc or lfp")
+    bus: ChemistryName = Field(default="lfp", description="cells of buses: nmc or lfp")
 
 
 class Battery(Section):
@@ -229,10 +104,14 @@ class Ageing(Section):
 
 
 class Grid(Section):
-    """The distribution feeder that charges the fleet."""
+    """The distribution feeders that charge the fleet."""
 
     kind: str = Field(default="opendss", description="power flow")
     feeder: str = Field(default="ieee123", description="distribution feeder")
+    feeders: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=1,
+        description="how many such feeders are simulated; each supplies the stations of one area",
+    )
     load_shape: str = Field(
         default="opendss_default", description="daily shape of the feeder's own load"
     )
@@ -251,8 +130,9 @@ class Market(Section):
     prices: str = Field(
         default="LZ_AEN", description="ERCOT load zone whose prices scale the offers"
     )
-    feeder_multiplier: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=40.0, description="how many feeders like this one the load at bus D holds"
+    feeder_multiplier: Annotated[float, Field(ge=0, le=200)] = Field(
+        default=40.0,
+        description="how many feeders like the simulated ones the load at bus D holds, with those",
     )
     offer_slope_usd_per_mwh_per_mw: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.01, description="rise of each generator's offer with its output [USD/MWh per MW]"
@@ -273,6 +153,15 @@ class Rules(Section):
     charge_to_soc: Share = Field(default=0.9, description="charging ends here")
     reserve_soc: Share = Field(
         default=0.1, description="no trip is begun that would end below this"
+    )
+
+    feed_back_above_usd_per_mwh: Annotated[float, Field(ge=-1000, le=100_000)] | None = Field(
+        default=None,
+        description="price at bus D from which vehicles at two-way ports feed back [USD/MWh]; "
+        "null: never",
+    )
+    feed_back_to_soc: Share = Field(
+        default=0.6, description="feeding back ends here, or where the next trip needs the charge"
     )
 
     @classmethod
@@ -307,12 +196,13 @@ class Scenario(Section):
     duration: Annotated[Duration, within("5min", "366d", whole_ticks=True)] = Field(
         default=parse_duration("24h"), description="simulated time, in whole ticks of 5 minutes"
     )
-    fleet: Fleet = Field(default_factory=Fleet, description="vehicles, stations and requests")
+    fleet: Fleet = Field(default_factory=Fleet, description="vehicles and their stations")
+    demand: Demand = Field(default_factory=Demand, description="what the segments are asked to do")
     traffic: Traffic = Field(default_factory=Traffic, description="how vehicles move")
     weather: Weather = Field(default_factory=Weather, description="the air around vehicles")
     battery: Battery = Field(default_factory=Battery, description="how batteries behave")
     ageing: Ageing = Field(default_factory=Ageing, description="how batteries age")
-    grid: Grid = Field(default_factory=Grid, description="the feeder that charges the fleet")
+    grid: Grid = Field(default_factory=Grid, description="the feeders that charge the fleet")
     market: Market = Field(default_factory=Market, description="the market that bills the energy")
     team: str = Field(default="rule_based", description="who decides")
     rules: Rules = Field(default_factory=Rules, description="what the rule-based team goes by")

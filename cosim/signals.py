@@ -26,9 +26,11 @@ TICK_HOURS = TICK_S / 3600
 TICKS_PER_HOUR = 3600 // TICK_S
 LEGS = 3
 """Legs that one itinerary holds at most: to the pick-up, to the drop-off, to a station."""
+VIA = 3
+"""Edges that one leg is led through at most."""
 C_RATES = (0.1, 0.5, 1.0, 2.0)
 """Charging currents over the capacity when new for which the wear of charging is told [1/h]."""
-FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "c_rate": len(C_RATES)})
+FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "via": VIA, "c_rate": len(C_RATES)})
 """Lengths of the dimensions that are the same in every scenario."""
 
 Role = Literal["fleet", "traffic", "battery", "grid", "market", "agents", "monitor"]
@@ -101,23 +103,26 @@ class Signal:
 _TABLE_TEXT = """
 # --- fleet
 itinerary_edge             | index:edge    | vehicle leg | i4 | -               | fleet   | traffic             | start | unrecorded | edges to drive to in order, from the vehicle's place; all -1: no new itinerary
+itinerary_via_edge         | index:edge    | vehicle leg via | i4 | -           | fleet   | traffic             | start | unrecorded | edges to pass on each leg in order, -1 none; one that cannot be passed is replaced by the nearest that can
 itinerary_start_s          | s             | vehicle     | f8 | 0..300          | fleet   | traffic             | start | unrecorded | departure of a new itinerary after the start of the tick
 tow_edge                   | index:edge    | vehicle     | i4 | -               | fleet   | traffic             | start | unrecorded | the vehicle is taken off the road and set down at this edge
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
+vehicle_next_departure_s   | s             | vehicle     | f8 | -1..            | fleet   | agents              | end   | unrecorded | earliest departure of the vehicle's next own trip that is known; -1 for none
+vehicle_next_km            | km            | vehicle     | f8 | 0..             | fleet   | agents              | end   | unrecorded | length of that trip, of the rest of its tour where it belongs to one
 vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | battery grid market agents | start | -   | station whose port the vehicle holds through the tick
 plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
 plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the lesser of port and vehicle
 plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | -                   | start | -          | most the vehicle may feed back at its port, negative; 0 without V2G
-request_status             | 1             | request     | i1 | 0..6            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed
+request_status             | 1             | request     | i1 | 0..7            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed, 7 a vehicle's own and not begun
 request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
 request_destination_edge   | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request wants to go; -1 while it is not known yet
 request_deadline_s         | s             | request     | f8 | -1..            | fleet   | agents              | end   | unrecorded | latest pick-up in simulation time; -1 while the request is not known yet
 station_free_ports         | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | ports that are neither held nor promised to a vehicle under way
 station_queue              | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | vehicles that wait for a port
 requests_known             | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
-requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | picked up by their deadline
-requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or picked up late
+requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
+requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or served late
 # --- traffic
 vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
 vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick
@@ -151,10 +156,13 @@ bus_voltage_pu             | 1             | bus         | f8 | 0..2            
 transformer_loading_pct    | %             | transformer | f8 | 0..10000        | grid    | agents              | mean  | -          | apparent power over rating
 transformer_ev_kw          | kW            | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | charger load below the transformer as OpenDSS drew it; 0 where none hangs
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
-feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeder's head
-feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeder's head
-feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers
-feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeder's own loads drew
+feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeders' heads, all together
+feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together
+feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of all feeders
+feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeders' own loads drew
+feeder_head_kw             | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | active power at the head of each feeder
+feeder_own_load_kw         | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the own loads of each feeder drew
+feeder_own_losses_kw       | kW            | feeder      | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of each feeder
 # --- market
 lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | agents              | mean  | -          | locational marginal price
 bus_load_mw                | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load at the market bus
@@ -168,6 +176,7 @@ vehicle_cost_usd           | USD           | vehicle     | f8 | -               
 # --- agents
 request_vehicle            | index:vehicle | request     | i4 | -               | agents  | fleet+1             | end   | unrecorded | vehicle assigned to the request by this decision; -1 for none
 vehicle_goto_station       | index:station | vehicle     | i4 | -               | agents  | fleet+1             | end   | unrecorded | order to drive to the station and plug in; -1 for none
+vehicle_via_edge           | index:edge    | vehicle via | i4 | -               | agents  | fleet+1             | end   | unrecorded | edges to pass on the way to the destination of a trip that begins now, in order; -1 none
 vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | unrecorded | set point at the plug while plugged in; negative feeds back
 vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | unrecorded | state of charge at which the vehicle unplugs
 decision_latency_ms        | ms            | -           | f8 | 0..             | agents  | -                   | end   | volatile   | wall time that the team took for this tick's decisions

@@ -45,6 +45,7 @@ class RequestStatus(IntEnum):
     SERVED = 4
     EXPIRED = 5
     FAILED = 6
+    SCHEDULED = 7
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Observation:
     vehicle_status: NDArray[np.int8]
     """At the start of the tick; see `idle` for its end."""
     vehicle_station: Ints
+    vehicle_next_departure_s: Floats
+    vehicle_next_km: Floats
     request_status: NDArray[np.int8]
     request_origin_edge: Ints
     request_destination_edge: Ints
@@ -104,6 +107,7 @@ class Plan:
     vehicle_goto_station: Ints
     vehicle_charge_kw: Floats
     vehicle_target_soc: Floats
+    vehicle_via_edge: Ints
 
     @property
     def taken(self) -> Flags:

@@ -75,7 +75,7 @@ def _lines(
     indent = "  " * depth
     for name, info in type(section).model_fields.items():
         value, field = getattr(section, name), f"{path}{name}"
-        comment = info.description or ""
+        comment = " ".join((info.description or "").split())
         if field in choices:
             comment += f" ({', '.join(choices[field])})"
         if isinstance(value, BaseModel):

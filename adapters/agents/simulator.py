@@ -40,6 +40,7 @@ class Agents(Simulator):
             vehicle_goto_station=blank("vehicle_goto_station", self._ids, -1),
             vehicle_charge_kw=self._charge_kw.copy(),
             vehicle_target_soc=self._target_soc.copy(),
+            vehicle_via_edge=blank("vehicle_via_edge", self._ids, -1),
         )
         start = perf_counter()
         self._team.decide(seen, plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.assets import Assets
-from cosim.signals import C_RATES
+from cosim.signals import C_RATES, VIA
 from cosim.team import Observation, Plan, RequestStatus, Status
 
 
@@ -29,6 +29,8 @@ def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Obse
         tick=0,
         vehicle_status=status.astype(np.int8),
         vehicle_station=np.where(plugged, rng.integers(0, stations, vehicles), -1).astype(np.int32),
+        vehicle_next_departure_s=np.full(vehicles, -1.0),
+        vehicle_next_km=np.zeros(vehicles),
         request_status=np.full(requests, RequestStatus.OPEN, dtype=np.int8),
         request_origin_edge=rng.choice(zones, requests).astype(np.int32),
         request_destination_edge=rng.choice(zones, requests).astype(np.int32),
@@ -63,4 +65,5 @@ def empty_plan(seen: Observation) -> Plan:
         vehicle_goto_station=np.full(vehicles, -1, dtype=np.int32),
         vehicle_charge_kw=np.zeros(vehicles),
         vehicle_target_soc=np.ones(vehicles),
+        vehicle_via_edge=np.full((vehicles, VIA), -1, dtype=np.int32),
     )

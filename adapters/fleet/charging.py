@@ -44,11 +44,8 @@ class Chargers:
 
     def __init__(self, assets: Assets, reserve_soc: float) -> None:
         stations, vehicles = assets.stations, assets.vehicles
+        self._stations = stations
         self.ports = stations.ports
-        self.edge = stations.edge
-        self._port_kw = stations.per_station("port_kw")
-        self._three_phase = stations.per_station("three_phase") > 0
-        self._bidirectional = stations.per_station("bidirectional") > 0
         self._ac_kw = vehicles.per_vehicle("ac_charge_kw")
         self._dc_kw = vehicles.per_vehicle("dc_charge_kw")
         self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
@@ -63,15 +60,17 @@ class Chargers:
         A DC port (DC fast, or bidirectional) is bounded by the vehicle's DC limit behind the
         charger's losses, an AC port by the vehicle's on-board charger.
         """
+        stations = self._stations
         plugged = station >= 0
         at = np.where(plugged, station, 0)
-        direct = self._three_phase[at] | self._bidirectional[at]
+        direct = stations.direct[at]
+        port_kw, both_ways = stations.port_kw[at], stations.bidirectional[at]
         charger = np.where(direct, self._dc_efficiency, self._ac_efficiency)
         efficiency = np.where(plugged, charger, 1.0)
         vehicle_kw = np.where(direct, self._dc_kw / efficiency, self._ac_kw)
-        limit_kw = np.where(plugged, np.minimum(self._port_kw[at], vehicle_kw), 0.0)
-        feed_kw = np.minimum(self._port_kw[at], self._v2g_kw)
-        floor_kw = np.where(plugged & self._bidirectional[at], -feed_kw, 0.0)
+        limit_kw = np.where(plugged, np.minimum(port_kw, vehicle_kw), 0.0)
+        feed_kw = np.minimum(port_kw, self._v2g_kw)
+        floor_kw = np.where(plugged & both_ways, -feed_kw, 0.0)
         return PortLimits(limit_kw, floor_kw, efficiency)
 
     def ask(
@@ -95,6 +94,28 @@ class Chargers:
         least_kw = -np.minimum(discharge_limit_kw, spare_kwh * TICKS_PER_HOUR) * efficiency
         asked = np.clip(set_point_kw, at_port.floor_kw, at_port.limit_kw)
         return np.clip(asked, np.minimum(least_kw, 0.0), np.maximum(most_kw, 0.0))
+
+    def share(self, holds: Ints, asked_kw: Floats) -> Floats:
+        """Return the power of each vehicle within what its station and its site can carry [kW].
+
+        What a station or a site cannot carry is taken from all its vehicles in proportion to what
+        they ask for, separately for what they draw and what they feed back.
+
+        Parameters
+        ----------
+        holds
+            Station whose port each vehicle holds, -1 for none, shape (vehicle,).
+        asked_kw
+            Power within the limits of port and vehicle, 0 without a port, shape (vehicle,) [kW].
+        """
+        stations = self._stations
+        at = np.where(holds >= 0, holds, 0)
+        site = stations.site[at]
+        drawn_kw, fed_kw = np.maximum(asked_kw, 0.0), np.maximum(-asked_kw, 0.0)
+        for one_way in (drawn_kw, fed_kw):
+            one_way *= _within(at, one_way, stations.rating_kw)
+            one_way *= _within(site, one_way, stations.site_kw)
+        return drawn_kw - fed_kw
 
     def free(self, holds: Ints, promised: Ints) -> Ints:
         """Return the ports of each station that are neither held nor promised."""
@@ -125,3 +146,11 @@ class Chargers:
         first = np.searchsorted(at, at, side="left")
         rank = np.arange(len(order)) - first
         return order[rank < self.free(holds, np.empty(0, dtype=np.int32))[at]].astype(np.int32)
+
+
+def _within(place: Ints, power_kw: Floats, most_kw: Floats) -> Floats:
+    """Return the share of its power that each vehicle keeps so that no place carries too much."""
+    total_kw = np.bincount(place, power_kw, minlength=len(most_kw))
+    over = total_kw > most_kw
+    share = np.divide(most_kw, total_kw, out=np.ones_like(total_kw), where=over)
+    return share[place]

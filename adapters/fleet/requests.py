@@ -1,76 +1,68 @@
-"""Requests for trips: where they come from, and what becomes of each."""
+"""Requests for trips, of customers and of vehicles' own, and what becomes of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-import networks.demand
 from cosim.assets import Assets
-from cosim.scenario import Scenario
-from cosim.seeds import stream
 from cosim.team import Flags, Floats, Ints, RequestStatus
+from networks.roads import RoadNetwork
+
+_STATE = ("status", "vehicle", "pickup_s", "done_s", "postponed")
 
 
-@dataclass
 class Requests:
-    """Every request of the run, by the time at which it is made; arrays have shape (request,)."""
+    """Every request of the run, by the time at which it is made; arrays have shape (request,).
 
-    asked_s: Floats
-    """When it is made [s]."""
-    deadline_s: Floats
-    """Latest pick-up [s]."""
-    origin_edge: Ints
-    destination_edge: Ints
-    status: NDArray[np.int8] = field(init=False)
-    vehicle: Ints = field(init=False)
-    pickup_s: Floats = field(init=False)
-    """When the vehicle arrived at the origin; -1 if it has not."""
+    The static part is that of `networks.demand.trips.Trips`: when a request is made (`asked_s`),
+    may be begun (`earliest_s`) and must be served (`deadline_s`), whether service is the arrival
+    or the pick-up (`at_arrival`), `origin_edge`, `destination_edge`, `via`, `dwell_s`, `tour`, and
+    `owner`, the one vehicle whose trip it is (-1: any of its `segment`).
+    """
 
-    def __post_init__(self) -> None:
-        count = len(self.asked_s)
-        self.status = np.zeros(count, dtype=np.int8)
-        self.vehicle = np.full(count, -1, dtype=np.int32)
+    def __init__(self, assets: Assets) -> None:
+        trips = assets.demand.trips
+        count = len(trips)
+        self.asked_s = trips.asked_s
+        self.earliest_s = trips.earliest_s
+        self.deadline_s = trips.deadline_s
+        self.at_arrival = trips.at_arrival
+        self.origin_edge = trips.origin_edge
+        self.destination_edge = trips.destination_edge
+        self.via = trips.via
+        self.dwell_s = trips.dwell_s
+        self.owner = trips.vehicle
+        self.tour = trips.tour
+        self.segment = assets.demand.trip_segment
+        self.km = _lengths_km(assets.roads, self.origin_edge, self.destination_edge, self.via)
+        """Way from origin to destination past the via points [km]."""
+        self.status: NDArray[np.int8] = np.zeros(count, dtype=np.int8)
+        self.vehicle: Ints = np.full(count, -1, dtype=np.int32)
+        """Vehicle that serves it, -1 for none yet."""
         self.pickup_s = np.full(count, -1.0)
+        """When the vehicle set out from the origin or arrived there; -1 if it has not [s]."""
+        self.done_s = np.full(count, -1.0)
+        """When it was served; -1 if it has not been [s]."""
+        self.postponed: Flags = np.zeros(count, dtype=np.bool_)
+        """Whether its vehicle had too little charge when it was due."""
 
-    @classmethod
-    def of(cls, scenario: Scenario, assets: Assets) -> Self:
-        """Draw the requests of `scenario`: times by the demand profile, ends by the trip table."""
-        rng = stream(scenario.seed, "requests")
-        fleet, roads, start = scenario.fleet, assets.roads, scenario.start_time
-        asked_s = networks.demand.start_times_s(
-            per_day=fleet.vehicles * fleet.trips_per_vehicle_day,
-            start_s=start.hour * 3600 + start.minute * 60,
-            duration_s=scenario.duration,
-            rng=rng,
-        )
-        if roads.trip_table is not None:
-            table = roads.trip_table / roads.trip_table.sum()
-            pair = rng.choice(table.size, size=len(asked_s), p=table.ravel())
-            origin, destination = np.unravel_index(pair, table.shape)
-            ends = roads.zone_edge[origin], roads.zone_edge[destination]
-        else:
-            ends = rng.integers(len(roads.edge_ids), size=(2, len(asked_s)))
-        return cls(
-            asked_s=asked_s,
-            deadline_s=asked_s + fleet.waiting_limit,
-            origin_edge=np.asarray(ends[0], dtype=np.int32),
-            destination_edge=np.asarray(ends[1], dtype=np.int32),
-        )
+    def __len__(self) -> int:
+        return len(self.asked_s)
 
     @property
     def ids(self) -> list[str]:
         """Ids in array order."""
-        return [str(i) for i in range(len(self.asked_s))]
+        return [str(i) for i in range(len(self))]
 
     def open_until(self, time_s: float) -> None:
         """Make known every request that is made before `time_s`."""
-        self.status[(self.status == RequestStatus.UNKNOWN) & (self.asked_s < time_s)] = (
-            RequestStatus.OPEN
-        )
+        known = np.searchsorted(self.asked_s, time_s, side="left")
+        fresh = np.flatnonzero(self.status[:known] == RequestStatus.UNKNOWN)
+        own = self.owner[fresh] >= 0
+        self.status[fresh] = np.where(own, RequestStatus.SCHEDULED, RequestStatus.OPEN)
 
     def expire(self, time_s: float) -> Ints:
         """End the open requests whose deadline has passed; return them."""
@@ -84,13 +76,48 @@ class Requests:
         return self.status != RequestStatus.UNKNOWN
 
     @property
+    def service_s(self) -> Floats:
+        """When each was served in the sense of its deadline, -1 if it has not been [s]."""
+        return np.where(self.at_arrival, self.done_s, self.pickup_s)
+
+    @property
     def in_time(self) -> Flags:
-        """Requests picked up by their deadline and not failed since."""
-        picked_up = (self.pickup_s >= 0) & (self.status != RequestStatus.FAILED)
-        return picked_up & (self.pickup_s <= self.deadline_s)
+        """Requests served by their deadline and not failed since."""
+        service_s = self.service_s
+        served = (service_s >= 0) & (self.status != RequestStatus.FAILED)
+        return served & (service_s <= self.deadline_s)
 
     @property
     def missed(self) -> Flags:
-        """Requests that expired, failed, or were picked up after their deadline."""
+        """Requests that expired, failed, or were served after their deadline."""
         lost = (self.status == RequestStatus.EXPIRED) | (self.status == RequestStatus.FAILED)
-        return lost | (self.pickup_s > self.deadline_s)
+        return lost | (self.service_s > self.deadline_s)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return copies of what changes, by name, for a checkpoint."""
+        return {name: getattr(self, name).copy() for name in _STATE}
+
+    def take(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Set what changes from a checkpoint; KeyError if something is missing."""
+        for name in _STATE:
+            getattr(self, name)[...] = arrays[name]
+
+
+def _lengths_km(roads: RoadNetwork, origin: Ints, destination: Ints, via: Ints) -> Floats:
+    """Return the length of each trip past its via points [km]."""
+    if not len(origin):
+        return np.zeros(0)
+    edges, at = np.unique(
+        np.concatenate([origin[:, None], via, destination[:, None]], axis=1), return_inverse=True
+    )
+    known = edges >= 0
+    km = np.zeros((len(edges), len(edges)))
+    km[np.ix_(known, known)] = roads.distance_km(edges[known], edges[known])
+    at = at.reshape(len(origin), -1)
+    total, here = np.zeros(len(origin)), at[:, 0]
+    for column in at.T[1:]:
+        passed = known[column]
+        total += np.where(passed, km[here, column], 0.0)
+        here = np.where(passed, column, here)
+    # Where no way leads, traffic refuses the trip and says so.
+    return np.where(np.isfinite(total), total, 0.0)

@@ -24,21 +24,24 @@ class Fleet(Simulator):
         self._operations = Operations(scenario, assets)
 
     def dimensions(self) -> dict[str, list[str]]:
-        """Return the ids of vehicles, stations, requests and edges."""
+        """Return the ids of vehicles, stations, sites, requests and edges."""
         return {
             "vehicle": list(self._assets.vehicles.ids),
             "station": list(self._assets.stations.ids),
+            "site": list(self._assets.stations.site_ids),
             "request": self._operations.requests.ids,
             "edge": list(self._assets.roads.edge_ids),
         }
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
-        """Body type of each vehicle, kind and place of each station."""
+        """Body type, model and segment of each vehicle, kind and place of each station."""
         vehicles, stations = self._assets.vehicles, self._assets.stations
         edges = self._assets.roads.edge_ids
         return {
-            "vehicle_body_type": ("vehicle", [vehicles.specs[i].name for i in vehicles.body_type]),
-            "station_kind": ("station", [stations.kinds[i].name for i in stations.kind]),
+            "vehicle_body_type": ("vehicle", [vehicles.specs[i].body for i in vehicles.model]),
+            "vehicle_model": ("vehicle", [vehicles.specs[i].model for i in vehicles.model]),
+            "vehicle_segment": ("vehicle", [vehicles.segments[i] for i in vehicles.segment]),
+            "station_kind": ("station", [stations.kinds[i] for i in stations.kind]),
             "station_edge": ("station", [edges[i] for i in stations.edge]),
         }
 

@@ -48,12 +48,29 @@ def offer_scale(day_ahead_usd_per_mwh: Floats, reference_usd_per_mwh: float) -> 
 
 
 def bus_loads_mw(
-    data: MarketData, feeder_power_kw: float, feeder_nominal_kw: float, multiplier: float
+    data: MarketData,
+    feeder_power_kw: float,
+    feeder_nominal_kw: float,
+    multiplier: float,
+    feeders: int = 1,
 ) -> Floats:
     """Load at every market bus, shape (bus,) [MW].
 
     The published load at the feeders' bus is taken to hold `multiplier` feeders at their nominal
-    load; those follow the simulated feeder, the rest stays.
+    load; those follow the mean of the simulated ones, the rest stays.
+
+    Parameters
+    ----------
+    data
+        Tables of the market.
+    feeder_power_kw
+        Power of the simulated feeders together [kW].
+    feeder_nominal_kw
+        Nominal load of one feeder [kW].
+    multiplier
+        Feeders at the bus, the simulated ones among them.
+    feeders
+        Number of simulated feeders.
 
     Raises
     ------
@@ -62,11 +79,11 @@ def bus_loads_mw(
     """
     load_mw = data.load_mw.copy()
     bus = data.bus_ids.index(FEEDER_BUS)
-    load_mw[bus] += multiplier * (feeder_power_kw - feeder_nominal_kw) / 1000
+    load_mw[bus] += multiplier / feeders * (feeder_power_kw - feeders * feeder_nominal_kw) / 1000
     if load_mw[bus] < 0:
         raise MarketError(
             f"load would be {load_mw[bus]:.1f} MW with {multiplier:g} feeders of "
-            f"{feeder_power_kw:.0f} kW each: lower market.feeder_multiplier",
+            f"{feeder_power_kw / feeders:.0f} kW each: lower market.feeder_multiplier",
             where=f"bus {FEEDER_BUS}",
         )
     return load_mw

@@ -29,7 +29,7 @@ _NO_SHEDDING_MW = 1e-6
 
 
 class Market(Simulator):
-    """Clears the wholesale market with the feeder's load and bills every vehicle at bus D."""
+    """Clears the wholesale market with the feeders' load and bills every vehicle at bus D."""
 
     role: ClassVar[Role] = "market"
 
@@ -48,6 +48,7 @@ class Market(Simulator):
         self._scale = offer_scale(day_ahead, reference_price_usd_per_mwh(self._market))
         self._nominal_kw = networks.feeders.load(scenario.grid.feeder).load_kw
         self._multiplier = chosen.feeder_multiplier
+        self._feeders = scenario.grid.feeders
         self._bus = self._market.data.bus_ids.index(FEEDER_BUS)
 
     def dimensions(self) -> dict[str, list[str]]:
@@ -72,6 +73,7 @@ class Market(Simulator):
                 float(given["feeder_power_kw"]),
                 self._nominal_kw,
                 self._multiplier,
+                self._feeders,
             )
             cleared = self._market.clear(load_mw, float(self._scale[tick]))
             bill = settle(given["vehicle_power_kw"], float(cleared.lmp_usd_per_mwh[self._bus]))

@@ -68,6 +68,7 @@ def place_service_transformers(
     station_rating_kw: NDArray[np.float64],
     station_is_three_phase: NDArray[np.bool_],
     power_factor: float = 0.99,
+    station: NDArray[np.int64] | None = None,
 ) -> tuple[ServiceTransformers, NDArray[np.int64]]:
     """Attach every station to a service transformer.
 
@@ -87,6 +88,8 @@ def place_service_transformers(
         Whether each station needs three phases, shape (station,).
     power_factor
         Power factor at which the stations draw their rating [1].
+    station
+        Number of each station in messages, shape (station,); their positions if left out.
 
     Returns
     -------
@@ -108,26 +111,29 @@ def place_service_transformers(
     open_at: dict[tuple[str, tuple[int, ...]], int] = {}
     turn = {True: 0, False: 0}
     transformer_of_station = np.empty(len(rating_kva), dtype=np.int64)
-    for station, kva in enumerate(rating_kva):
-        kind = bool(three_phase[station])
+    number = np.arange(len(rating_kva)) if station is None else station
+    for index, kva in enumerate(rating_kva):
+        kind = bool(three_phase[index])
         largest = (THREE_PHASE_KVA if kind else SINGLE_PHASE_KVA)[-1]
         name = "three-phase" if kind else "single-phase"
         if not 0 <= kva <= largest:
             raise UserError(
-                f"station {station} needs {kva:g} kVA: a {name} service transformer "
+                f"station {number[index]} needs {kva:g} kVA: a {name} service transformer "
                 f"has between 0 and {largest:g} kVA"
             )
         if not places[kind]:
-            raise UserError(f"feeder {feeder.name} has no {name} load bus for station {station}")
+            raise UserError(
+                f"feeder {feeder.name} has no {name} load bus for station {number[index]}"
+            )
         place = places[kind][turn[kind] % len(places[kind])]
         turn[kind] += 1
-        index = open_at.get(place)
-        if index is None or used_kva[index] + kva > largest:
-            index = open_at[place] = len(at)
+        transformer = open_at.get(place)
+        if transformer is None or used_kva[transformer] + kva > largest:
+            transformer = open_at[place] = len(at)
             at.append(place)
             used_kva.append(0.0)
-        used_kva[index] += float(kva)
-        transformer_of_station[station] = index
+        used_kva[transformer] += float(kva)
+        transformer_of_station[index] = transformer
     return _table(at, used_kva), transformer_of_station
 
 

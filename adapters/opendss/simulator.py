@@ -1,4 +1,4 @@
-"""The mosaik face of the feeder: role ``grid``, kind ``opendss``."""
+"""The mosaik face of the feeders: role ``grid``, kind ``opendss``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import networks.feeders
 import networks.loads
 from adapters.opendss.charging import station_power_kw, transformer_power_kw
-from adapters.opendss.feeder import Feeder
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.feeders import Feeders
 from adapters.opendss.violations import (
     LOADING_HIGH_PCT,
     VOLTAGE_HIGH_PU,
@@ -26,47 +25,50 @@ from cosim.simulator import Simulator
 
 
 class Grid(Simulator):
-    """Solves the feeder with the power that the vehicles really exchanged."""
+    """Solves the feeders with the power that the vehicles really exchanged."""
 
     role: ClassVar[Role] = "grid"
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
-        """Build the feeder and hang every station on a service transformer."""
+        """Build the feeders and hang every station on a service transformer."""
         grid, stations = scenario.grid, assets.stations
-        data = networks.feeders.load(grid.feeder)
-        service, self._transformer_of_station = place_service_transformers(
-            data,
+        self._feeders = Feeders(
+            networks.feeders.load(grid.feeder),
+            grid.feeders,
+            stations.feeder,
             stations.rating_kw,
-            stations.per_station("three_phase") > 0,
+            stations.three_phase,
             grid.charger_power_factor,
         )
-        self._feeder = Feeder(data, service, grid.charger_power_factor)
+        self._feeder_of_station = stations.feeder
         self._stations = len(stations.ids)
         self._load_scale = grid.load_scale
         self._shape = networks.loads.load_shape(grid.load_shape)
         start = scenario.start_time
         self._first_slot = (start.hour * 3600 + start.minute * 60 + start.second) // TICK_S
         self._watches = (
-            Watch("voltage_violation", self._feeder.bus_ids, VOLTAGE_LOW_PU, VOLTAGE_HIGH_PU),
-            Watch("overload", self._feeder.transformer_ids, -np.inf, LOADING_HIGH_PCT),
-            Watch("overload", self._feeder.line_ids, -np.inf, LOADING_HIGH_PCT),
+            Watch("voltage_violation", self._feeders.bus_ids, VOLTAGE_LOW_PU, VOLTAGE_HIGH_PU),
+            Watch("overload", self._feeders.transformer_ids, -np.inf, LOADING_HIGH_PCT),
+            Watch("overload", self._feeders.line_ids, -np.inf, LOADING_HIGH_PCT),
         )
         self._last_tick = scenario.ticks - 1
 
     def dimensions(self) -> dict[str, list[str]]:
-        """Nodes, transformers and lines of the feeder."""
+        """Feeders, and the nodes, transformers and lines of all of them."""
         return {
-            "bus": list(self._feeder.bus_ids),
-            "transformer": list(self._feeder.transformer_ids),
-            "line": list(self._feeder.line_ids),
+            "feeder": list(self._feeders.ids),
+            "bus": list(self._feeders.bus_ids),
+            "transformer": list(self._feeders.transformer_ids),
+            "line": list(self._feeders.line_ids),
         }
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
-        """Service transformer of every station, rating of every transformer."""
-        service = self._feeder.service.ids
+        """Feeder and service transformer of every station, rating of every transformer."""
+        service, at = self._feeders.service_ids, self._feeders.transformer_of_station
         return {
-            "station_transformer": ("station", [service[i] for i in self._transformer_of_station]),
-            "transformer_rating_kva": ("transformer", self._feeder.rating_kva.tolist()),
+            "station_feeder": ("station", [self._feeders.ids[i] for i in self._feeder_of_station]),
+            "station_transformer": ("station", [service[i] for i in at]),
+            "transformer_rating_kva": ("transformer", self._feeders.rating_kva.tolist()),
         }
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,10 +78,10 @@ class Grid(Simulator):
                 given["vehicle_power_kw"], given["vehicle_station"], self._stations
             )
             charger_kw = transformer_power_kw(
-                station_kw, self._transformer_of_station, len(self._feeder.service)
+                station_kw, self._feeders.transformer_of_station, self._feeders.service_count
             )
             slot = (self._first_slot + tick) % len(self._shape)
-            solved = self._feeder.solve(self._load_scale * float(self._shape[slot]), charger_kw)
+            solved = self._feeders.solve(self._load_scale * float(self._shape[slot]), charger_kw)
         except PowerFlowError as error:
             raise PowerFlowError(error.reason, where=error.where, tick=tick) from error
         return {
@@ -88,10 +90,13 @@ class Grid(Simulator):
             "transformer_loading_pct": solved.transformer_loading_pct,
             "transformer_ev_kw": solved.transformer_ev_kw,
             "line_loading_pct": solved.line_loading_pct,
-            "feeder_power_kw": solved.feeder_power_kw,
-            "feeder_reactive_kvar": solved.feeder_reactive_kvar,
-            "feeder_losses_kw": solved.feeder_losses_kw,
-            "feeder_base_kw": solved.feeder_base_kw,
+            "feeder_power_kw": solved.head_kw.sum(),
+            "feeder_reactive_kvar": solved.head_kvar.sum(),
+            "feeder_losses_kw": solved.losses_kw.sum(),
+            "feeder_base_kw": solved.base_kw.sum(),
+            "feeder_head_kw": solved.head_kw,
+            "feeder_own_load_kw": solved.base_kw,
+            "feeder_own_losses_kw": solved.losses_kw,
             "grid_events": self._watched(
                 tick,
                 solved.bus_voltage_pu,
@@ -101,9 +106,9 @@ class Grid(Simulator):
         }
 
     def close(self) -> None:
-        """Empty the engine, if it was built."""
-        if hasattr(self, "_feeder"):
-            self._feeder.close()
+        """Empty the engines, if they were built."""
+        if hasattr(self, "_feeders"):
+            self._feeders.close()
 
     def _watched(self, tick: int, *values: Any) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []

@@ -38,8 +38,8 @@ class Battery(Simulator):
         self._backend: dict[str, str] = {}
         vehicles = assets.vehicles
         chosen = scenario.battery.chemistry.model_dump()
-        of_body = [chosen[spec.name] for spec in vehicles.specs]
-        chemistry = np.array(of_body)[vehicles.body_type]
+        of_body = [chosen[spec.body] for spec in vehicles.specs]
+        chemistry = np.array(of_body)[vehicles.model]
         self._batteries = Batteries(
             [
                 (at, self._packs(scenario, vehicles, name, at))

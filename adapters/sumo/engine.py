@@ -20,18 +20,23 @@ from networks.vehicles.micro import vehicle_type
 
 Engine = Literal["meso", "micro"]
 """SUMO's queues on segments of an edge, or its cars that follow each other."""
-_OPTIONS: dict[Engine, tuple[str, ...]] = {
+OPTIONS: dict[Engine, tuple[str, ...]] = {
     # Without overtaking one slow vehicle holds up all that follow on a corridor of many lanes.
     # Without the penalty nobody waits at signals; with it, for the mean of the red time.
     "meso": ("--mesosim", "true", "--meso-overtaking", "true", "--meso-tls-penalty", "1"),
     "micro": ("--step-length", "1"),
 }
+"""What makes them so, for the ``sumo`` program."""
 _TELEPORT = re.compile(
-    r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), from edge '(?P<edge>[^']*)'.*"
+    r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), "
+    r"(from edge '(?P<edge>[^']*)'|lane='(?P<lane>[^']*)_\d+').*"
     r"time=(?P<time>\d+(\.\d+)?)"
 )
+_BEYOND = re.compile(
+    r"Vehicle '(?P<leg>[^']*)' teleports beyond arrival edge .*time=(?P<time>\d+(\.\d+)?)"
+)
 # What follows a teleport is part of it, and one that is taken off where it parked is no news.
-_AFTERMATH = ("ends teleporting", "teleports beyond arrival", "aborts stop")
+_AFTERMATH = ("ends teleporting", "aborts stop", "skips stop")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,17 @@ class Teleport:
     edge_id: str
     time_s: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What SUMO said since it was last asked."""
+
+    teleports: tuple[Teleport, ...]
+    ended: tuple[tuple[str, float], ...]
+    """Vehicles that were lifted over a jam to where they are going, with the time [s]."""
+    others: tuple[str, ...]
+    """Warnings of other kinds."""
 
 
 class Sumo:
@@ -92,9 +108,9 @@ class Sumo:
         self._folder = tempfile.TemporaryDirectory(prefix="voltstep-sumo-")
         self._ear = Ear()
         types = Path(self._folder.name) / "types.add.xml"
-        types.write_text(_vehicle_types(specs, engine), encoding="utf-8")
+        types.write_text(vehicle_types(specs, engine), encoding="utf-8")
         command = ["sumo", "--net-file", str(net_file), "--additional-files", str(types)]
-        command += [*_OPTIONS[engine], "--seed", str(seed), "--save-state.rng", "true"]
+        command += [*OPTIONS[engine], "--seed", str(seed), "--save-state.rng", "true"]
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
         self._command = [*command, "--duration-log.disable", "true", *options]
         self._net_file = net_file
@@ -145,21 +161,35 @@ class Sumo:
 
     def step(self, until_s: float) -> None:
         """Advance to simulation time `until_s` [s]."""
-        self.api.simulationStep(until_s)
+        # libsumo.simulationStep is the same behind four layers that cost more than the call.
+        self.api.simulation.step(until_s)
 
-    def messages(self) -> tuple[list[Teleport], list[str]]:
-        """Return the teleports and the other warnings since the last call."""
+    def knows(self, leg: str) -> bool:
+        """Whether SUMO still has a vehicle, also one that waits for room or is lifted over a jam.
+
+        SUMO lists none of these.
+        """
+        try:
+            self.api.vehicle.getTypeID(leg)
+        except self.refusals:
+            return False
+        return True
+
+    def messages(self) -> Heard:
+        """Return what SUMO said since the last call."""
         # Mesoscopic SUMO leaves getStartingTeleportIDList empty: only its warnings tell.
         teleports: list[Teleport] = []
+        ended: list[tuple[str, float]] = []
         others: list[str] = []
         for line in self._ear.lines():
             if found := _TELEPORT.search(line):
-                teleports.append(
-                    Teleport(found["leg"], found["edge"], float(found["time"]), found["why"])
-                )
+                edge = found["edge"] or found["lane"]
+                teleports.append(Teleport(found["leg"], edge, float(found["time"]), found["why"]))
+            elif found := _BEYOND.search(line):
+                ended.append((found["leg"], float(found["time"])))
             elif not any(words in line for words in _AFTERMATH):
                 others.append(line.removeprefix("Warning: "))
-        return teleports, others
+        return Heard(tuple(teleports), tuple(ended), tuple(others))
 
     def save(self, file: Path) -> None:
         """Write SUMO's state to `file`."""
@@ -193,7 +223,8 @@ class Sumo:
                 self.api.close()
 
 
-def _vehicle_types(specs: Sequence[VehicleSpec], engine: Engine) -> str:
+def vehicle_types(specs: Sequence[VehicleSpec], engine: Engine) -> str:
+    """Return body types as SUMO's vehicle types, a file of ``sumo --additional-files``."""
     if engine == "micro":
         rows = "\n".join(f"  {vehicle_type(s)}" for s in specs)
     else:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo.state import DUE, IDLE, State
 from cosim.signals import LEGS
-
-
-class Finds(Protocol):
-    """What knows the ways between ends of edges."""
-
-    def find(self, start: int, end: int, tick: int) -> object:
-        """Return the way, or in words why there is none."""
-        ...
+from networks.roads.routing import Router
 
 
 def accept(
     state: State,
-    routes: Finds,
+    router: Router,
     itinerary_edge: NDArray[np.integer],
+    itinerary_via_edge: NDArray[np.integer],
     itinerary_start_s: NDArray[np.float64],
     begin_s: float,
-    tick: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
     """Write the itineraries that can be driven into `state`.
 
@@ -33,16 +24,17 @@ def accept(
     ----------
     state
         Changed in place. Of a refused vehicle that stood idle no leg counts as completed.
-    routes
+    router
         Finds the way of each leg.
     itinerary_edge
         Edges to drive to, shape (vehicle, leg), -1 after the last; -1 first: no new itinerary.
+    itinerary_via_edge
+        Edges to pass on each leg, shape (vehicle, leg, via), -1 none; those that cannot be passed
+        are replaced when the leg departs, see `Router.way`.
     itinerary_start_s
         Departure after the start of the tick [s], shape (vehicle,).
     begin_s
         Start of the tick [s].
-    tick
-        Settlement interval.
 
     Returns
     -------
@@ -65,28 +57,31 @@ def accept(
     legs = itinerary_edge[wanted].astype(np.int64)
     # What follows a gap does not count.
     legs[np.logical_or.accumulate(legs < 0, axis=1)] = -1
+    via = itinerary_via_edge[wanted].astype(np.int64)
     place = state.edge[wanted].astype(np.int64)
     for leg in range(LEGS):
         target = legs[:, leg]
         rows = np.flatnonzero((target >= 0) & (reason == ""))
-        reason[rows] = _obstacles(routes, place[rows], target[rows], tick)
+        reason[rows] = _obstacles(router, place[rows], target[rows], via[rows, leg])
         place = np.where(target >= 0, target, place)
 
     good = reason == ""
     taken = wanted[good]
     state.itinerary[taken] = legs[good]
+    state.via[taken] = np.where(legs[good, :, None] >= 0, via[good], -1)
     state.phase[taken] = DUE
     state.due_s[taken] = begin_s + start_s[good]
+    state.warned[taken] = False
     return wanted, reason
 
 
 def _obstacles(
-    routes: Finds, start: NDArray[np.int64], end: NDArray[np.int64], tick: int
+    router: Router, start: NDArray[np.int64], end: NDArray[np.int64], via: NDArray[np.int64]
 ) -> NDArray[np.object_]:
     """Say for each drive why it cannot be made, empty if it can."""
-    found = [routes.find(a, b, tick) for a, b in zip(start.tolist(), end.tolist(), strict=True)]
-    why = np.full(len(found), "", dtype=object)
-    for row, way in enumerate(found):
-        if isinstance(way, str):
-            why[row] = way
+    why = np.full(len(start), "", dtype=object)
+    # Most are settled without a look at the way: in one part of the network all leads to all.
+    for row in np.flatnonzero((via >= 0).any(axis=1) | ~router.connected(start, end)).tolist():
+        points: list[int] = via[row].tolist()
+        why[row] = router.obstacle(int(start[row]), int(end[row]), points)
     return why

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo.tick import Floats
-from networks.roads import RoadNetwork
+from networks.roads.routing import Router
 
 _STEPS = 2**30
 """Steps of a way's time: whole ones, so that a place does not depend on the number of its way."""
@@ -18,18 +17,12 @@ _STEPS = 2**30
 class Journeys:
     """Ways that are kept once found, as one array of edges; a way is known by its number.
 
-    The ways are those of `RoadNetwork`, as SUMO drives them: from the start of the edge after that
-    where the vehicle stood.
+    The ways are those of a router at free flow, as SUMO drives them: from the start of the edge
+    after that where the vehicle stood.
     """
 
-    def __init__(self, roads: RoadNetwork) -> None:
-        self._roads = roads
-        self._turn: dict[tuple[int, int], int] = {
-            (a, b): i
-            for i, (a, b) in enumerate(
-                zip(roads.turn_from.tolist(), roads.turn_to.tolist(), strict=True)
-            )
-        }
+    def __init__(self, router: Router) -> None:
+        self.roads, self._router = router.roads, router
         self._number: dict[tuple[int, ...], int | str] = {}
         self._count = 0
         self._used = 0
@@ -44,7 +37,7 @@ class Journeys:
         start, end
             Edges at whose ends it begins and ends.
         via
-            Edges to pass in order; one that cannot be passed is left out.
+            Edges to pass in order; see `Router.way`.
         """
         key = (start, end, *via)
         found = self._number.get(key)
@@ -64,36 +57,17 @@ class Journeys:
         return self._edge[np.searchsorted(self._end[: self._used], place, side="right")]
 
     def _search(self, start: int, end: int, via: Sequence[int]) -> int | str:
-        roads = self._roads
-        count = len(roads.edge_ids)
-        for edge in (start, end):
-            if not 0 <= edge < count:
-                return f"there is no edge {edge}; the network has {count}"
-        edges = self._through(start, end, [point for point in via if 0 <= point < count])
-        if not edges:
-            return f"no way leads from {roads.edge_ids[start]} to {roads.edge_ids[end]}"
-        driven = edges[1:] or edges
-        turns = [self._turn[pair] for pair in pairwise(edges)] or [-1]
-        seconds = roads.length_m[driven] / roads.speed_mps[driven]
-        metres = roads.length_m[driven].astype(np.float64)
-        if len(edges) > 1:
-            seconds = seconds + roads.turn_time_s[turns]
-            # The junction before the first edge is not driven: the drive begins on that edge.
-            metres[1:] += roads.turn_length_m[turns[1:]]
-        return self._keep(driven, float(metres.sum()) / 1000.0, seconds)
+        turns = self._router.way(start, end, via)
+        if isinstance(turns, str):
+            return turns
+        roads = self.roads
+        # The junction before the first edge takes time, but the drive begins on that edge.
+        edges = roads.turn_to[turns] if turns else np.array([end], np.int32)
+        seconds = self._router.free_s[edges] + (roads.turn_time_s[turns] if turns else 0.0)
+        metres = roads.length_m[edges].sum() + roads.turn_length_m[turns[1:]].sum()
+        return self._keep(edges, float(metres) / 1000.0, seconds)
 
-    def _through(self, start: int, end: int, via: list[int]) -> list[int]:
-        """Return the edges of the way, both ends included; empty where none leads."""
-        path = self._roads.path
-        edges = [start]
-        for point in via:
-            there = path(edges[-1], point)
-            if there and path(point, end):
-                edges += there[1:]
-        rest = path(edges[-1], end)
-        return [*edges, *rest[1:]] if rest else []
-
-    def _keep(self, edges: list[int], km: float, seconds: Floats) -> int:
+    def _keep(self, edges: NDArray[np.int32], km: float, seconds: Floats) -> int:
         number, until = self._count, self._used + len(edges)
         if number >= len(self._km):
             self._km, self._free_s = np.tile(self._km, 2), np.tile(self._free_s, 2)

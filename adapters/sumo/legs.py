@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from adapters.sumo.drives import Drives, Ints, Progress
 from adapters.sumo.engine import Sumo
-from adapters.sumo.routes import Route, Routes
 from adapters.sumo.state import DRIVING, DUE, IDLE, INSERTING, State
-from adapters.sumo.tick import Floats, Trip, Work
+from adapters.sumo.tick import Floats, Trips, Work
 from cosim.errors import TrafficError
 from cosim.signals import LEGS
+from networks.roads.routing import Router, Turns
 
 
 class Legs:
-    """Starts and ends the SUMO vehicles that drive the legs, and reads their odometers.
+    """Starts and ends the SUMO vehicles that drive the legs.
 
     Parameters
     ----------
     sumo
         The simulation.
-    routes
+    router
         Ways between ends of edges.
+    drives
+        Ways of the legs under way.
     state
         Where every vehicle is; changed in place.
     types
@@ -35,37 +38,38 @@ class Legs:
         Time that a vehicle stands between two legs [s].
     """
 
+    on_edge: ClassVar[bool] = True
+    """Whether `odometers` counts from the start of the edge, not of the way."""
+
     def __init__(
         self,
         sumo: Sumo,
-        routes: Routes,
+        router: Router,
+        drives: Drives,
         state: State,
         types: Sequence[str],
         pace: Floats,
         dwell_s: int,
     ) -> None:
-        self._sumo, self._routes, self._state = sumo, routes, state
-        self._types, self._pace, self._dwell_s = types, pace, max(dwell_s, 1)
-        self._on_road: dict[str, int] = {}
-        self._route: dict[int, Route] = {}
-        self._queue: list[tuple[float, int]] = []
-        self._end_s = 0.0
+        self._sumo, self._router, self._drives, self._state = sumo, router, drives, state
+        self._types, self._dwell_s = types, max(dwell_s, 1)
+        self._pace_of, self._pace = pace, pace.tolist()
+        self.on_road: dict[str, int] = {}
+        """Vehicles by the SUMO id of the leg under way, inserted or not."""
+        self._departed: list[tuple[int, float]] = []
+        self._arrived: list[tuple[int, float, float, float]] = []
 
     def recover(self, tick: int) -> None:
         """Find the vehicles on the road again after SUMO and the state were restored."""
         state = self._state
-        self._on_road.clear()
-        self._route.clear()
+        self.on_road.clear()
         for vehicle in np.flatnonzero(np.isin(state.phase, (INSERTING, DRIVING))).tolist():
-            target = int(state.itinerary[vehicle, state.done[vehicle]])
-            self._on_road[state.leg_id(vehicle)] = vehicle
-            self._route[vehicle] = self._found(
-                vehicle, int(state.stand_edge[vehicle]), target, tick
-            )
+            self.on_road[state.leg_id(vehicle)] = vehicle
         there = set(self._sumo.api.vehicle.getIDList())
-        for leg, vehicle in self._on_road.items():
-            if state.phase[vehicle] == DRIVING and leg not in there:
-                raise TrafficError("not in SUMO's saved state", where=f"vehicle {vehicle}")
+        for leg, vehicle in self.on_road.items():
+            if leg not in there and not self._sumo.knows(leg):
+                where = f"vehicle {vehicle}"
+                raise TrafficError("not in SUMO's saved state", where=where, tick=tick)
 
     def take_off(self, vehicle: int, tick: int) -> None:
         """Take a vehicle off the road and drop its itinerary; it stays where it is."""
@@ -74,154 +78,200 @@ class Legs:
             leg = state.leg_id(vehicle)
             with self._sumo.calling(f"vehicle {vehicle}", tick) as api:
                 api.vehicle.remove(leg)
-            del self._on_road[leg], self._route[vehicle]
+            del self.on_road[leg]
         state.phase[vehicle] = IDLE
         state.due_s[vehicle] = np.inf
 
     def drive(self, now: Work, end: float) -> None:
         """Step SUMO to `end`, starting each leg in the second in which it is due."""
         state = self._state
-        soon = np.flatnonzero((state.phase == DUE) & (state.due_s < end)).tolist()
-        queue = self._queue = [(float(state.due_s[v]), int(v)) for v in soon]
-        heapq.heapify(queue)
-        time, self._end_s = now.begin_s, end
+        self._depart(now, np.flatnonzero((state.phase == DUE) & (state.due_s < end)), end)
+        time = now.begin_s
+        on_road, step = self.on_road, self._sumo.step
         with self._sumo.listening(), self._sumo.calling("stepping", now.tick) as api:
+            departed = api.simulation.getDepartedIDList
             while time < end:
-                while queue and queue[0][0] <= time:
-                    _, vehicle = heapq.heappop(queue)
-                    self._depart(now, vehicle, time)
-                # Nobody is on the road before the next departure: no need to look every second.
-                free = min(end, float(np.ceil(queue[0][0]))) if queue else end
-                until = time + 1.0 if self._on_road else free
-                self._sumo.step(until)
-                for leg in api.simulation.getDepartedIDList():
-                    if leg in self._on_road:
-                        vehicle = self._on_road[leg]
-                        state.phase[vehicle] = DRIVING
-                        state.departed_s[vehicle] = time
+                # With nobody of the fleet on the road there is no need to look every second.
+                until = time + 1.0 if on_road else end
+                step(until)
+                # Towed vehicles, and traffic that is not of the fleet, are not known here.
+                self._departed += [(on_road[leg], time) for leg in departed() if leg in on_road]
                 for leg in self._ended(api):
-                    # Towed vehicles, and traffic that is not of the fleet, are not known here.
-                    if leg in self._on_road:
-                        self._arrive(now, leg, time)
+                    if leg in on_road:
+                        vehicle = on_road.pop(leg)
+                        self._arrived.append((vehicle, time, *self._last_reading(leg, vehicle)))
+                # Taken in many at a time, but before the first of them is due again.
+                if self._arrived and (not on_road or self._arrived[0][1] + self._dwell_s <= until):
+                    self._take_in(now, end)
                 time = until
+            self._take_in(now, end)
 
-    def _depart(self, now: Work, vehicle: int, time: float) -> None:
+    def end_lifted(self, now: Work, lifted: Sequence[tuple[str, float]]) -> None:
+        """End legs that SUMO lifted over a jam to their end, and took off without a word.
+
+        Parameters
+        ----------
+        now
+            The tick, at its end.
+        lifted
+            SUMO vehicles, with the time [s].
+        """
+        for leg, time_s in lifted:
+            if leg in self.on_road and not self._sumo.knows(leg):
+                vehicle = self.on_road.pop(leg)
+                reading = self._last_reading(leg, vehicle)
+                self._arrived.append((vehicle, time_s, *reading))
+        self._take_in(now, now.begin_s)
+
+    def _depart(self, now: Work, vehicles: Ints, end: float) -> None:
+        """Bring legs that are due on their way, in the order in which they are due."""
         state = self._state
-        target = int(state.itinerary[vehicle, state.done[vehicle]])
-        state.due_s[vehicle] = np.inf
-        state.stand_edge[vehicle] = state.edge[vehicle]
-        state.departed_s[vehicle] = state.asked_s[vehicle] = time
-        state.leg_m[vehicle] = state.leg_kwh[vehicle] = 0.0
-        state.warned[vehicle] = False
-        if target == state.edge[vehicle]:
-            self._finish(now, vehicle, time, 0.0)
-            return
-        route = self._found(vehicle, int(state.edge[vehicle]), target, now.tick)
-        state.number[vehicle] += 1
-        leg = state.leg_id(vehicle)
-        with self._sumo.calling(f"vehicle {vehicle}", now.tick) as api:
-            self._add(api, leg, route, self._types[vehicle])
-            api.vehicle.setSpeedFactor(leg, float(self._pace[vehicle]))
-        state.phase[vehicle] = INSERTING
-        self._on_road[leg] = vehicle
-        self._route[vehicle] = route
+        # SUMO begins a second with those that depart in it.
+        moment_s = np.maximum(np.ceil(state.due_s[vehicles]), now.begin_s)
+        order = np.lexsort((vehicles, state.due_s[vehicles]))
+        vehicles, moment_s = vehicles[order], moment_s[order]
+        leg = state.done[vehicles]
+        start, target = state.edge[vehicles], state.itinerary[vehicles, leg]
+        ways = self._router.routes(start.tolist(), target.tolist(), self._via(vehicles, leg))
+        blocked = np.array([isinstance(way, str) for way in ways], np.bool_)
+        empty = np.array([not way for way in ways], np.bool_)
+        gone = vehicles[~blocked]
+        state.due_s[gone] = np.inf
+        state.stand_edge[gone] = start[~blocked]
+        state.departed_s[gone] = state.asked_s[gone] = moment_s[~blocked]
+        state.leg_m[gone] = state.leg_kwh[gone] = state.still_s[gone] = 0.0
+        state.position[gone] = state.before[gone] = 0
+        state.warned[gone] = False
+        moving = vehicles[~blocked & ~empty]
+        state.number[moving] += 1
+        state.phase[moving] = INSERTING
+        for vehicle, moment, way in zip(vehicles.tolist(), moment_s.tolist(), ways, strict=True):
+            if isinstance(way, str):
+                # A road may open again: the vehicle stays and asks anew.
+                if not state.warned[vehicle]:
+                    now.stranded.append((moment, vehicle, int(state.edge[vehicle]), way))
+            elif way:
+                self._set_out(now, vehicle, moment, way)
+        state.warned[vehicles[blocked]] = True
+        state.due_s[vehicles[blocked]] = end
+        there = vehicles[empty]
+        if len(there):
+            nothing = np.zeros(len(there))
+            self._finish(now, there, moment_s[empty], nothing, nothing, end)
 
-    def _found(self, vehicle: int, start: int, end: int, tick: int) -> Route:
-        route = self._routes.find(start, end, tick)
-        if isinstance(route, str):
-            raise TrafficError(route, where=f"vehicle {vehicle}", tick=tick)
-        return route
+    def _via(self, vehicles: Ints, leg: NDArray[np.int32]) -> list[list[int]] | None:
+        via = self._state.via[vehicles, leg]
+        return via.tolist() if (via >= 0).any() else None
 
-    def _add(self, api: Any, leg: str, route: Route, vehicle_type: str) -> None:
+    def _set_out(self, now: Work, vehicle: int, moment: float, way: Turns) -> None:
+        name = self._state.leg_id(vehicle)
+        try:
+            self._add(name, vehicle, way, f"{moment:.0f}")
+        except self._sumo.refusals as error:
+            where = f"vehicle {vehicle}"
+            raise TrafficError(str(error).strip(), where=where, tick=now.tick) from error
+        self._drives.begin(vehicle, way)
+        self.on_road[name] = vehicle
+
+    def _add(self, leg: str, vehicle: int, way: Turns, moment: str) -> None:
         """Bring a SUMO vehicle on its way."""
-        api.vehicle.add(leg, route.id, typeID=vehicle_type, departPos="0", departSpeed="max")
+        api = self._sumo.api.vehicle
+        # A route that is added by itself would stay in SUMO for good.
+        api.add(leg, "", self._types[vehicle], moment, departPos="0", departSpeed="max")
+        api.setRoute(leg, self._drives.names(way))
+        api.setSpeedFactor(leg, self._pace[vehicle])
 
     def _ended(self, api: Any) -> Sequence[str]:
         """Return the SUMO vehicles that reached their end in this second."""
         return api.simulation.getArrivedIDList()
 
     def _last_reading(self, leg: str, vehicle: int) -> tuple[float, float]:
-        """Return distance [m] and net energy [kWh] of a leg that ended, since it was last read."""
-        del leg
-        return self._route[vehicle].length_m - float(self._state.leg_m[vehicle]), 0.0
+        """Return distance [m] and net energy since the last reading [kWh] of a leg that ended.
 
-    def _arrive(self, now: Work, leg: str, time: float) -> None:
-        vehicle = self._on_road.pop(leg)
-        since = max(float(self._state.departed_s[vehicle]), now.begin_s)
-        left_m, left_kwh = self._last_reading(leg, vehicle)
-        del self._route[vehicle]
-        now.moving_s[vehicle] += time - since
-        self._finish(now, vehicle, time, left_m, left_kwh)
+        The distance is that of the whole leg, NaN if it is the length of the way.
+        """
+        del leg, vehicle
+        return np.nan, 0.0
+
+    def _take_in(self, now: Work, end: float) -> None:
+        """Let departures and arrivals since the last call take effect."""
+        state, drives = self._state, self._drives
+        drives.settle()
+        if self._departed:
+            vehicle, time_s = np.array(self._departed, np.float64).T
+            gone = vehicle.astype(np.int64)
+            state.phase[gone] = DRIVING
+            state.departed_s[gone] = time_s
+            self._departed.clear()
+        if not self._arrived:
+            return
+        vehicle, time_s, way_m, left_kwh = np.array(self._arrived, np.float64).T
+        self._arrived.clear()
+        there = vehicle.astype(np.int64)
+        way_m = np.where(np.isnan(way_m), drives.length_m[there], way_m)
+        seconds = time_s - np.maximum(state.departed_s[there], now.begin_s)
+        now.moving_s[there] += seconds
+        now.stretches.append(
+            Progress(
+                first=drives.first[there],
+                from_position=state.position[there],
+                to_position=drives.number[there] - 1,
+                from_m=state.leg_m[there],
+                to_m=way_m,
+                seconds=seconds,
+                pace=self._pace_of[there],
+            )
+        )
+        self._finish(now, there, time_s, way_m - state.leg_m[there], left_kwh, end)
 
     def _finish(
-        self, now: Work, vehicle: int, time: float, left_m: float, left_kwh: float = 0.0
+        self,
+        now: Work,
+        vehicles: Ints,
+        time_s: Floats,
+        left_m: Floats,
+        left_kwh: Floats,
+        end: float,
     ) -> None:
+        """End legs of different vehicles, and begin those that are due next before `end`."""
         state = self._state
-        leg = int(state.done[vehicle])
-        target = int(state.itinerary[vehicle, leg])
-        now.moved_m[vehicle] += left_m
-        now.drawn_kwh[vehicle] += left_kwh
+        leg = state.done[vehicles]
+        target = state.itinerary[vehicles, leg]
+        now.moved_m[vehicles] += left_m
+        now.drawn_kwh[vehicles] += left_kwh
         now.trips.append(
-            Trip(
-                vehicle=vehicle,
-                start_s=float(state.asked_s[vehicle]),
-                end_s=time,
-                origin=int(state.stand_edge[vehicle]),
+            Trips(
+                vehicle=vehicles,
+                start_s=state.asked_s[vehicles],
+                end_s=time_s,
+                origin=state.stand_edge[vehicles],
                 edge=target,
-                driving_s=time - float(state.departed_s[vehicle]),
-                total_m=float(state.leg_m[vehicle]) + left_m,
+                via=state.via[vehicles, leg],
+                driving_s=time_s - state.departed_s[vehicles],
+                total_m=state.leg_m[vehicles] + left_m,
                 now_m=left_m,
-                before_kwh=float(state.leg_kwh[vehicle]),
+                before_kwh=state.leg_kwh[vehicles],
                 now_kwh=left_kwh,
             )
         )
-        state.leg_m[vehicle] = state.leg_kwh[vehicle] = 0.0
-        state.edge[vehicle] = target
-        state.arrival_s[vehicle, leg] = time
-        state.done[vehicle] = leg + 1
-        if leg + 1 < LEGS and state.itinerary[vehicle, leg + 1] >= 0:
-            state.phase[vehicle] = DUE
-            state.due_s[vehicle] = time + self._dwell_s
-            if state.due_s[vehicle] < self._end_s:
-                heapq.heappush(self._queue, (float(state.due_s[vehicle]), vehicle))
-        else:
-            state.phase[vehicle] = IDLE
+        state.leg_m[vehicles] = state.leg_kwh[vehicles] = 0.0
+        state.edge[vehicles] = target
+        state.arrival_s[vehicles, leg] = time_s
+        state.done[vehicles] = leg + 1
+        following = state.itinerary[vehicles, np.minimum(leg + 1, LEGS - 1)]
+        more = (leg + 1 < LEGS) & (following >= 0)
+        state.phase[vehicles] = np.where(more, DUE, IDLE)
+        state.due_s[vehicles] = np.where(more, time_s + self._dwell_s, np.inf)
+        soon = vehicles[state.due_s[vehicles] < end]
+        if len(soon):
+            self._depart(now, soon, end)
 
-    def read_odometers(self, now: Work, end: float, patience_s: float) -> None:
-        """Add what the vehicles on the road drove; note who waits longer than `patience_s` [s]."""
-        state = self._state
-        vehicles: list[int] = []
-        ways_m: list[float] = []
-        edges: list[int] = []
-        vehicle = -1
-        try:
-            for leg, vehicle in self._on_road.items():
-                if state.phase[vehicle] == INSERTING:
-                    if end - state.asked_s[vehicle] >= patience_s:
-                        now.late.append(vehicle)
-                    continue
-                position, way_m = self._odometer(leg, vehicle)
-                vehicles.append(vehicle)
-                ways_m.append(way_m)
-                edges.append(self._route[vehicle].edges[position])
-        except self._sumo.refusals as error:
-            raise TrafficError(str(error), where=f"vehicle {vehicle}", tick=now.tick) from error
-        rows = np.array(vehicles, np.int64)
-        ways = np.maximum(np.array(ways_m), state.leg_m[rows])
-        driven_m = ways - state.leg_m[rows]
-        now.under_way_m[rows] = driven_m
-        now.moved_m[rows] += driven_m
-        now.moving_s[rows] += end - np.maximum(state.departed_s[rows], now.begin_s)
-        state.leg_m[rows] = ways
-        state.edge[rows] = np.array(edges, np.int32)
+    def read_energy(self, now: Work) -> None:
+        """Add what the vehicles on the road drew, where SUMO measures it."""
 
-    def _odometer(self, leg: str, vehicle: int) -> tuple[int, float]:
-        """Return position in the route and distance driven [m]."""
+    def odometers(self, legs: Sequence[str]) -> tuple[list[int], list[float]]:
+        """Return positions in the routes, and distances on the edges there [m]."""
         # Mesoscopic SUMO's own odometer is wrong.
-        position = self._sumo.api.vehicle.getRouteIndex(leg)
-        begun_m = self._route[vehicle].start_m[position]
-        return position, begun_m + self._sumo.api.vehicle.getLanePosition(leg)
-
-    def first_edge(self, vehicle: int) -> int:
-        """Return the edge on which the leg under way begins."""
-        return self._route[vehicle].edges[0]
+        api = self._sumo.api.vehicle
+        position, on_edge_m = api.getRouteIndex, api.getLanePosition
+        return [position(leg) for leg in legs], [on_edge_m(leg) for leg in legs]

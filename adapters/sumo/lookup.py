@@ -42,12 +42,6 @@ class Lookup:
     def _key(self, vehicle: Ints, tick: Ints, pair: Ints) -> Ints:
         return (vehicle * self._ticks + tick) * len(self._pairs) + pair
 
-    def drove(self, start: int, end: int) -> bool:
-        """Whether a recorded leg led from the end of an edge to that of another."""
-        code = start * self._edges + end
-        place = int(np.searchsorted(self._pairs, code))
-        return place < len(self._pairs) and int(self._pairs[place]) == code
-
     def find(self, vehicle: Ints, start: Ints, end: Ints, depart_s: Floats) -> Ints:
         """Return the profile of each leg as it was recorded, -1 for one that was not.
 

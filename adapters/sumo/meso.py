@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sumo import itineraries
+from adapters.sumo import itineraries, readings
+from adapters.sumo.drives import Drives
+from adapters.sumo.edge_times import EdgeTimes
 from adapters.sumo.energy import MILD_C, TractionEnergy
-from adapters.sumo.engine import Engine, Sumo
+from adapters.sumo.engine import Engine, Heard, Sumo
 from adapters.sumo.legs import Legs
-from adapters.sumo.routes import Routes
-from adapters.sumo.state import IDLE, State
-from adapters.sumo.tick import Floats, TrafficTick, Work
+from adapters.sumo.state import DRIVING, IDLE, INSERTING, State
+from adapters.sumo.tick import Floats, Progress, TrafficTick, Trips, Work, joined
+from adapters.sumo.via import detail_of
 from cosim.errors import TrafficError
-from cosim.signals import TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from networks.roads import RoadNetwork
+from networks.roads.routing import Router
 from networks.vehicles import EnergyCurve, VehicleSpec, climate_load, load_energy
 
+Routing = Literal["current", "free_flow"]
 SPEED_DEVIATION = 0.1
 """Standard deviation of the vehicles' paces relative to the limit: SUMO's default for cars."""
 _SUMO_FILE, _STATE_FILE = "sumo.xml.gz", "traffic.npz"
@@ -50,6 +54,8 @@ class MesoTraffic:
         Time that a vehicle stands between two legs of an itinerary, for boarding [s].
     curves
         Consumption by name of the body type; those that ship if None.
+    routing
+        What ways are chosen by: the travel times of the moment, or those of empty roads.
     teleport_s
         Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
         the way that it skips counts as driven.
@@ -77,6 +83,7 @@ class MesoTraffic:
         seed: int,
         dwell_s: int = 60,
         curves: Mapping[str, EnergyCurve] | None = None,
+        routing: Routing = "current",
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
         options: Sequence[str] = (),
@@ -104,13 +111,17 @@ class MesoTraffic:
             teleport_s=teleport_s,
             options=options,
         )
-        self._routes = Routes(self._sumo, roads)
+        self.pace = pace
+        self.router = Router(roads)
+        self.edge_times = EdgeTimes(self.router) if routing == "current" else None
+        self.drives = Drives(roads, len(home_edge))
         self._legs = self._legs_of(
-            self._sumo, self._routes, self.state, self._types, pace, int(dwell_s)
+            self._sumo, self.router, self.drives, self.state, self._types, pace, int(dwell_s)
         )
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
+        self.router.close()
         self._sumo.close()
 
     def save(self, folder: Path) -> None:
@@ -120,7 +131,10 @@ class MesoTraffic:
         follow the same path only because both load the file.
         """
         self._sumo.save(folder / _SUMO_FILE)
-        np.savez(folder / _STATE_FILE, allow_pickle=False, **self.state.arrays())
+        arrays = self.state.arrays() | self.drives.arrays()
+        if self.edge_times:
+            arrays |= self.edge_times.arrays()
+        np.savez(folder / _STATE_FILE, allow_pickle=False, **arrays)
         self.restore(folder)
 
     def restore(self, folder: Path) -> None:
@@ -135,7 +149,9 @@ class MesoTraffic:
         self._sumo.messages()
         with np.load(folder / _STATE_FILE, allow_pickle=False) as arrays:
             self.state.take(arrays)
-        self._routes.forget()
+            self.drives.take(arrays)
+            if self.edge_times:
+                self.edge_times.take(arrays)
         self._legs.recover(self._now.tick)
 
     def advance(
@@ -145,6 +161,7 @@ class MesoTraffic:
         itinerary_start_s: Floats,
         tow_edge: NDArray[np.integer],
         ambient_c: float = MILD_C,
+        itinerary_via_edge: NDArray[np.integer] | None = None,
     ) -> TrafficTick:
         """Move the fleet through one settlement interval.
 
@@ -161,6 +178,9 @@ class MesoTraffic:
             Edge at whose end the vehicle is set down now, its itinerary dropped; -1 for none.
         ambient_c
             Ambient temperature [degC], for heating and cooling.
+        itinerary_via_edge
+            Edges to pass on each leg, shape (vehicle, leg, via), -1 none; None for none at all.
+            One that cannot be passed is replaced by the nearest that can, see `Router.way`.
 
         Returns
         -------
@@ -184,13 +204,22 @@ class MesoTraffic:
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
         under_way = self.state.phase != IDLE
-        refused = self._accept(itinerary_edge, itinerary_start_s)
+        if itinerary_via_edge is None:
+            itinerary_via_edge = np.full((count, LEGS, VIA), -1, np.int32)
+        refused = self._accept(itinerary_edge, itinerary_via_edge, itinerary_start_s)
         set_out_s = np.where(under_way, 0.0, itinerary_start_s)
         under_way |= (itinerary_edge[:, 0] >= 0) & ~refused
         self._legs.drive(now, begin + TICK_S)
-        self._legs.read_odometers(now, begin + TICK_S, self._insertion_s)
+        heard = self._sumo.messages()
+        self._legs.end_lifted(now, heard.ended)
+        readings.read(
+            self._sumo, self._legs, self.drives, self.state, self.pace, now, self._insertion_s
+        )
         self._report_late(begin + TICK_S)
-        self._hear()
+        if self.edge_times:
+            self.edge_times.measure(self.drives, joined(Progress, now.stretches))
+        self.drives.drop(np.isin(self.state.phase, (INSERTING, DRIVING)))
+        self._hear(heard)
         traction_kwh = self._draw_energy()
         state = self.state
         now.events.sort(key=lambda event: (event["time_s"], event.get("vehicle", -1)))
@@ -213,11 +242,19 @@ class MesoTraffic:
         return np.where(self.state.phase == IDLE, last_s, float(TICK_S))
 
     def _accept(
-        self, itinerary_edge: NDArray[np.integer], itinerary_start_s: Floats
+        self,
+        itinerary_edge: NDArray[np.integer],
+        itinerary_via_edge: NDArray[np.integer],
+        itinerary_start_s: Floats,
     ) -> NDArray[np.bool_]:
         state, now = self.state, self._now
         wanted, reason = itineraries.accept(
-            state, self._routes, itinerary_edge, itinerary_start_s, now.begin_s, now.tick
+            state,
+            self.router,
+            itinerary_edge,
+            itinerary_via_edge,
+            itinerary_start_s,
+            now.begin_s,
         )
         for vehicle, why in zip(wanted.tolist(), reason.tolist(), strict=True):
             if why:
@@ -244,11 +281,13 @@ class MesoTraffic:
 
     def _report_late(self, end: float) -> None:
         state = self.state
+        for time_s, vehicle, edge, why in self._now.stranded:
+            self._tell("no_way", time_s, vehicle, edge, f"{why}; it waits")
         for vehicle in self._now.late:
             if not state.warned[vehicle]:
                 state.warned[vehicle] = True
                 text = f"no room on the road for {end - state.asked_s[vehicle]:g} s"
-                edge = self._legs.first_edge(vehicle)
+                edge = int(self.drives.edge(np.array([vehicle]), np.array([0]))[0])
                 self._tell("insertion_delayed", end, vehicle, edge, text)
 
     def _draw_energy(self) -> Floats:
@@ -259,37 +298,52 @@ class MesoTraffic:
         climate_kwh = self._energy.climate_kwh(now.moving_s, self._ambient_c)
         moved = now.moved_m > 0
         per_km = drive_kwh + np.divide(climate_kwh, moved_km, out=0.0 * moved_km, where=moved)
-        self._tell_trips([float(per_km[t.vehicle]) * t.now_m / 1000.0 for t in now.trips])
+        trips = joined(Trips, now.trips)
+        self._tell_trips(trips, per_km[trips.vehicle] * trips.now_m / 1000.0)
         # Who stands in traffic for the whole tick still heats.
         self.state.leg_kwh[:] += np.where(moved, per_km * now.under_way_m / 1000.0, climate_kwh)
         return drive_kwh * moved_km + climate_kwh
 
-    def _tell_trips(self, now_kwh: Sequence[float]) -> None:
-        for trip, kwh in zip(self._now.trips, now_kwh, strict=True):
-            if not trip.total_m:
-                # The vehicle stood there already.
-                continue
-            self._tell(
-                "trip",
-                trip.end_s,
-                trip.vehicle,
-                trip.edge,
-                "",
-                origin=self._roads.edge_ids[trip.origin],
-                start_s=trip.start_s,
-                driving_s=trip.driving_s,
-                distance_km=trip.total_m / 1000.0,
-                energy_kwh=trip.before_kwh + kwh,
+    def _tell_trips(self, trips: Trips, now_kwh: Floats) -> None:
+        # Of the others the vehicle stood there already.
+        drove = trips.total_m > 0
+        columns = (
+            trips.vehicle,
+            trips.origin,
+            trips.edge,
+            trips.via,
+            trips.start_s,
+            trips.end_s,
+            trips.driving_s,
+            trips.total_m / 1000.0,
+            trips.before_kwh + now_kwh,
+        )
+        ids, events = self._roads.edge_ids, self._now.events
+        for vehicle, origin, edge, via, start_s, end_s, driving_s, km, kwh in zip(
+            *(column[drove].tolist() for column in columns), strict=True
+        ):
+            events.append(
+                {
+                    "time_s": end_s,
+                    "kind": "trip",
+                    "place": ids[edge],
+                    "vehicle": vehicle,
+                    "origin": ids[origin],
+                    "start_s": start_s,
+                    "driving_s": driving_s,
+                    "distance_km": km,
+                    "energy_kwh": kwh,
+                    **detail_of(via, ids),
+                }
             )
 
-    def _hear(self) -> None:
+    def _hear(self, heard: Heard) -> None:
         """Turn SUMO's warnings into events."""
-        teleports, others = self._sumo.messages()
         now = self._now
-        for t in teleports:
+        for t in heard.teleports:
             whose = {"vehicle": int(t.leg_id.split("#")[0])} if "#" in t.leg_id else {}
             now.add("teleport", t.time_s, t.edge_id, t.reason, **whose)
-        for text in others:
+        for text in heard.others:
             now.add("sumo_warning", now.begin_s, "", text)
 
     def _tell(

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.sumo.drives import Drives
 from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
 from adapters.sumo.meso import MesoTraffic
-from adapters.sumo.routes import Route, Routes
 from adapters.sumo.state import DRIVING, State
-from adapters.sumo.tick import Floats, Work
+from adapters.sumo.tick import Floats, Trips, Work, joined
+from networks.roads.routing import Router, Turns
 from networks.vehicles.micro import battery_wh
 
 FOREVER_S = 1e6
@@ -27,32 +28,34 @@ class MicroLegs(Legs):
     A vehicle that arrives is gone before it can be asked; one that parks is taken off here.
     """
 
+    on_edge: ClassVar[bool] = False
+
     def __init__(
         self,
         sumo: Sumo,
-        routes: Routes,
+        router: Router,
+        drives: Drives,
         state: State,
         types: Sequence[str],
         pace: Floats,
         dwell_s: int,
     ) -> None:
-        super().__init__(sumo, routes, state, types, pace, dwell_s)
+        super().__init__(sumo, router, drives, state, types, pace, dwell_s)
         self._parked: frozenset[str] = frozenset()
         self._meter_kwh: dict[str, float] = {}
-        self._kerbs: dict[int, tuple[int, float]] = {}
+        self._kerbs: dict[str, tuple[int, float]] = {}
 
     def recover(self, tick: int) -> None:
         """Find the vehicles and their meters again; SUMO's saved state does not hold meters."""
         super().recover(tick)
-        driving = [leg for leg, v in self._on_road.items() if self._state.phase[v] == DRIVING]
-        self._meter_kwh = dict.fromkeys(self._on_road, 0.0)
+        driving = [leg for leg, v in self.on_road.items() if self._state.phase[v] == DRIVING]
+        self._meter_kwh = dict.fromkeys(self.on_road, 0.0)
         self._meter_kwh |= {leg: self._net_kwh(leg) for leg in driving}
 
-    def read_odometers(self, now: Work, end: float, patience_s: float) -> None:
-        """Add what the vehicles on the road drove and drew."""
-        super().read_odometers(now, end, patience_s)
+    def read_energy(self, now: Work) -> None:
+        """Add what the vehicles on the road drew."""
         with self._sumo.calling("reading batteries", now.tick):
-            for leg, vehicle in self._on_road.items():
+            for leg, vehicle in self.on_road.items():
                 if self._state.phase[vehicle] == DRIVING:
                     drawn_kwh = self._read_meter(leg)
                     now.drawn_kwh[vehicle] += drawn_kwh
@@ -63,26 +66,36 @@ class MicroLegs(Legs):
         self._meter_kwh.pop(self._state.leg_id(vehicle), None)
         super().take_off(vehicle, tick)
 
-    def _add(self, api: Any, leg: str, route: Route, vehicle_type: str) -> None:
-        last = route.edges[-1]
-        lane, length_m = self._kerb(api, last)
-        api.vehicle.add(leg, route.id, typeID=vehicle_type, departLane="best", departSpeed="0")
-        api.vehicle.setStop(
-            leg, self._routes.roads.edge_ids[last], length_m, lane, FOREVER_S, BESIDE_THE_ROAD
-        )
+    def odometers(self, legs: Sequence[str]) -> tuple[list[int], list[float]]:
+        """Return positions in the routes, and distances driven [m]."""
+        api = self._sumo.api.vehicle
+        position, driven_m = api.getRouteIndex, api.getDistance
+        return [position(leg) for leg in legs], [driven_m(leg) for leg in legs]
+
+    def _add(self, leg: str, vehicle: int, way: Turns, moment: str) -> None:
+        api, names = self._sumo.api, self._drives.names(way)
+        api.vehicle.add(leg, "", self._types[vehicle], moment, departLane="best", departSpeed="0")
+        api.vehicle.setRoute(leg, names)
+        api.vehicle.setSpeedFactor(leg, self._pace[vehicle])
+        self.park_at_end(leg, names[-1])
         self._meter_kwh[leg] = 0.0
 
-    def _kerb(self, api: Any, edge: int) -> tuple[int, float]:
+    def park_at_end(self, leg: str, edge_id: str) -> None:
+        """Let a SUMO vehicle end its leg beside the road at the end of an edge."""
+        api = self._sumo.api
+        lane, length_m = self._kerb(api, edge_id)
+        api.vehicle.setStop(leg, edge_id, length_m, lane, FOREVER_S, BESIDE_THE_ROAD)
+
+    def _kerb(self, api: Any, name: str) -> tuple[int, float]:
         """Return the outermost lane that cars may use, and its length [m]."""
-        if edge not in self._kerbs:
-            name = self._routes.roads.edge_ids[edge]
+        if name not in self._kerbs:
             for lane in range(api.edge.getLaneNumber(name)):
                 allowed = api.lane.getAllowed(f"{name}_{lane}")
                 barred = api.lane.getDisallowed(f"{name}_{lane}")
                 if "passenger" in allowed or (not allowed and "passenger" not in barred):
-                    self._kerbs[edge] = lane, float(api.lane.getLength(f"{name}_{lane}"))
+                    self._kerbs[name] = lane, float(api.lane.getLength(f"{name}_{lane}"))
                     break
-        return self._kerbs[edge]
+        return self._kerbs[name]
 
     def _ended(self, api: Any) -> Sequence[str]:
         # One that SUMO lifted over a jam past its stop arrives without having parked.
@@ -95,16 +108,11 @@ class MicroLegs(Legs):
         if leg not in self._parked:
             self._meter_kwh.pop(leg)
             return super()._last_reading(leg, vehicle)
-        left_m = float(api.vehicle.getDistance(leg)) - float(self._state.leg_m[vehicle])
+        way_m = float(api.vehicle.getDistance(leg))
         left_kwh = self._read_meter(leg)
         del self._meter_kwh[leg]
         api.vehicle.remove(leg)
-        return left_m, left_kwh
-
-    def _odometer(self, leg: str, vehicle: int) -> tuple[int, float]:
-        del vehicle
-        api = self._sumo.api
-        return api.vehicle.getRouteIndex(leg), float(api.vehicle.getDistance(leg))
+        return way_m, left_kwh
 
     def _read_meter(self, leg: str) -> float:
         """Return the net energy drawn since the meter was last read [kWh]."""
@@ -130,6 +138,7 @@ class MicroTraffic(MesoTraffic):
         climate_kwh = self._energy.climate_kwh(now.moving_s, self._ambient_c)
         moved = now.moved_m > 0
         per_m = np.divide(climate_kwh, now.moved_m, out=0.0 * climate_kwh, where=moved)
-        self._tell_trips([t.now_kwh + float(per_m[t.vehicle]) * t.now_m for t in now.trips])
+        trips = joined(Trips, now.trips)
+        self._tell_trips(trips, trips.now_kwh + per_m[trips.vehicle] * trips.now_m)
         self.state.leg_kwh[:] += np.where(moved, per_m * now.under_way_m, climate_kwh)
         return now.drawn_kwh + climate_kwh

@@ -13,7 +13,6 @@ from adapters.sumo.journeys import Journeys
 from adapters.sumo.profiles import Profiles
 from adapters.sumo.record import ENDED, Record, ticks_of
 from adapters.sumo.tick import Floats
-from networks.roads import RoadNetwork
 from networks.vehicles import EnergyCurve, VehicleSpec, load_energy
 
 HELD_OUT = 5
@@ -91,7 +90,11 @@ class Prediction:
 
     @classmethod
     def of(
-        cls, record: Record, profiles: Profiles, roads: RoadNetwork, specs: Sequence[VehicleSpec]
+        cls,
+        record: Record,
+        profiles: Profiles,
+        journeys: Journeys,
+        specs: Sequence[VehicleSpec],
     ) -> Prediction:
         """Fit travel time and consumption to the trips of a record.
 
@@ -99,13 +102,13 @@ class Prediction:
         ----------
         record, profiles
             What was recorded, and its legs tick by tick.
-        roads
-            Road network.
+        journeys
+            Ways of the network.
         specs
             Body types whose consumption is wanted. One with few trips takes the shape of the
             curve that ships, at the level that the others' trips have to their curves.
         """
-        trips = _Trips.of(record, profiles, roads)
+        trips = _Trips.of(record, profiles, journeys)
         judges = np.arange(len(trips.vehicle)) % HELD_OUT == 0
         if not LEAST_TRIPS <= judges.sum() <= len(judges) - LEAST_TRIPS:
             # Too few trips to keep some out: the fit judges itself.
@@ -173,7 +176,8 @@ class _Trips:
     kwh: Floats
 
     @classmethod
-    def of(cls, record: Record, profiles: Profiles, roads: RoadNetwork) -> _Trips:
+    def of(cls, record: Record, profiles: Profiles, journeys: Journeys) -> _Trips:
+        roads = journeys.roads
         ended = record.ending[profiles.leg] == ENDED
         leg, last = profiles.leg[ended], profiles.first[1:][ended] - 1
         origins = np.unique(record.origin[leg])
@@ -186,7 +190,6 @@ class _Trips:
             rows = np.flatnonzero(origin == place)
             free_s[rows] = roads.travel_time_s([place], target[rows])[0]
             way_km[rows] = roads.distance_km([place], target[rows])[0]
-        journeys = Journeys(roads)
         for row in np.flatnonzero(record.via[leg, 0] >= 0).tolist():
             via = [point for point in record.via[leg[row]].tolist() if point >= 0]
             found = journeys.find(int(origin[row]), int(target[row]), via)

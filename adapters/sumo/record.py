@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 import xarray as xr
 from numpy.typing import NDArray
 
+import networks.vehicles
 import networks.weather
 from adapters.sumo.tick import Event, Floats, TrafficTick
+from adapters.sumo.via import names_in
 from cosim.errors import UserError
-from cosim.signals import TICK_S
+from cosim.signals import TICK_S, VIA
 from networks.roads import RoadNetwork
 
 ENDED, UNFINISHED, TOWED = 0, 1, 2
@@ -29,10 +31,6 @@ _COLUMNS = (
     *("kind", "vehicle", "origin", "place", "start_s", "time_s", "driving_s"),
     *("distance_km", "energy_kwh", "detail"),
 )
-VIA = 3
-"""Edges that one leg is led through at most."""
-_VIA = "via "
-"""What the detail of a trip that was led through edges begins with; their ids follow."""
 _AGAIN = "run it again with this version"
 
 
@@ -49,7 +47,7 @@ class Record:
     vehicle_ids: tuple[str, ...]
     """Ids of the vehicles."""
     body_type: tuple[str, ...]
-    """Body type of each vehicle."""
+    """Model of each vehicle, by the name of its specification."""
     ambient_c: Floats
     """Ambient temperature of each tick [degC]."""
     ending: NDArray[np.int8]
@@ -140,7 +138,7 @@ class Record:
 
         via = np.full((len(rows), VIA), -1, np.int64)
         for row, event in enumerate(rows):
-            points = via_points(event.get("detail"))
+            points = names_in(event.get("detail"))
             via[row, : len(points)] = [edges[name] for name in points]
         return cls(
             **about,
@@ -167,16 +165,6 @@ class Record:
         names = ("vehicle_distance_km", "vehicle_traction_kwh", "vehicle_driving_s", "vehicle_edge")
         ticks = {name: np.stack([getattr(tick, name) for tick in done]) for name in names}
         return cls.of(roads, events, ticks, **about)
-
-
-def via_detail(names: Sequence[str]) -> str:
-    """Return the detail of a trip that was led through edges; empty if it was not."""
-    return _VIA + " ".join(names) if names else ""
-
-
-def via_points(detail: str | None) -> list[str]:
-    """Return the ids of the edges that a trip was led through; see `via_detail`."""
-    return detail.removeprefix(_VIA).split() if detail and detail.startswith(_VIA) else []
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -252,7 +240,7 @@ def _tables(
         table = pq.read_table(folder / "events.parquet", filters=[("role", "=", "traffic")])
         with xr.open_zarr(folder / "timeseries.zarr", chunks=None) as data:
             ticks = {name: np.asarray(data[name].to_numpy()) for name in names}
-            body_type = tuple(str(name) for name in data["vehicle_body_type"].to_numpy())
+            body_type = _specs(data)
             ids = tuple(str(name) for name in data["vehicle"].to_numpy())
         missing = [name for name in _COLUMNS if name not in table.column_names]
         if missing:
@@ -272,6 +260,13 @@ def _tables(
         )
     except (OSError, KeyError, pa.ArrowException) as error:
         raise UserError(f"cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _specs(data: xr.Dataset) -> tuple[str, ...]:
+    """Return the name of each vehicle's specification."""
+    body, model = (data[f"vehicle_{what}"].to_numpy().tolist() for what in ("body_type", "model"))
+    known = {(spec.body, spec.model): spec.name for spec in networks.vehicles.models()}
+    return tuple(known[pair] for pair in zip(body, model, strict=True))
 
 
 def ticks_of(seconds: Floats) -> NDArray[np.int64]:

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo import itineraries
-from adapters.sumo.record import Record, via_detail
+from adapters.sumo.record import Record
 from adapters.sumo.replay_legs import ReplayLegs
 from adapters.sumo.replay_plan import Arrivals
 from adapters.sumo.state import IDLE, State
 from adapters.sumo.tick import Event, Floats, TrafficTick, Work
+from adapters.sumo.via import detail_of
 from cosim.errors import EngineError
-from cosim.signals import TICK_S
+from cosim.signals import TICK_S, VIA
 from networks.roads import RoadNetwork
 from networks.vehicles import MILD_C, VehicleSpec, climate_load
 
@@ -89,7 +90,8 @@ class ReplayTraffic:
         }
 
     def close(self) -> None:
-        """Do nothing: there is no engine to end."""
+        """Let go of the router."""
+        self.legs.router.close()
 
     def save(self, folder: Path) -> None:
         """Write everything to `folder` between two ticks."""
@@ -131,9 +133,6 @@ class ReplayTraffic:
     ) -> TrafficTick:
         """Move the fleet through one settlement interval; see `MesoTraffic.advance`.
 
-        Of `itinerary_via_edge`, edges to pass on each leg in order, shape (vehicle, leg, via) and
-        -1 for none, those that cannot be passed are left out.
-
         Raises
         ------
         EngineError
@@ -151,15 +150,7 @@ class ReplayTraffic:
         under_way = state.phase != IDLE
         refused = np.zeros(len(under_way), np.bool_)
         if (itinerary_edge[:, 0] >= 0).any():
-            refused = self._accept(now, itinerary_edge, itinerary_start_s)
-            fresh = np.flatnonzero((itinerary_edge[:, 0] >= 0) & ~refused)
-            if itinerary_via_edge is not None:
-                # Points in front, gaps behind, as they are recorded.
-                order = np.argsort(itinerary_via_edge < 0, axis=2, kind="stable")
-                itinerary_via_edge = np.take_along_axis(itinerary_via_edge, order, axis=2)
-            self.legs.plan.via[fresh] = (
-                -1 if itinerary_via_edge is None else itinerary_via_edge[fresh]
-            )
+            refused = self._accept(now, itinerary_edge, itinerary_via_edge, itinerary_start_s)
         set_out_s = np.where(under_way, 0.0, itinerary_start_s)
         under_way |= (itinerary_edge[:, 0] >= 0) & ~refused
         ended = self.legs.drive(now, end)
@@ -182,11 +173,22 @@ class ReplayTraffic:
         )
 
     def _accept(
-        self, now: Work, itinerary_edge: NDArray[np.integer], itinerary_start_s: Floats
+        self,
+        now: Work,
+        itinerary_edge: NDArray[np.integer],
+        itinerary_via_edge: NDArray[np.integer] | None,
+        itinerary_start_s: Floats,
     ) -> NDArray[np.bool_]:
         state = self.state
+        if itinerary_via_edge is None:
+            itinerary_via_edge = np.full((*itinerary_edge.shape, VIA), -1, np.int32)
         wanted, reason = itineraries.accept(
-            state, self.legs, itinerary_edge, itinerary_start_s, now.begin_s, now.tick
+            state,
+            self.legs.router,
+            itinerary_edge,
+            itinerary_via_edge,
+            itinerary_start_s,
+            now.begin_s,
         )
         bad = np.flatnonzero(reason != "")
         for row in bad.tolist():
@@ -233,8 +235,8 @@ class ReplayTraffic:
         rows = ended.vehicle
         kwh = ended.before_kwh + ended.now_kwh + per_m[rows] * ended.now_m
         columns = (
-            *(rows, ended.origin, ended.target, ended.start_s, ended.end_s, ended.driving_s),
-            *(ended.total_m / 1000.0, kwh, ended.via[:, 0] >= 0),
+            *(rows, ended.origin, ended.target, ended.via, ended.start_s, ended.end_s),
+            *(ended.driving_s, ended.total_m / 1000.0, kwh),
         )
         return [
             {
@@ -247,14 +249,10 @@ class ReplayTraffic:
                 "driving_s": driving_s,
                 "distance_km": km,
                 "energy_kwh": energy_kwh,
-                **({"detail": self._led(ended, row)} if led else {}),
+                **detail_of(via, names),
             }
-            for row, (vehicle, origin, target, start_s, end_s, driving_s, km, energy_kwh, led) in (
-                enumerate(zip(*(column.tolist() for column in columns), strict=True))
+            for vehicle, origin, target, via, start_s, end_s, driving_s, km, energy_kwh in zip(
+                *(column.tolist() for column in columns), strict=True
             )
             if km
         ]
-
-    def _led(self, ended: Arrivals, row: int) -> str:
-        points: list[int] = ended.via[row].tolist()
-        return via_detail([self._roads.edge_ids[point] for point in points if point >= 0])

@@ -16,9 +16,11 @@ from adapters.sumo.record import UNFINISHED, Record
 from adapters.sumo.replay_plan import Arrivals, Plan
 from adapters.sumo.state import DRIVING, DUE, IDLE, State
 from adapters.sumo.tick import Floats, Work
+from adapters.sumo.via import packed
 from cosim.errors import EngineError
 from cosim.signals import LEGS, TICK_S
 from networks.roads import RoadNetwork
+from networks.roads.routing import Router
 from networks.vehicles import VehicleSpec
 
 Ints = NDArray[np.int64]
@@ -59,14 +61,14 @@ class ReplayLegs:
         dwell_s: int,
     ) -> None:
         self._state, self._dwell_s = state, max(dwell_s, 1)
-        self._edges = len(roads.edge_ids)
         self._body_type = body_type.astype(np.int64)
-        self._journeys = Journeys(roads)
+        self.router = Router(roads)
+        self._journeys = Journeys(self.router)
         self._profiles = Profiles.of(record)
-        self.prediction = Prediction.of(record, self._profiles, roads, specs)
+        self.prediction = Prediction.of(record, self._profiles, self._journeys, specs)
         self._wait_s = _finish(record, self._profiles, self.prediction, self._journeys, specs)
         self._via = record.via[self._profiles.leg]
-        self._lookup = Lookup(record, self._profiles, self._edges)
+        self._lookup = Lookup(record, self._profiles, len(roads.edge_ids))
         self._recorded = _recorded(record, specs, body_type, home_edge)
         self.known_vehicles = int((self._recorded >= 0).sum())
         pace = np.append(self.prediction.pace, 1.0)
@@ -75,18 +77,6 @@ class ReplayLegs:
         self._clock_s = 3600 * start.hour + 60 * start.minute + start.second
         self.plan = Plan.empty(len(home_edge))
         self.replayed = self.predicted = 0
-        self._ways: dict[tuple[int, int], int | str] = {}
-
-    def find(self, start: int, end: int, tick: int) -> int | str:
-        """Return a number, or in words why no way leads from an edge to another."""
-        del tick
-        pair = (start, end)
-        found = self._ways.get(pair)
-        if found is None:
-            inside = 0 <= start < self._edges and 0 <= end < self._edges
-            driven = inside and self._lookup.drove(start, end)
-            found = self._ways[pair] = -1 if driven else self._journeys.find(start, end)
-        return found
 
     def drive(self, now: Work, end: float) -> list[Arrivals]:
         """Start and end legs up to the end of the tick, and move those under way."""
@@ -118,7 +108,7 @@ class ReplayLegs:
             plan.way[vehicle] = self._way(vehicle, int(state.stand_edge[vehicle]), target)
 
     def _way(self, vehicle: int, start: int, end: int) -> int:
-        via: list[int] = self.plan.via[vehicle, self._state.done[vehicle]].tolist()
+        via = packed(self._state.via[vehicle, self._state.done[vehicle]]).tolist()
         found = self._journeys.find(start, end, [point for point in via if point >= 0])
         if isinstance(found, str):
             raise EngineError(found, where=f"vehicle {vehicle}")
@@ -137,7 +127,7 @@ class ReplayLegs:
         plan.total_m[rows] = plan.total_kwh[rows] = plan.bare_kwh[rows] = 0.0
         record_s = asked_s + self._shift_s
         profile = self._lookup.find(self._recorded[rows], origin, target, record_s)
-        via = plan.via[rows, state.done[rows]]
+        via = packed(state.via[rows, state.done[rows]])
         stays = (origin == target) & (via < 0).all(axis=1)
         profile[stays | (self._via[profile] != via).any(axis=1)] = -1
         plan.profile[rows] = profile
@@ -182,7 +172,7 @@ class ReplayLegs:
             vehicle=rows,
             origin=state.stand_edge[rows],
             target=target,
-            via=plan.via[rows, leg],
+            via=state.via[rows, leg],
             start_s=state.asked_s[rows],
             end_s=end_s,
             driving_s=end_s - state.departed_s[rows],

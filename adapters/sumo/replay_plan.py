@@ -8,9 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sumo.record import VIA
 from adapters.sumo.tick import Floats
-from cosim.signals import LEGS
 
 Ints = NDArray[np.int64]
 
@@ -23,8 +21,6 @@ class Plan:
     """Recorded leg that is driven again, -1 for one that is predicted."""
     way: Ints
     """Way of a predicted leg, by a number that holds in this process."""
-    via: Ints
-    """Edges to pass on each leg of the itinerary, shape (vehicle, leg, via), -1 none."""
     later_s: Floats
     """Own time less that of the record [s]."""
     ends_s: Floats
@@ -41,8 +37,7 @@ class Plan:
         """Return the plan of vehicles that stand."""
         later_s, ends_s, total_m, total_kwh, bare_kwh = np.zeros((5, count))
         profile, way = np.full(count, -1, np.int64), np.zeros(count, np.int64)
-        via = np.full((count, LEGS, VIA), -1, np.int64)
-        return cls(profile, way, via, later_s, ends_s, total_m, total_kwh, bare_kwh)
+        return cls(profile, way, later_s, ends_s, total_m, total_kwh, bare_kwh)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays by name, for a checkpoint."""
@@ -64,7 +59,7 @@ class Arrivals:
     """Edge at whose end it set out."""
     target: NDArray[np.int32]
     """Edge where it arrived."""
-    via: Ints
+    via: NDArray[np.int32]
     """Edges that it was led through, shape (leg, via), -1 none."""
     start_s: Floats
     """When it set out [s]."""

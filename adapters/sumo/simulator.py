@@ -46,11 +46,12 @@ class Traffic(Simulator):
         self._traffic = moves(
             assets.roads,
             assets.vehicles.specs,
-            assets.vehicles.body_type,
+            assets.vehicles.model,
             assets.vehicles.home_edge,
             seed=engine_seed(scenario.seed, "traffic"),
             dwell_s=int(scenario.fleet.boarding),
             curves=curves,
+            routing=scenario.traffic.routing,
         )
 
     def about(self) -> dict[str, str]:
@@ -77,6 +78,7 @@ class Traffic(Simulator):
             given["itinerary_start_s"],
             given["tow_edge"],
             float(self._assets.ambient_c[tick]),
+            given["itinerary_via_edge"],
         )
         events = done.events
         if tick == len(self._assets.ambient_c) - 1:
@@ -99,7 +101,7 @@ class ReplayedTraffic(Traffic):
         self._traffic = ReplayTraffic(
             assets.roads,
             assets.vehicles.specs,
-            assets.vehicles.body_type,
+            assets.vehicles.model,
             assets.vehicles.home_edge,
             record=read(Path(scenario.traffic.replay), assets.roads),
             start=scenario.start_time,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.signals import LEGS
+from cosim.signals import LEGS, VIA
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +28,8 @@ class State:
     """Edge at whose end the current leg began."""
     itinerary: NDArray[np.int32]
     """Edges to drive to, shape (vehicle, leg), -1 after the last."""
+    via: NDArray[np.int32]
+    """Edges to pass on each leg, shape (vehicle, leg, via), -1 none."""
     done: NDArray[np.int32]
     """Legs completed of the current or last itinerary."""
     arrival_s: Floats
@@ -40,10 +42,16 @@ class State:
     """When the leg under way departed [s]."""
     leg_m: Floats
     """Distance driven of the leg under way [m]."""
+    position: NDArray[np.int64]
+    """Position on that way of the edge where the vehicle is."""
+    before: NDArray[np.int64]
+    """Edges of that way that SUMO no longer counts, since it was changed on the way."""
+    still_s: Floats
+    """How long the vehicle on the road has not moved [s]."""
     leg_kwh: Floats
     """Energy drawn for the leg under way [kWh]."""
     warned: NDArray[np.bool_]
-    """Whether the late insertion of the leg under way was reported."""
+    """Whether it was reported that the leg cannot begin: no room, or no way."""
     number: NDArray[np.int64]
     """SUMO vehicles that this vehicle has been so far: ids are never used twice."""
 
@@ -56,12 +64,16 @@ class State:
             edge=home_edge.astype(np.int32),
             stand_edge=home_edge.astype(np.int32),
             itinerary=np.full((count, LEGS), -1, np.int32),
+            via=np.full((count, LEGS, VIA), -1, np.int32),
             done=np.zeros(count, np.int32),
             arrival_s=np.full((count, LEGS), -1.0),
             due_s=np.full(count, np.inf),
             asked_s=np.zeros(count),
             departed_s=np.zeros(count),
             leg_m=np.zeros(count),
+            position=np.zeros(count, np.int64),
+            before=np.zeros(count, np.int64),
+            still_s=np.zeros(count),
             leg_kwh=np.zeros(count),
             warned=np.zeros(count, np.bool_),
             number=np.zeros(count, np.int64),

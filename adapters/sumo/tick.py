@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Event = dict[str, Any]
 
 
@@ -38,30 +40,64 @@ class TrafficTick:
     """Trips, refusals, tows, teleports and late insertions, in the order of time."""
 
 
-@dataclass(frozen=True)
-class Trip:
-    """A leg that ended in this tick."""
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Stretches of ways that vehicles drove in a tick; arrays have shape (stretch,)."""
 
-    vehicle: int
+    first: Ints
+    """Where in the flat arrays the way begins."""
+    from_position: Ints
+    """Edge of the way where the stretch begins."""
+    to_position: Ints
+    """Edge of the way where it ends."""
+    from_m: Floats
+    """Distance from the start of the way where it begins [m]."""
+    to_m: Floats
+    """Distance from the start of the way where it ends [m]."""
+    seconds: Floats
+    """Time that it took [s]."""
+    pace: Floats
+    """Speed of the vehicle relative to the limit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trips:
+    """Legs that ended in a tick; arrays have shape (leg,)."""
+
+    vehicle: Ints
     """Vehicle."""
-    start_s: float
+    start_s: Floats
     """When the vehicle set out [s]."""
-    end_s: float
+    end_s: Floats
     """When it arrived [s]."""
-    origin: int
+    origin: NDArray[np.int32]
     """Edge at whose end it set out."""
-    edge: int
+    edge: NDArray[np.int32]
     """Edge where it arrived."""
-    driving_s: float
+    via: NDArray[np.int32]
+    """Edges that it was to pass, shape (leg, via), -1 none."""
+    driving_s: Floats
     """Time on the road; the wait for room on it is not in it [s]."""
-    total_m: float
+    total_m: Floats
     """Distance of the leg [m]."""
-    now_m: float
+    now_m: Floats
     """Part of it driven in this tick [m]."""
-    before_kwh: float
+    before_kwh: Floats
     """Energy drawn for the leg in earlier ticks [kWh]."""
-    now_kwh: float = 0.0
+    now_kwh: Floats
     """Energy drawn for it in this tick, where SUMO measures it [kWh]."""
+
+
+Part = TypeVar("Part", Progress, Trips)
+
+
+def joined(kind: type[Part], parts: Sequence[Part]) -> Part:
+    """Return several parts as one."""
+    columns: dict[str, Any] = {}
+    for f in fields(kind):
+        some = [getattr(part, f.name) for part in parts]
+        columns[f.name] = np.concatenate(some) if some else np.zeros(0, np.int64)
+    return kind(**columns)
 
 
 @dataclass
@@ -78,7 +114,14 @@ class Work:
     """Part of the distance that belongs to legs not ended yet [m]."""
     drawn_kwh: Floats
     """Net energy drawn, where SUMO measures it [kWh]."""
-    trips: list[Trip] = field(default_factory=list[Trip])
+    trips: list[Trips] = field(default_factory=list[Trips])
+    """Legs that ended."""
+    stretches: list[Progress] = field(default_factory=list[Progress])
+    """What was driven on which ways."""
+    stranded: list[tuple[float, int, int, str]] = field(
+        default_factory=list[tuple[float, int, int, str]]
+    )
+    """Time [s], vehicle, edge and reason of legs for which there is no way."""
     late: list[int] = field(default_factory=list[int])
     """Vehicles that SUMO has had no room for, for long."""
     events: list[Event] = field(default_factory=list[Event])

@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
+from cosim.notation import PositiveSeconds, Seconds
+from cosim.section import Amount, Positive, Section, Share
 from networks.demand.hours import TO_WORK, days, profile
 from networks.demand.places import Places, Rows, Sites, chosen
 from networks.demand.segment import Book, Demand, Private
 from networks.demand.trips import Ints
 
 
-@dataclass(frozen=True)
-class Commute:
+class Commute(Section):
     """Parameters of the commuters; sources in README.md."""
 
-    weekday_share: float = 0.89
+    weekday_share: Share = 0.89
     """Share who work on a weekday."""
-    weekend_share: float = 0.31
+    weekend_share: Share = 0.31
     """Share who work on a day of the weekend."""
-    weekday_work_s: float = 8.5 * 3600
+    weekday_work_s: Seconds = 8.5 * 3600
     """Mean hours worked on a weekday [s]."""
-    weekend_work_s: float = 5.4 * 3600
+    weekend_work_s: Seconds = 5.4 * 3600
     """Mean hours worked on a day of the weekend [s]."""
-    work_spread_s: float = 3600.0
+    work_spread_s: Seconds = 3600.0
     """Standard deviation of the hours worked [s]."""
-    break_s: float = 1800.0
+    break_s: Seconds = 1800.0
     """Time at work that is not worked [s]."""
-    habit_spread_s: float = 600.0
+    habit_spread_s: Seconds = 600.0
     """Standard deviation of a commuter's departure from day to day [s]."""
-    decay_s: float = 1500.0
+    decay_s: PositiveSeconds = 1500.0
     """Time at which a place of work counts 1/e [s]."""
-    pace: float = 1.5
+    pace: Positive = 1.5
     """Time that commuters allow for over free-flow time."""
-    late_s: float = 900.0
+    late_s: Seconds = 900.0
     """Delay beyond what they allow for that still counts as in time [s]."""
-    notice_s: float = 12 * 3600
+    notice_s: Seconds = 12 * 3600
     """How long before it a trip is known [s]."""
-    home_share: float = 0.68
+    home_share: Share = 0.68
     """Share with a level 2 charger at home."""
-    home_kw: float = 7.2
+    home_kw: Positive = 7.2
     """Power of a charger at home [kW]."""
-    work_ports_per_vehicle: float = 0.3
+    work_ports_per_vehicle: Amount = 0.3
     """Bidirectional ports at the places of work."""
-    work_kw: float = 11.5
+    work_kw: Positive = 11.5
     """Power of a port at work [kW]."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -11,6 +12,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.notation import PositiveSeconds, Seconds
+from cosim.section import Amount, Positive, Section, Share, WholeHourSpan
 from networks.demand.commute import at_homes
 from networks.demand.hours import SATURDAY, TO_WORK, WEEKDAY, days, profile
 from networks.demand.places import Places, Rows, chosen
@@ -21,44 +24,55 @@ HOME, WORK, SHOP, LEISURE = 0, 1, 2, 3
 _LETTERS = {"H": HOME, "W": WORK, "S": SHOP, "L": LEISURE}
 
 
-@dataclass(frozen=True)
-class Consumer:
+class Consumer(Section):
     """Parameters of the private vehicles; sources in README.md."""
 
-    weekday_first_hours: tuple[float, float] = (8.0, 16.0)
+    together = ("plug_in_soc", "plug_in_soc_spread")
+
+    weekday_first_hours: WholeHourSpan = (8.0, 16.0)
     """Whole hours between which vehicles set out first on a weekday, not to work [h]."""
-    weekend_first_hours: tuple[float, float] = (7.0, 20.0)
+    weekend_first_hours: WholeHourSpan = (7.0, 20.0)
     """The same on the weekend [h]."""
-    work_stay_s: float = 9.0 * 3600
+    work_stay_s: Seconds = 9.0 * 3600
     """Mean stay at work, the break included [s]."""
-    work_spread_s: float = 3600.0
+    work_spread_s: Seconds = 3600.0
     """Standard deviation of the stay at work [s]."""
-    shop_stay_s: float = 2400.0
+    shop_stay_s: Seconds = 2400.0
     """Mean stay for shopping and errands [s]."""
-    leisure_stay_s: float = 7200.0
+    leisure_stay_s: Seconds = 7200.0
     """Mean stay for leisure [s]."""
-    stay_sigma: float = 0.7
+    stay_sigma: Amount = 0.7
     """Spread of the logarithm of the stays for shopping and leisure."""
-    home_pause_s: float = 3600.0
+    home_pause_s: Seconds = 3600.0
     """Mean stay at home between two rounds of a day [s]."""
-    work_decay_s: float = 1500.0
+    work_decay_s: PositiveSeconds = 1500.0
     """Time at which a place of work counts 1/e [s]."""
-    other_decay_s: float = 600.0
+    other_decay_s: PositiveSeconds = 600.0
     """Time at which a shop or a place of leisure counts 1/e [s]."""
-    pace: float = 1.5
+    pace: Positive = 1.5
     """Time that drivers allow for over free-flow time."""
-    late_s: float = 1800.0
+    late_s: Seconds = 1800.0
     """Delay beyond what they allow for that still counts as in time [s]."""
-    notice_s: float = 3600.0
+    notice_s: Seconds = 3600.0
     """How long before it a trip is known [s]."""
-    home_share: float = 0.68
+    home_share: Share = 0.68
     """Share with a level 2 charger at home."""
-    home_kw: float = 7.2
+    home_kw: Positive = 7.2
     """Power of a charger at home [kW]."""
-    plug_in_soc: float = 0.55
+    plug_in_soc: Share = 0.55
     """Mean state of charge below which drivers plug in."""
-    plug_in_soc_spread: float = 0.2
+    plug_in_soc_spread: Share = 0.2
     """Standard deviation of it among drivers."""
+
+    @classmethod
+    def _clash(cls, numbers: Mapping[str, float]) -> str:
+        mean, spread = numbers.values()
+        # A beta distribution with two modes at 0 and 1 is no habit.
+        if 0 < mean < 1 and 0 < spread**2 < mean * (1 - mean) / 2:
+            return ""
+        return (
+            "needs 0 < plug_in_soc < 1 and a spread below sqrt(plug_in_soc (1 - plug_in_soc) / 2)"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.notation import PositiveSeconds, Seconds
+from cosim.section import Amount, Count, Positive, Section, Share
 from networks.demand.hours import Day, days
 from networks.demand.places import Places, Rows, Sites, chosen
 from networks.demand.segment import Book, Demand, Private
 from networks.demand.trips import Floats
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(Section):
     """Parameters of the delivery vans; sources in README.md."""
 
-    halts_per_tour: float = 20.0
+    halts_per_tour: Positive = 20.0
     """Mean number of times that a van is parked on a tour."""
-    halt_s: float = 860.0
+    halt_s: Seconds = 860.0
     """Mean time of a halt, with deliveries on foot from it [s]."""
-    halt_sigma: float = 0.8
+    halt_sigma: Amount = 0.8
     """Spread of the logarithm of a halt's time."""
-    first_start_s: float = 7.5 * 3600
+    first_start_s: Seconds = 7.5 * 3600
     """Time of day at which the first tours start [s]."""
-    last_start_s: float = 9.5 * 3600
+    last_start_s: Seconds = 9.5 * 3600
     """Time of day at which the last tours start [s]."""
-    shift_s: float = 9.0 * 3600
+    shift_s: Seconds = 9.0 * 3600
     """Longest tour as planned; halts beyond it are left to others [s]."""
-    weekend_share: float = 0.4
+    weekend_share: Share = 0.4
     """Share of the vans that are out on a day of the weekend."""
-    window_share: float = 0.3
+    window_share: Share = 0.3
     """Share of the halts with a time window."""
-    window_s: float = 7200.0
+    window_s: Seconds = 7200.0
     """Length of a time window [s]."""
-    area_decay_s: float = 900.0
+    area_decay_s: PositiveSeconds = 900.0
     """Time from the depot at which a van's part of the city counts 1/e [s]."""
-    round_decay_s: float = 300.0
+    round_decay_s: PositiveSeconds = 300.0
     """Time from its middle at which a halt counts 1/e [s]."""
-    pace: float = 1.5
+    pace: Positive = 1.5
     """Planned driving time over free-flow time."""
-    notice_s: float = 12 * 3600
+    notice_s: Seconds = 12 * 3600
     """How long before it sets out on a leg it is known [s]."""
-    vehicles_per_depot: int = 50
+    vehicles_per_depot: Count = 50
     """Most vans of a depot."""
-    ports_per_vehicle: float = 1.0
+    ports_per_vehicle: Amount = 1.0
     """Ports at the depot."""
-    port_kw: float = 11.5
+    port_kw: Positive = 11.5
     """Power of a port at the depot [kW]."""
+    depot_share: Share = 1.0
+    """Most power of a depot over that of all its ports: a smaller connection, shared."""
 
 
 def draw(
@@ -119,6 +121,7 @@ def draw(
             ports=max(1, round(parameters.ports_per_vehicle * len(range(which, count, depots)))),
             port_kw=parameters.port_kw,
             bidirectional=False,
+            share=parameters.depot_share,
         )
         for which, site in enumerate(depot_site)
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
+from cosim.notation import PositiveSeconds, Seconds
+from cosim.section import Amount, Section
 from networks.demand import start_times_s
 from networks.demand.hours import DAY_S, SATURDAY, days, profile
 from networks.demand.places import Places, Sites, chosen
@@ -14,17 +15,16 @@ from networks.demand.segment import Demand
 from networks.demand.trips import Floats, Ints, Trips
 
 
-@dataclass(frozen=True)
-class RideShare:
+class RideShare(Section):
     """Parameters of the ride-share segment; sources in README.md."""
 
-    trips_per_vehicle_day: float = 16.0
+    trips_per_vehicle_day: Amount = 16.0
     """Requests on a weekday [1/day]."""
-    weekend_factor: float = 1.2
+    weekend_factor: Amount = 1.2
     """Requests on a day of the weekend over those on a weekday."""
-    waiting_limit_s: float = 1800.0
+    waiting_limit_s: Seconds = 1800.0
     """Time after which a customer who waits gives up [s]."""
-    decay_s: float = 900.0
+    decay_s: PositiveSeconds = 900.0
     """Time at which a destination counts 1/e, where no trip table is known [s]."""
 
 

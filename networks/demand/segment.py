@@ -25,6 +25,8 @@ class Private:
     """Most AC power of a port [kW]."""
     bidirectional: bool
     """Whether it can feed back."""
+    share: float = 1.0
+    """Most power of all ports together over the sum of theirs."""
 
 
 @dataclass(frozen=True, eq=False)

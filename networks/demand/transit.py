@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from cosim.notation import PositiveSeconds, Seconds
+from cosim.section import Amount, Count, HourSpan, HourSpans, Positive, Section, Share
 from networks.demand.hours import Day, days
 from networks.demand.places import Places, Rows, Sites, chosen
 from networks.demand.segment import Book, Demand, Private
@@ -16,47 +20,48 @@ _NEVER_S = -1e12
 """Stands in for the last return of a bus that has not moved yet."""
 
 
-@dataclass(frozen=True)
-class Transit:
+class Transit(Section):
     """Parameters of the transit buses; sources in README.md."""
 
-    buses_per_line: int = 6
+    buses_per_line: Count = 6
     """Most buses of a line."""
-    decay_s: float = 1200.0
+    decay_s: PositiveSeconds = 1200.0
     """Time at which the other terminal counts 1/e [s]."""
-    shortest_s: float = 480.0
+    shortest_s: PositiveSeconds = 480.0
     """Terminals stand at least this far apart at free flow, where the city allows [s]."""
-    pace: float = 2.4
+    pace: Positive = 2.4
     """Running time of the timetable over free-flow time."""
-    layover_share: float = 0.15
+    layover_share: Share = 0.15
     """Layover over running time."""
-    least_layover_s: float = 300.0
+    least_layover_s: Seconds = 300.0
     """Shortest layover [s]."""
-    weekday_hours: tuple[float, float] = (5.0, 24.0)
+    weekday_hours: HourSpan = (5.0, 24.0)
     """Hours of the first and the last departure on a weekday [h]."""
-    weekend_hours: tuple[float, float] = (6.0, 23.0)
+    weekend_hours: HourSpan = (6.0, 23.0)
     """The same on the weekend [h]."""
-    peak_hours: tuple[tuple[float, float], ...] = ((6.0, 9.0), (15.0, 18.5))
+    peak_hours: HourSpans = ((6.0, 9.0), (15.0, 18.5))
     """Hours of a weekday in which all buses run [h]."""
-    base_share: float = 0.6
+    base_share: Share = 0.6
     """Share of the buses that run outside the peaks."""
-    evening_share: float = 0.35
+    evening_share: Share = 0.35
     """Share of the buses that run before 6 and after 19 h."""
-    break_s: float = 3600.0
+    break_s: Seconds = 3600.0
     """A bus with a longer wait than this goes to the depot [s]."""
-    late_s: float = 300.0
+    late_s: Seconds = 300.0
     """Delay of a departure that still counts as in time [s]."""
-    notice_s: float = 24 * 3600
+    notice_s: Seconds = 24 * 3600
     """How long before it a departure is known [s]."""
-    vehicles_per_depot: int = 100
+    vehicles_per_depot: Count = 100
     """Most buses of a depot."""
-    ports_per_vehicle: float = 0.5
+    ports_per_vehicle: Amount = 0.5
     """Ports at the depot."""
-    port_kw: float = 60.0
+    port_kw: Positive = 60.0
     """Power of a port at the depot [kW]."""
-    terminal_ports: int = 0
+    depot_share: Share = 1.0
+    """Most power of a depot over that of all its ports: a smaller connection, shared."""
+    terminal_ports: Annotated[int, Field(ge=0, le=100)] = 0
     """Ports at the first terminal of each line."""
-    terminal_kw: float = 300.0
+    terminal_kw: Positive = 300.0
     """Power of a port at a terminal [kW]."""
 
 
@@ -292,7 +297,8 @@ def _chargers(
         if len(vehicles):
             ports = max(1, round(parameters.ports_per_vehicle * len(vehicles)))
             edge = int(sites.edge[site])
-            found.append(Private(edge, "depot", vehicles, ports, parameters.port_kw, False))
+            port_kw, share = parameters.port_kw, parameters.depot_share
+            found.append(Private(edge, "depot", vehicles, ports, port_kw, False, share))
     if parameters.terminal_ports:
         first = np.concatenate([[0], np.cumsum(lines.buses)])
         for number, site in enumerate(lines.near):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from cosim.assets import Assets
 from cosim.audit import Audit
+from cosim.checking import Breach
 from cosim.errors import AuditError
 from cosim.scenario import Scenario
 from cosim.team import Status
@@ -80,8 +82,21 @@ def busy_tick() -> dict[str, Any]:
     )
 
 
+class OneFeederAudit(Audit):
+    """An audit in which the one feeder has what all have, unless the tick says otherwise."""
+
+    def breaches(self, tick: int, signals: Mapping[str, Any]) -> Iterator[Breach]:
+        of_one = {
+            "feeder_head_kw": signals["feeder_power_kw"],
+            "feeder_own_load_kw": signals["feeder_base_kw"],
+            "feeder_own_losses_kw": signals["feeder_losses_kw"],
+        }
+        missing = {n: np.atleast_1d(v) for n, v in of_one.items() if not signals[n].any()}
+        return super().breaches(tick, {**signals, **missing})
+
+
 def audit(scenario: Scenario = SCENARIO, **options: Any) -> Audit:
-    return Audit(scenario, ASSETS, IDS, FACTS, **options)
+    return OneFeederAudit(scenario, ASSETS, IDS, FACTS, **options)
 
 
 def after_first(**changes: Any) -> Audit:
@@ -111,6 +126,10 @@ def add(name: str, index: int | None, amount: float) -> dict[str, Any]:
     return tick
 
 
+def one_feeder(name: str, value: float) -> dict[str, Any]:
+    return busy_tick() | {name: np.array([value])}
+
+
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("traction energy from the battery", "vehicle 2", add("battery_traction_kwh", 2, -0.01)),
     ("traction energy from the battery", "vehicle 1", add("traction_shortfall_kwh", 1, 0.01)),
@@ -124,6 +143,9 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("state of charge = its integral", "vehicle 1", add("vehicle_soc", 1, 4e-6)),
     ("goes with its state of charge", "vehicle 1", add("pack_loss_kwh", 1, 0.01)),
     ("power into the feeder", "the sum", add("feeder_losses_kw", None, 5.0)),
+    ("power into each feeder", "feeder f00", one_feeder("feeder_own_load_kw", 3000.5)),
+    ("power into each feeder", "feeder f00", one_feeder("feeder_own_losses_kw", 90.5)),
+    ("power of all feeders", "the sum", one_feeder("feeder_head_kw", 3096.01)),
     ("generation = load", "the sum", add("generator_mw", 1, 0.1)),
     ("bill = energy", "vehicle 0", add("vehicle_cost_usd", 0, 0.01)),
     ("load payments", "the sum", add("congestion_rent_usd", None, 0.1)),
@@ -210,7 +232,7 @@ V2G = Scenario.model_validate(
 
 
 def test_feeding_back_loses_on_the_way_out_too() -> None:
-    check = Audit(V2G, Assets.of(V2G), IDS, FACTS)
+    check = OneFeederAudit(V2G, Assets.of(V2G), IDS, FACTS)
     check.take(4, first_tick() | {"feeder_base_kw": np.array(3096.0)})
     tick = plugged(-5.0, efficiency=DC) | {"plug_efficiency": np.array([DC[0], 1.0, 1.0])}
     assert broken_laws(tick, check) == []
@@ -223,6 +245,7 @@ def test_feeding_back_loses_on_the_way_out_too() -> None:
     }, check) == [
         "feeding power within port and vehicle: vehicle 0",
         "station power within its rating: station 0",
+        "site power within its limit: site s0",
     ]  # fmt: skip
 
 
@@ -242,6 +265,7 @@ def test_ports_and_station_ratings_hold() -> None:
     }  # fmt: skip
     assert broken_laws(crowd) == [
         "station power within its rating: station 0",
+        "site power within its limit: site s0",
         "a port holds one vehicle: station 0",
     ]
 

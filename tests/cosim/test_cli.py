@@ -247,5 +247,5 @@ def test_parts_of_bench_and_doctor_exist() -> None:
     for engine in registry.ENGINES:
         assert callable(registry.engine_function(engine, "doctor", "check"))
         assert callable(registry.engine_function(engine, "bench", "bench"))
-    assert set(bench.PARTS) == {*registry.ENGINES, "coupling"}
+    assert set(bench.PARTS) == {*registry.ENGINES, "coupling", "fleet"}
     assert callable(doctor.examine)

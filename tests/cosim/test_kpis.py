@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import xarray as xr
 
@@ -98,7 +100,7 @@ CHARGED = {
         ),
         ("service_level_pct", {}, None),
         ("vehicles_ran_empty", {"traction_shortfall_kwh": (np.s_[3:5, 1], 0.1)}, 1),
-        ("feeder_peak_kw", {"feeder_power_kw": (7, 4200.0)}, 4200.0),
+        ("feeder_peak_kw", {"feeder_head_kw": ((7, 0), 4200.0)}, 4200.0),
         ("fleet_peak_kw", {"vehicle_power_kw": (np.s_[7, :], [7.0, 50.0, -7.0])}, 50.0),
         ("voltage_min_pu", {"bus_voltage_pu": (np.s_[3, 1], 0.93)}, 0.93),
         ("voltage_max_pu", {"bus_voltage_pu": (np.s_[3, 1], 1.06)}, 1.06),
@@ -135,3 +137,17 @@ def test_every_figure_has_unit_and_meaning_and_wall_times_are_volatile() -> None
         "coupling_overhead",
     }
     assert not volatile & set(kpis.steady(figures))
+
+
+def test_figures_from_events() -> None:
+    rows = [
+        {"kind": "request_served", "time_s": 900.0, "value": 300.0, "distance_km": 6.0},
+        # A trip of a vehicle's own has no customer who waits.
+        {"kind": "request_served", "time_s": 900.0, "value": None, "distance_km": 2.0},
+        {"kind": "ran_empty", "time_s": 600.0, "value": None, "distance_km": 3.0},
+    ]
+    run = replace(tiny_run(**DRIVEN), events=pa.Table.from_pylist(rows))
+    found = kpis.compute(run)
+    assert found["waiting_mean_min"].value == 5.0
+    assert found["deadhead_pct"].value == pytest.approx(100 * (1 - 8.0 / 16.09344))
+    assert (found["vehicles_towed"].value, found["trips_refused"].value) == (1.0, 0.0)

@@ -100,6 +100,12 @@ def test_prices_are_asked_for_whatever_else_is_wrong(
     assert set(problems_of(tmp_path, text)) == fields
 
 
+@pytest.mark.parametrize(("feeders", "multiplier"), [(1, 0.0), (1, 0.5), (3, 3.0), (200, 200.0)])
+def test_simulated_feeders_are_among_those_at_bus_d(feeders: int, multiplier: float) -> None:
+    settings = [f"grid.feeders={feeders}", f"market.feeder_multiplier={multiplier}"]
+    assert loading.load(settings=settings).grid.feeders == feeders
+
+
 def test_only_numbers_are_added_up(tmp_path: Path) -> None:
     text = "fleet: {body_types: {sedan: much, suv: 0.9}, stations: {v2g: true, dc_fast: 0.9}}"
     found = problems_of(tmp_path, text)
@@ -120,6 +126,8 @@ def test_only_numbers_are_added_up(tmp_path: Path) -> None:
         ("seed: 2.0", "whole number"),
         ("seed: .nan", "must be a finite number"),
         ("market: {feeder_multiplier: .nan}", "must be a finite number"),
+        ("grid: {feeders: 0}", "must be at least 1"),
+        ("grid: {feeders: 41}", "grid.feeders is 41: must be at most market.feeder_multiplier, 40"),
         ("fleet: {vehicles: true}", "is true: must be a whole number"),
         ("fleet: {vehicles: '20'}", "must be a whole number, not text"),
         ("fleet: {initial_soc: [true, 1]}", "must be a number"),

@@ -22,6 +22,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "array": (list,),
+    "null": (type(None),),
 }
 
 
@@ -93,7 +94,9 @@ def test_defaults_in_the_schema_are_of_their_own_type() -> None:
     assert "pattern" in found["start"]
     for field, node in found.items():
         default = node["default"]
-        assert isinstance(default, TYPES[node["type"]]), field
+        kinds = [node["type"]] if "type" in node else [option["type"] for option in node["anyOf"]]
+        kinds = kinds[0] if isinstance(kinds[0], list) else kinds
+        assert isinstance(default, tuple(t for kind in kinds for t in TYPES[kind])), field
         if "pattern" in node:
             assert re.search(node["pattern"], default), field
         if "enum" in node:

@@ -64,7 +64,7 @@ def test_no_trip_is_begun_that_would_end_below_the_reserve() -> None:
     places = (seen.request_origin_edge, seen.request_destination_edge)
     km = ASSETS.roads.distance_km(seen.vehicle_edge, places[0])[vehicle, 0]
     km += ASSETS.roads.distance_km(*places)[0, 0]
-    spec = ASSETS.vehicles.specs[ASSETS.vehicles.body_type[vehicle]]
+    spec = ASSETS.vehicles.specs[ASSETS.vehicles.model[vehicle]]
     need_kwh = 1.15 * spec.epa_kwh_per_100km / 100 * km
     energy_kwh = spec.battery_kwh * seen.vehicle_soh[vehicle]
     for margin, expected in ((1e-6, vehicle), (-1e-6, -1)):
@@ -104,7 +104,7 @@ def test_low_vehicles_go_to_the_nearest_free_port_every_15_minutes() -> None:
     station = plan.vehicle_goto_station[3]
     assert km[station] == km.min()
     same = np.flatnonzero(km == km.min())
-    power = ASSETS.stations.per_station("port_kw")
+    power = ASSETS.stations.port_kw
     assert power[station] == power[same].max()
     assert plan.vehicle_target_soc[3] == 0.9
     assert plan.vehicle_charge_kw[3] >= power[station]

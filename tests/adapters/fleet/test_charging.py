@@ -15,7 +15,6 @@ from cosim.scenario import Scenario
 
 AC, DC = 0.8, 0.95
 """Efficiencies far enough apart that neither passes for the other."""
-KINDS = ("level_2", "dc_fast", "v2g")
 LEVEL_2, DC_FAST, V2G = range(3)
 
 
@@ -37,13 +36,17 @@ def chargers(
         ac_charge_efficiency=AC,
         dc_charge_efficiency=DC,
     )
-    kinds = {kind.name: kind for kind in assets.stations.kinds}
     stations = replace(
         assets.stations,
-        kinds=tuple(replace(kinds[n], port_kw=kw) for n, kw in zip(KINDS, port_kw, strict=True)),
-        kind=np.arange(3, dtype=np.int8),
+        port_kw=np.array(port_kw),
+        rating_kw=np.array(port_kw),
+        site_kw=np.array(port_kw),
+        site=np.arange(3, dtype=np.int32),
+        ports=np.ones(3, dtype=np.int32),
+        direct=np.array([False, True, True]),
+        bidirectional=np.array([False, False, True]),
     )
-    vehicles = replace(assets.vehicles, specs=(spec,), body_type=np.zeros(1, dtype=np.int8))
+    vehicles = replace(assets.vehicles, specs=(spec,), model=np.zeros(1, dtype=np.int8))
     return Chargers(replace(assets, vehicles=vehicles, stations=stations), reserve_soc=0.1)
 
 

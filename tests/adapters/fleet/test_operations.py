@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.fleet.operations import Feedback, Operations, Orders
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from cosim.team import RequestStatus, Status
 
 SCENARIO = Scenario.model_validate(
@@ -22,30 +22,55 @@ SCENARIO = Scenario.model_validate(
         "start": "2022-09-14 08:00",
         "fleet": {
             "vehicles": 12,
-            "trips_per_vehicle_day": 40,
             "stations": {"count": 4, "level_2": 0.5, "dc_fast": 0.25, "v2g": 0.25},
         },
+        "demand": {"ride_share": {"trips_per_vehicle_day": 40}},
     }
 )
 ASSETS = Assets.of(SCENARIO)
 COUNT = 12
+MIXED = Scenario.model_validate(
+    {
+        "duration": "12h",
+        "start": "2022-09-14 06:00",
+        "fleet": {
+            "vehicles": COUNT,
+            "segments": {
+                "ride_share": 1, "delivery": 1, "commute": 1, "transit": 1, "consumer": 1,
+            },
+            "stations": {
+                "count": 4, "level_2": 0.5, "dc_fast": 0.25, "v2g": 0.25, "site_share": 0.6,
+            },
+        },
+        "demand": {
+            "ride_share": {"trips_per_vehicle_day": 40},
+            "delivery": {"depot_share": 0.5},
+            "commute": {"work_ports_per_vehicle": 1.0},
+        },
+    }
+)  # fmt: skip
+
+
+NO_VIA = np.full((COUNT, VIA), -1, dtype=np.int32)
+ENDED = (RequestStatus.SERVED, RequestStatus.EXPIRED, RequestStatus.FAILED)
 
 
 class ToyCity:
     """Stands in for traffic and battery: legs take a random time, batteries drain and fill."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, scenario: Scenario = SCENARIO) -> None:
         self.rng = np.random.default_rng(seed)
-        self.operations = Operations(SCENARIO, ASSETS)
+        self.assets = Assets.of(scenario)
+        self.operations = Operations(scenario, self.assets)
         self.itinerary = np.full((COUNT, LEGS), -1)
-        self.edge = ASSETS.vehicles.home_edge.copy()
+        self.edge = self.assets.vehicles.home_edge.copy()
         self.done = np.zeros(COUNT, dtype=np.int32)
         self.arrival = np.full((COUNT, LEGS), -1.0)
         self.driving = np.zeros(COUNT, dtype=bool)
         self.refused = np.zeros(COUNT, dtype=bool)
         self.power = np.zeros(COUNT)
         self.shortfall = np.zeros(COUNT)
-        self.soc = ASSETS.vehicles.initial_soc.copy()
+        self.soc = self.assets.vehicles.initial_soc.copy()
         self.tick = 0
         self.events: list[dict[str, Any]] = []
 
@@ -90,51 +115,67 @@ class ToyCity:
         return out
 
 
-def orders(rng: np.random.Generator, requests: int, wild: float) -> Orders:
+def orders(rng: np.random.Generator, requests: int, wild: float, stations: int = 4) -> Orders:
     """Return random orders, most of which cannot be carried out."""
     request_vehicle = np.where(
         rng.random(requests) < wild, rng.integers(0, COUNT, requests), -1
     ).astype(np.int32)
-    goto = np.where(rng.random(COUNT) < wild, rng.integers(0, 4, COUNT), -1).astype(np.int32)
-    return Orders(request_vehicle, goto, rng.uniform(-30, 30, COUNT), rng.uniform(0.3, 1, COUNT))
+    goto = np.where(rng.random(COUNT) < wild, rng.integers(0, stations, COUNT), -1).astype(np.int32)
+    return Orders(
+        request_vehicle, goto, rng.uniform(-30, 30, COUNT), rng.uniform(0.3, 1, COUNT), NO_VIA
+    )
 
 
+@pytest.mark.parametrize("scenario", [SCENARIO, MIXED], ids=["ride_share", "mixed"])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), wild=st.floats(0.02, 0.5))
-def test_laws_of_the_fleet(seed: int, wild: float) -> None:
-    city, rng = ToyCity(seed), np.random.default_rng(seed)
+def test_laws_of_the_fleet(scenario: Scenario, seed: int, wild: float) -> None:
+    city, rng = ToyCity(seed, scenario), np.random.default_rng(seed)
     requests = city.operations.requests
-    ports = ASSETS.stations.ports
+    stations, vehicles = city.assets.stations, city.assets.vehicles
+    ports, count = stations.ports, len(stations.ids)
     for _ in range(60):
         before = requests.status.copy()
-        out = city.step(orders(rng, len(before), wild))
+        out = city.step(orders(rng, len(before), wild, count))
         status, holds = out["vehicle_status"], out["vehicle_station"]
         # A vehicle holds a port exactly while it is plugged in, and no port holds two.
         np.testing.assert_array_equal(holds >= 0, status == Status.PLUGGED)
-        held = np.bincount(holds[holds >= 0], minlength=4)
+        held = np.bincount(holds[holds >= 0], minlength=count)
         assert (held <= ports).all()
         assert (out["station_free_ports"] <= ports - held).all()
-        # Power stays within the port and the vehicle, and only V2G stations feed back.
+        # Nobody charges where only others may.
+        plugged = np.flatnonzero(holds >= 0)
+        assert (stations.public[holds[plugged]] | vehicles.may_use(plugged, holds[plugged])).all()
+        # Power stays within port and vehicle, station and site, and only two-way ports feed back.
         power = out["plug_power_kw"]
         assert (power <= out["plug_limit_kw"] + 1e-9).all()
         assert (power >= out["plug_floor_kw"] - 1e-9).all()
         assert (power[holds < 0] == 0).all()
+        for one_way in (np.maximum(power, 0), np.maximum(-power, 0)):
+            at_station = np.bincount(holds[plugged], one_way[plugged], count).astype(float)
+            assert (at_station <= stations.rating_kw + 1e-9).all()
+            assert (stations.site_power_kw(at_station) <= stations.site_kw + 1e-9).all()
         # A request only moves forward, and one vehicle serves one request.
         after = requests.status
-        ended = np.isin(before, (RequestStatus.SERVED, RequestStatus.EXPIRED, RequestStatus.FAILED))
-        np.testing.assert_array_equal(after[ended], before[ended])
+        np.testing.assert_array_equal(after[np.isin(before, ENDED)], before[np.isin(before, ENDED)])
         active = np.isin(after, (RequestStatus.ASSIGNED, RequestStatus.PICKED_UP))
         drivers = requests.vehicle[active]
         assert len(set(drivers.tolist())) == len(drivers)
         np.testing.assert_array_equal(np.sort(drivers), np.flatnonzero(status == Status.SERVING))
+        # Own trips are driven by their vehicles, the others by one of their segment.
+        own = requests.owner[active]
+        np.testing.assert_array_equal(drivers[own >= 0], own[own >= 0])
+        np.testing.assert_array_equal(vehicles.segment[drivers], requests.segment[active])
         # What has been made known is open, under way, served, expired or failed: none is lost.
         assert out["requests_known"] == (after > 0).sum()
         assert out["requests_in_time"] + out["requests_missed"] <= out["requests_known"]
-    ends = Counter(e["request"] for e in city.events if e["kind"].startswith("request_"))
-    assert max(ends.values(), default=1) == 1, "a request ended twice"
-    finished = np.isin(
-        requests.status, (RequestStatus.SERVED, RequestStatus.EXPIRED, RequestStatus.FAILED)
+    ends = Counter(
+        e["request"]
+        for e in city.events
+        if e["kind"] in ("request_served", "request_failed", "request_expired")
     )
+    assert max(ends.values(), default=1) == 1, "a request ended twice"
+    finished = np.isin(requests.status, ENDED)
     assert set(ends) == set(np.flatnonzero(finished).tolist())
 
 
@@ -144,6 +185,7 @@ def nothing(requests: int) -> Orders:
         np.full(COUNT, -1, dtype=np.int32),
         np.zeros(COUNT),
         np.ones(COUNT),
+        NO_VIA,
     )
 
 
@@ -176,7 +218,7 @@ def test_ports_are_given_first_come_first_served() -> None:
 
 def test_plug_limits_are_the_least_of_port_and_vehicle() -> None:
     chargers = Operations(SCENARIO, ASSETS).chargers
-    kinds = [ASSETS.stations.kinds[k].name for k in ASSETS.stations.kind]
+    kinds = [ASSETS.stations.kinds[k] for k in ASSETS.stations.kind]
     vehicles = ASSETS.vehicles
     for station, name in enumerate(kinds):
         at = chargers.limits(np.full(COUNT, station, dtype=np.int32))
@@ -207,7 +249,9 @@ def test_charging_slows_to_the_target() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_requests_follow_the_trip_table(seed: int) -> None:
-    scenario = Scenario.model_validate({"seed": seed, "fleet": {"trips_per_vehicle_day": 40}})
+    scenario = Scenario.model_validate(
+        {"seed": seed, "demand": {"ride_share": {"trips_per_vehicle_day": 40}}}
+    )
     assets = Assets.of(scenario)
     requests = Operations(scenario, assets).requests
     assert len(requests.asked_s) == 20_000

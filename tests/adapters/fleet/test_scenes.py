@@ -11,7 +11,7 @@ import pytest
 from adapters.fleet.operations import Feedback, Operations, Orders
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from cosim.team import RequestStatus, Status
 
 COUNT, CAR = 12, 5
@@ -21,15 +21,17 @@ SCENARIO = Scenario.model_validate(
         "start": "2022-09-14 08:00",
         "fleet": {
             "vehicles": COUNT,
-            "trips_per_vehicle_day": 40,
             "stations": {"count": 4, "level_2": 0.5, "dc_fast": 0.25, "v2g": 0.25},
             "towing": "15min",
         },
+        "demand": {"ride_share": {"trips_per_vehicle_day": 40}},
     }
 )
 ASSETS = Assets.of(SCENARIO)
-KINDS = [ASSETS.stations.kinds[kind].name for kind in ASSETS.stations.kind]
+KINDS = [ASSETS.stations.kinds[kind] for kind in ASSETS.stations.kind]
 LEVEL_2, V2G = KINDS.index("level_2"), KINDS.index("v2g")
+
+NO_VIA = np.full((COUNT, VIA), -1, dtype=np.int32)
 
 
 class Scene:
@@ -60,7 +62,9 @@ class Scene:
             request_vehicle[take] = CAR
         station = np.full(COUNT, -1, dtype=np.int32)
         station[CAR] = goto
-        orders = Orders(request_vehicle, station, self.charge_kw.copy(), self.target_soc.copy())
+        orders = Orders(
+            request_vehicle, station, self.charge_kw.copy(), self.target_soc.copy(), NO_VIA
+        )
         back = Feedback(**{f.name: self.heard[f.name].copy() for f in fields(Feedback)})
         out = self.operations.advance(self.tick, back, orders)
         self.tick += 1
@@ -137,10 +141,10 @@ def test_a_towed_vehicle_waits_its_turn_at_a_full_station() -> None:
     scene.hear(traction_shortfall_kwh=0.4)
     out = scene.step()
     scene.hear(traction_shortfall_kwh=0.0, vehicle_driving=False)
-    station = int(scene.operations.station[CAR])
+    station = int(scene.operations.state.station[CAR])
     others = [0, 1][: ASSETS.stations.ports[station]]
-    scene.operations.status[others] = Status.PLUGGED
-    scene.operations.station[others] = station
+    scene.operations.state.status[others] = Status.PLUGGED
+    scene.operations.state.station[others] = station
     for _ in range(SCENARIO.fleet.towing // TICK_S):
         out = scene.step()
     assert out["vehicle_status"][CAR] == Status.QUEUED
@@ -211,7 +215,7 @@ def test_a_late_pick_up_is_missed(late_s: float) -> None:
     assert (out["requests_in_time"], out["requests_missed"]) == (1 - late, late)
     (served,) = of_kind(out, "request_served")
     assert served["time_s"] == pickup_s + 60
-    assert served["value"] == pytest.approx(SCENARIO.fleet.waiting_limit + late_s)
+    assert served["value"] == pytest.approx(SCENARIO.demand.ride_share.waiting_limit_s + late_s)
     assert served["detail"] == ("picked up late" if late else "")
 
 

@@ -63,6 +63,16 @@ def test_feeders_move_the_load_at_d() -> None:
     assert (moved - DATA.load_mw).tolist() == [0, 0, 0, 40, 0]
 
 
+def test_simulated_feeders_move_it_by_their_mean() -> None:
+    one = bus_loads_mw(DATA, 4490, 3490, 40)
+    np.testing.assert_allclose(bus_loads_mw(DATA, 3 * 4490, 3490, 40, 3), one)
+    np.testing.assert_allclose(
+        bus_loads_mw(DATA, 3 * 3490 + 900, 3490, 3, 3) - DATA.load_mw, [0, 0, 0, 0.9, 0]
+    )
+    with pytest.raises(MarketError, match="feeders of -20000 kW each"):
+        bus_loads_mw(DATA, -40_000, 3490, 40, 2)
+
+
 def test_feeders_that_feed_back_more_than_the_bus_holds() -> None:
     with pytest.raises(MarketError, match=r"bus D.*lower market.feeder_multiplier"):
         bus_loads_mw(DATA, -50_000, 3490, 40)

@@ -53,9 +53,7 @@ def alone() -> Iterator[Feeder]:
     scenario = Scenario.model_validate({"fleet": FLEET})
     stations = Assets.of(scenario).stations
     data = networks.feeders.load("ieee123")
-    service, _ = place_service_transformers(
-        data, stations.rating_kw, stations.per_station("three_phase") > 0, 0.99
-    )
+    service, _ = place_service_transformers(data, stations.rating_kw, stations.three_phase, 0.99)
     feeder = Feeder(data, service, 0.99)
     yield feeder
     feeder.close()
@@ -84,6 +82,41 @@ def test_the_own_load_has_the_shape_of_the_hour(
         assert tick(grid, index)["feeder_base_kw"] == pytest.approx(
             expected.feeder_base_kw, rel=0.01
         )
+    grid.close()
+
+
+def test_three_feeders_share_the_stations_by_area() -> None:
+    plain = {
+        "start": "2022-09-14 12:00",
+        "duration": "1h",
+        "fleet": FLEET,
+        "grid": {"feeders": 3},
+    }
+    scenario = Scenario.model_validate(plain)
+    stations = Assets.of(scenario).stations
+    grid = Grid()
+    grid.prepare(scenario, Assets.of(scenario))
+    dims, facts = grid.dimensions(), grid.facts()
+    assert dims["feeder"] == ["f00", "f01", "f02"]
+    assert {name[:4] for name in dims["line"]} == {"f00.", "f01.", "f02."}
+    assert facts["station_feeder"][1] == [dims["feeder"][i] for i in stations.feeder]
+    named = zip(facts["station_feeder"][1], facts["station_transformer"][1], strict=True)
+    assert all(transformer.startswith(f"{feeder}.st") for feeder, transformer in named)
+    power_kw = 1.0 + 0.1 * np.arange(STATIONS)
+    solved = tick(grid, 0, power_kw)
+    fleet_kw = np.bincount(stations.feeder, power_kw)
+    np.testing.assert_allclose(
+        solved["feeder_head_kw"],
+        solved["feeder_own_load_kw"] + fleet_kw + solved["feeder_own_losses_kw"],
+        rtol=1e-6,
+    )
+    for total, part in (
+        ("feeder_power_kw", "feeder_head_kw"),
+        ("feeder_base_kw", "feeder_own_load_kw"),
+        ("feeder_losses_kw", "feeder_own_losses_kw"),
+    ):
+        assert solved[total] == pytest.approx(solved[part].sum())
+    assert solved["feeder_own_load_kw"].shape == (3,)
     grid.close()
 
 

@@ -15,6 +15,7 @@ from adapters.sumo.profiles import Profiles
 from adapters.sumo.record import Record
 from networks import vehicles
 from networks.roads import RoadNetwork
+from networks.roads.routing import Router
 
 SPECS = list(vehicles.load().values())
 START = datetime(2022, 9, 14, 7)
@@ -77,7 +78,7 @@ def test_the_law_behind_a_record_is_found(siouxfalls: RoadNetwork) -> None:
         return (1 + body) * (0.5 * hours + 0.1 * km + 5e-6 * km**3 / hours**2)
 
     record = lawful(siouxfalls, ratios, kwh)
-    found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
+    found = Prediction.of(record, Profiles.of(record), Journeys(Router(siouxfalls)), SPECS)
     assert found.ratio[7] == pytest.approx(1.2, rel=0.12)
     assert found.ratio[8] == pytest.approx(1.6, rel=0.1)
     assert found.pace[1::2].mean() / found.pace[::2].mean() == pytest.approx(1.1 / 0.9, rel=0.05)
@@ -106,7 +107,7 @@ def test_a_crowd_of_the_fleet_makes_trips_longer(siouxfalls: RoadNetwork) -> Non
             told |= {"driving_s": time_s, "distance_km": 22.0, "energy_kwh": 3.0}
             trips.append(names | told)
     record = made(siouxfalls, trips, 60, 80)
-    found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
+    found = Prediction.of(record, Profiles.of(record), Journeys(Router(siouxfalls)), SPECS)
     assert found.on_road == (0, 40)
     assert found.slope == pytest.approx(0.004, rel=0.4)
     eight, one = np.array([8]), np.ones(1)
@@ -116,14 +117,14 @@ def test_a_crowd_of_the_fleet_makes_trips_longer(siouxfalls: RoadNetwork) -> Non
 
 def test_errors_are_of_trips_that_were_held_out(siouxfalls: RoadNetwork) -> None:
     record = lawful(siouxfalls, dict.fromkeys(range(24), 1.5), lambda b, km, s: 0.2 * km)
-    found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
+    found = Prediction.of(record, Profiles.of(record), Journeys(Router(siouxfalls)), SPECS)
     assert found.time_error.trips == found.energy_error.trips == record.trips // 5
     assert str(found.energy_error) == f"+0.0 % in sum, 0.0 % rms a trip ({record.trips // 5})"
 
 
 def test_times_are_whole_and_at_least_a_second(siouxfalls: RoadNetwork) -> None:
     record = lawful(siouxfalls, dict.fromkeys(range(24), 1.5), lambda b, km, s: 0.2 * km)
-    found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
+    found = Prediction.of(record, Profiles.of(record), Journeys(Router(siouxfalls)), SPECS)
     free_s, hour = np.array([0.0, 0.01, 500.0]), np.zeros(3, np.int64)
     time_s = found.time_s(free_s, hour, 10.0, np.full(3, 1e-3))
     np.testing.assert_array_equal(time_s, [1, 1, 1])
@@ -139,7 +140,7 @@ def test_body_types_without_trips_take_the_shipped_shape(siouxfalls: RoadNetwork
         return 1.1 * km * float(shipped[SPECS[body].name].kwh_per_km(3600 * km / time_s))
 
     record = lawful(siouxfalls, dict.fromkeys(range(24), 1.1), kwh)
-    found = Prediction.of(record, Profiles.of(record), siouxfalls, [*SPECS, bus])
+    found = Prediction.of(record, Profiles.of(record), Journeys(Router(siouxfalls)), [*SPECS, bus])
     km, time_s = np.array([20.0]), np.array([1800.0])
     guess = found.energy_kwh(np.array([3]), km, time_s)[0] / 20
     assert guess == pytest.approx(1.1 * float(shipped["bus"].kwh_per_km(40.0)), rel=0.08)
@@ -152,7 +153,7 @@ def test_one_trip_is_enough(siouxfalls: RoadNetwork) -> None:
     trip |= {"distance_km": 6.0, "energy_kwh": 1.0}
     record = made(siouxfalls, [trip], 1, 2)
     assert record.trips < LEAST_TRIPS
-    found = Prediction.of(record, Profiles.of(record), siouxfalls, SPECS)
+    found = Prediction.of(record, Profiles.of(record), Journeys(Router(siouxfalls)), SPECS)
     free_s = siouxfalls.travel_time_s([a], [b])[0]
     seven = np.array([START.hour])
     assert found.time_s(free_s, seven, 0.0, np.ones(1))[0] == pytest.approx(500, abs=1)
@@ -189,9 +190,6 @@ def test_lookup_tells_legs_apart(siouxfalls: RoadNetwork) -> None:
     vehicle, start, end = np.array([row[:3] for row in asked]).T
     found = lookup.find(vehicle, start, end, np.array([row[3] for row in asked], np.float64))
     np.testing.assert_array_equal(found, [0, 0, 0, 2, 2, 3, 1, -1, 4, -1, 5, -1, -1, -1, -1])
-    assert lookup.drove(a, b)
-    assert lookup.drove(a, c)
-    assert not lookup.drove(c, a)
 
 
 def test_places_on_a_way_do_not_depend_on_what_was_found_before(
@@ -201,11 +199,11 @@ def test_places_on_a_way_do_not_depend_on_what_was_found_before(
         count = len(roads.edge_ids)
         rng = np.random.default_rng(1)
         pairs = rng.integers(0, count, (300, 2)).tolist()
-        many, shares = Journeys(roads), np.linspace(0, 1, 41)
+        many, shares = Journeys(Router(roads)), np.linspace(0, 1, 41)
         numbers = [many.find(a, b) for a, b in pairs]
         for (a, b), number in zip(pairs[::29], numbers[::29], strict=True):
             assert isinstance(number, int)
-            alone = Journeys(roads)
+            alone = Journeys(Router(roads))
             first = alone.find(a, b)
             assert first == 0
             zeros = np.zeros(41, np.int64)
@@ -225,7 +223,7 @@ def test_places_on_a_way_do_not_depend_on_what_was_found_before(
                 ][0]
                 whole_km = roads.distance_km([a], [b])[0, 0]
                 assert km[0] == pytest.approx(whole_km - first_turn / 1000, abs=1e-4)
-    lone = Journeys(one_way)
+    lone = Journeys(Router(one_way))
     assert lone.find(1, 0) == "no way leads from bc to ab"
     assert lone.find(0, 7) == "there is no edge 7; the network has 2"
     assert lone.find(0, 1) == 0

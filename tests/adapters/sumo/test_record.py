@@ -19,9 +19,11 @@ from adapters.sumo.record import ENDED, TOWED, UNFINISHED, read
 from cosim.errors import UserError
 from cosim.events import SCHEMA
 from cosim.scenario import Scenario
+from networks import vehicles
 from networks.roads import RoadNetwork
 
 TICKS, VEHICLES = 3, 2
+SPECS = vehicles.model("sedan"), vehicles.models()[-1]
 
 
 @pytest.fixture
@@ -53,7 +55,8 @@ def run(tmp_path: Path, siouxfalls: RoadNetwork) -> Path:
         },
         coords={
             "vehicle": [0, 1],
-            "vehicle_body_type": ("vehicle", np.array(["sedan", "van"])),
+            "vehicle_body_type": ("vehicle", np.array([spec.body for spec in SPECS])),
+            "vehicle_model": ("vehicle", np.array([spec.model for spec in SPECS])),
         },
     ).to_zarr(folder / "timeseries.zarr", zarr_format=2, consolidated=True)
     scenario = Scenario.model_validate({"duration": "15min", "weather": {"ambient_c": 3.0}})
@@ -81,7 +84,7 @@ def test_a_run_is_read(run: Path, siouxfalls: RoadNetwork) -> None:
     zones = siouxfalls.zone_edge.tolist()
     assert (found.kind, found.digest, found.ticks, found.trips) == ("meso", "abc", TICKS, 1)
     assert found.vehicle_ids == ("0", "1")
-    assert found.body_type == ("sedan", "van")
+    assert found.body_type == tuple(spec.name for spec in SPECS)
     np.testing.assert_array_equal(found.ambient_c, [3.0] * TICKS)
     np.testing.assert_array_equal(found.ending, [ENDED, TOWED, UNFINISHED])
     np.testing.assert_array_equal(found.origin, [zones[0], -1, zones[1]])

@@ -21,7 +21,7 @@ from adapters.sumo.sample import START, Sample
 from adapters.sumo.tick import TrafficTick
 from adapters.sumo.unfinished import unfinished
 from cosim.errors import EngineError
-from cosim.signals import LEGS, TICK_S
+from cosim.signals import LEGS, TICK_S, VIA
 from networks import vehicles
 from networks.roads import RoadNetwork
 from tests.adapters.sumo.test_meso_traffic import go, of_kind, plausible, random_day
@@ -189,6 +189,41 @@ def test_a_leg_through_edges_is_no_other_and_is_recorded_as_such(
     other, _ = drive(record, none)
     # Vehicle 2 is to stay where it is, vehicle 0 to go straight.
     assert (other.legs.replayed, other.legs.predicted) == (1, 1)
+
+
+def test_edges_to_pass_are_recorded_and_replayed(sample: Sample, replay: Replay) -> None:
+    rng = np.random.default_rng(9)
+    places = sample.roads.zone_edge
+    edges = rng.choice(places, (VEHICLES, LEGS))
+    via = np.where(rng.random((VEHICLES, LEGS, VIA)) < 0.4, rng.choice(places, VIA), -1)
+    start_s, nowhere = rng.uniform(0, TICK_S, VEHICLES), np.full(VEHICLES, -1)
+    still = np.full((VEHICLES, LEGS), -1)
+
+    def drive(traffic: Any) -> list[TrafficTick]:
+        done = [traffic.advance(0, edges, start_s, nowhere, itinerary_via_edge=via)]
+        while done[-1].vehicle_driving.any():
+            done.append(traffic.advance(len(done), still, start_s, nowhere))
+        return done
+
+    meso = MesoTraffic(sample.roads, SPECS, sample.body_type, sample.home_edge, seed=1)
+    try:
+        real = drive(meso)
+    finally:
+        meso.close()
+    record = Record.of_ticks(
+        sample.roads,
+        real,
+        kind="meso",
+        digest="",
+        start=START,
+        vehicle_ids=tuple(str(i) for i in range(VEHICLES)),
+        body_type=tuple(SPECS[i].name for i in sample.body_type),
+        ambient_c=np.full(len(real), vehicles.MILD_C),
+    )
+    assert (record.via >= 0).any(axis=1).sum() > VEHICLES
+    traffic = replay(record=record)
+    same_ticks(drive(traffic), real)
+    assert traffic.legs.predicted == 0
 
 
 def test_a_later_departure_in_the_same_tick_takes_the_recorded_time(

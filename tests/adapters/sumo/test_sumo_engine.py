@@ -12,7 +12,7 @@ import pytest
 from adapters.sumo import bench, doctor, replay_bench
 from adapters.sumo.ear import Ear
 from adapters.sumo.energy import TractionEnergy
-from adapters.sumo.engine import Sumo
+from adapters.sumo.engine import Heard, Sumo
 from cosim.errors import TrafficError
 from networks import vehicles
 from networks.roads import RoadNetwork
@@ -38,7 +38,7 @@ def test_start_that_fails_says_why(siouxfalls: RoadNetwork, capfd: Any) -> None:
     with pytest.raises(TrafficError, match=r"did not start: .*nowhere\.net\.xml"):
         Sumo(Path("nowhere.net.xml"), SPECS, seed=1)
     with Sumo(siouxfalls.net_file, SPECS, seed=1) as sumo:
-        assert sumo.messages() == ([], [])
+        assert sumo.messages() == Heard((), (), ())
     assert capfd.readouterr() == ("", "")
 
 
@@ -66,14 +66,25 @@ def test_self_tests_pass_and_stay_quiet(capfd: Any) -> None:
 
 
 def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "_VEHICLES", 60)
-    monkeypatch.setattr(bench, "_TICKS", 7)
+    for name, value in {
+        "_ROADS": "siouxfalls",
+        "_VEHICLES": 60,
+        "_OTHER_SIZES": (20,),
+        "_TICKS": 7,
+        "_REPEATS": 1,
+        "_SET_OUT": 0.5,
+    }.items():
+        monkeypatch.setattr(bench, name, value)
     monkeypatch.setattr(replay_bench, "_VEHICLES", 40)
     monkeypatch.setattr(replay_bench, "_TICKS", 24)
-    tick, speed, alike, other = bench.bench()
-    assert tick.unit == "ms/tick"
-    assert tick.bare_ratio is not None
+    moving, whole, way, speed, *sizes, alike, other = bench.bench()
+    assert moving.unit == whole.unit == "ms/tick"
+    assert moving.bare_ratio is not None
+    assert whole.bare_ratio is not None
+    assert moving.bare_ratio < whole.bare_ratio, "ways are known in one and found in the other"
+    assert way.value > 0
     assert speed.value > 0
+    assert [size.name for size in sizes] == ["cost per vehicle, 20", "cost per vehicle, 60"]
     assert alike.unit == other.unit == "ticks/s"
     assert alike.value > 0
     assert "100 % of the legs were recorded" in alike.note

@@ -11,7 +11,7 @@ from adapters.sumo.simulator import Traffic
 from cosim.assets import Assets
 from cosim.errors import TrafficError
 from cosim.scenario import Scenario
-from cosim.signals import LEGS, produced_by
+from cosim.signals import LEGS, VIA, produced_by
 
 VEHICLES = 12
 
@@ -33,6 +33,7 @@ def inputs(plan: np.ndarray | None = None) -> dict[str, Any]:
     return {
         "all": {
             "itinerary_edge": {"fleet": itinerary},
+            "itinerary_via_edge": {"fleet": np.full((VEHICLES, LEGS, VIA), -1, np.int32)},
             "itinerary_start_s": {"fleet": np.zeros(VEHICLES)},
             "tow_edge": {"fleet": np.full(VEHICLES, -1, np.int32)},
         }

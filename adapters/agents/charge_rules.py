@@ -1,0 +1,144 @@
+"""Charging by rule: at one's own charger when parked, elsewhere when the battery is low."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+import networks.markets
+from cosim.assets import Assets
+from cosim.scenario import Rules
+from cosim.signals import TICK_S
+from cosim.team import Agent, Flags, Floats, Ints, Observation, Plan, Status
+
+LEAST_STOP_S = 1800.0
+"""A vehicle that sets out on a trip of its own sooner than this drives to no public station [s]."""
+LEAST_STAY_S = 600.0
+"""A vehicle that sets out sooner than this does not plug in where it is parked [s]."""
+HYSTERESIS_SOC = 0.05
+"""A parked vehicle plugs in again when it is this far below where charging ends."""
+FEEDER_BUS = "D"
+
+
+class ChargeWhenLow(Agent):
+    """Charging scheduler: full power at once, from the nearest free port.
+
+    A vehicle that is parked where it has a charger of its own plugs in there: when below the state
+    of charge at which its driver does, or else below where charging ends. A vehicle with a low
+    battery goes to the nearest free public port; of ports at the same distance the fastest is
+    taken. Vehicles with trips of their own go only if there is time, or if the next trip already
+    waits for the battery. Where the scenario says so, plugged-in vehicles feed back at high prices
+    down to what they need for their next trip.
+    """
+
+    name: ClassVar[str] = "charging_scheduler"
+    every_ticks: ClassVar[int] = 3
+
+    def __init__(self, assets: Assets, rules: Rules) -> None:
+        vehicles, stations = assets.vehicles, assets.stations
+        self._roads, self._rules = assets.roads, rules
+        self._vehicles, self._stations = vehicles, stations
+        self._public = np.flatnonzero(stations.public)
+        self._battery_kwh = vehicles.per_vehicle("battery_kwh")
+        # A driver with a habit plugs in by it, the others whenever it is worth the while.
+        habit = vehicles.plug_in_soc
+        self._habit_soc = np.where(np.isnan(habit), 1.0, habit)
+        private = vehicles.private_station
+        self._private = private
+        self._private_edge = np.where(private >= 0, stations.edge[np.maximum(private, 0)], -1)
+        self._bus = networks.markets.load("pjm5bus").bus_ids.index(FEEDER_BUS)
+
+    def due(self, seen: Observation) -> Ints:
+        """Return the vehicles at stations and those that should go to one, lowest first."""
+        vehicles = np.flatnonzero(_at_station(seen) | self._at_own(seen) | self._low(seen))
+        return vehicles[np.argsort(seen.vehicle_soc[vehicles], kind="stable")].astype(np.int32)
+
+    def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Send vehicles to ports and set full power up to the target."""
+        plan.vehicle_charge_kw[due] = self._stations.port_kw.max()
+        plan.vehicle_target_soc[due] = self._target_soc(seen)[due]
+        self._feed_back(seen, due, plan)
+        due = due[~_at_station(seen)[due] & ~plan.taken[due]]
+        parked = self._at_own(seen)[due]
+        self._plug_in_parked(seen, due[parked], plan)
+        self._send_to_public(seen, due[~parked], plan)
+
+    # --- who
+
+    def _leaves_in_s(self, seen: Observation) -> Floats:
+        """Return the time to the next own trip; inf without one, negative if it is overdue [s]."""
+        departure_s = seen.vehicle_next_departure_s
+        return np.where(departure_s >= 0, departure_s - seen.time_s, np.inf)
+
+    def _needed_soc(self, seen: Observation) -> Floats:
+        """Return the state of charge that the next trip, or the rest of the tour, takes."""
+        kwh = seen.vehicle_next_km * self._vehicles.cautious_kwh_per_km
+        return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
+
+    def _target_soc(self, seen: Observation) -> Floats:
+        """Return where charging ends: further up where a long tour needs it."""
+        return np.clip(self._needed_soc(seen), self._rules.charge_to_soc, 1.0)
+
+    def _at_own(self, seen: Observation) -> Flags:
+        there = (self._private_edge == seen.vehicle_edge[:, None]).any(axis=1)
+        leaves_s = self._leaves_in_s(seen)
+        stays = (leaves_s >= LEAST_STAY_S) | (leaves_s < -TICK_S)
+        low = np.minimum(self._habit_soc, self._target_soc(seen) - HYSTERESIS_SOC)
+        return seen.idle & there & stays & (seen.vehicle_soc < low)
+
+    def _low(self, seen: Observation) -> Flags:
+        leaves_s = self._leaves_in_s(seen)
+        # One that should have left by now lacks the charge for it.
+        waits = (leaves_s < -TICK_S) & (seen.vehicle_status == Status.IDLE)
+        low = seen.vehicle_soc < self._rules.plug_in_below_soc
+        return seen.idle & ((low & (leaves_s >= LEAST_STOP_S)) | waits)
+
+    # --- where
+
+    def _plug_in_parked(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Send vehicles to a charger of their own where they stand; several take turns."""
+        here = self._private_edge[due] == seen.vehicle_edge[due][:, None]
+        turn = due % np.maximum(here.sum(axis=1), 1)
+        column = np.argmax(np.cumsum(here, axis=1) > turn[:, None], axis=1)
+        plan.vehicle_goto_station[due] = self._private[due, column]
+
+    def _send_to_public(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        public = self._public
+        free_ports = seen.station_free_ports[public].copy()
+        distance_km = self._roads.distance_km(seen.vehicle_edge[due], self._stations.edge[public])
+        # A metre a kilowatt only breaks ties; distances on the map differ by more.
+        cost = distance_km - 1e-3 * self._stations.port_kw[public]
+        for row, vehicle in enumerate(due):
+            open_cost = np.where(free_ports > 0, cost[row], np.inf)
+            station = int(np.argmin(open_cost))
+            if not np.isfinite(open_cost[station]):
+                continue
+            free_ports[station] -= 1
+            plan.vehicle_goto_station[vehicle] = public[station]
+
+    # --- feeding back
+
+    def _feed_back(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Let vehicles at two-way ports feed back while the price is high, else hold them full."""
+        above = self._rules.feed_back_above_usd_per_mwh
+        station = seen.vehicle_station[due]
+        both_ways = (station >= 0) & self._stations.bidirectional[np.maximum(station, 0)]
+        who = due[both_ways]
+        if above is None or not who.size:
+            return
+        keep = np.maximum(self._rules.feed_back_to_soc, self._needed_soc(seen)[who])
+        if seen.lmp_usd_per_mwh[self._bus] >= above:
+            spare = seen.vehicle_soc[who] > keep
+            plan.vehicle_charge_kw[who[spare]] = -self._stations.port_kw[seen.vehicle_station[who]][
+                spare
+            ]
+            who = who[~spare]
+        # A full one stays at its port with nothing to do, for the next time the price is high.
+        full = seen.vehicle_soc[who] >= self._rules.charge_to_soc - HYSTERESIS_SOC
+        plan.vehicle_charge_kw[who[full]] = 0.0
+        plan.vehicle_target_soc[who] = 1.0
+
+
+def _at_station(seen: Observation) -> Flags:
+    return np.isin(seen.vehicle_status, (Status.QUEUED, Status.PLUGGED, Status.TOWED))

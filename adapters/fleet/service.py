@@ -1,0 +1,245 @@
+"""Serving requests: who sets out, what was picked up and served, and what was missed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.fleet.requests import Requests
+from adapters.fleet.schedule import Schedule, due
+from adapters.fleet.sessions import Sessions
+from adapters.fleet.state import Feedback, Itineraries, Journal, Orders, State
+from cosim.assets import Assets
+from cosim.signals import TICK_S
+from cosim.team import Flags, Floats, Ints, RequestStatus, Status
+
+RESERVE_SOC = 0.03
+"""Nobody sets out on a trip of their own that would end below this."""
+Rows = NDArray[np.integer]
+
+
+class Service:
+    """Requests under way.
+
+    Parameters
+    ----------
+    assets
+        Static tables of the scenario.
+    state
+        Vehicles; changed in place.
+    requests
+        Requests; changed in place.
+    sessions
+        Charging sessions, which end when a vehicle sets out.
+    journal
+        Where events go.
+    patience_s
+        An own trip that has not begun this long after its deadline is missed [s].
+    """
+
+    def __init__(
+        self,
+        assets: Assets,
+        state: State,
+        requests: Requests,
+        sessions: Sessions,
+        journal: Journal,
+        patience_s: float,
+    ) -> None:
+        self._state, self.requests, self._sessions = state, requests, sessions
+        self._journal, self._patience_s = journal, patience_s
+        self._roads = assets.roads
+        self._segments = assets.vehicles.segments
+        self._segment = assets.vehicles.segment
+        self._kwh_per_km = assets.vehicles.cautious_kwh_per_km
+        self._battery_kwh = assets.vehicles.per_vehicle("battery_kwh")
+        self.schedule = Schedule(requests, len(state.status))
+
+    # --- what the tick before brought
+
+    def follow(self, back: Feedback, now_s: float) -> None:
+        """Take in which legs ended in the tick before."""
+        state, requests = self._state, self.requests
+        serving = np.flatnonzero(state.status == Status.SERVING)
+        mine, loaded = state.request[serving], state.loaded_leg[serving]
+        picked = (back.legs_completed[serving] >= loaded) & (
+            requests.status[mine] == RequestStatus.ASSIGNED
+        )
+        arrived_s = back.leg_arrival_s[serving, np.maximum(loaded - 1, 0)]
+        requests.pickup_s[mine[picked]] = arrived_s[picked]
+        requests.status[mine[picked]] = RequestStatus.PICKED_UP
+        ended = ~back.vehicle_driving[serving]
+        served = ended & (back.legs_completed[serving] > loaded)
+        requests.done_s[mine[served]] = back.leg_arrival_s[serving, loaded][served]
+        self._free(serving[ended], served[ended], now_s)
+
+    def _free(self, vehicles: Rows, served: Flags, now_s: float) -> None:
+        """End the requests of vehicles, which are idle then."""
+        state, requests = self._state, self.requests
+        mine = state.request[vehicles]
+        requests.status[mine] = np.where(served, RequestStatus.SERVED, RequestStatus.FAILED)
+        good = mine[served]
+        state.place_edge[vehicles[served]] = requests.destination_edge[good]
+        state.ready_s[vehicles[served]] = requests.done_s[good] + requests.dwell_s[good]
+        service_s = requests.service_s
+        for request, vehicle, ok in zip(mine, vehicles, served, strict=True):
+            late = service_s[request] > requests.deadline_s[request]
+            how = "arrived" if requests.at_arrival[request] else "picked up"
+            waited_s = requests.pickup_s[request] - requests.asked_s[request]
+            self._journal.note(
+                "request_served" if ok else "request_failed",
+                float(requests.done_s[request]) if ok else now_s,
+                request=int(request),
+                vehicle=int(vehicle),
+                start_s=float(requests.asked_s[request]),
+                value=float(waited_s) if ok and requests.owner[request] < 0 else None,
+                distance_km=float(requests.km[request]) if ok else None,
+                detail=f"{how} late" if ok and late else "",
+            )
+        state.request[vehicles] = -1
+        state.status[vehicles] = Status.IDLE
+
+    def fail(self, vehicles: Rows, now_s: float) -> None:
+        """End the requests of vehicles that cannot go on; those without one stay as they are."""
+        busy = vehicles[self._state.request[vehicles] >= 0]
+        self._free(busy, np.zeros(len(busy), dtype=np.bool_), now_s)
+
+    # --- the vehicles' own trips
+
+    def set_out(self, orders: Orders, back: Feedback, plan: Itineraries, now_s: float) -> None:
+        """Begin the own trips that are due, those that the battery can make."""
+        while self._miss(now_s):
+            pass
+        requests, state = self.requests, self._state
+        vehicle, trip = self.schedule.next()
+        soon, leave_s = due(requests, trip, state.ready_s[vehicle], now_s, now_s + TICK_S)
+        free = np.isin(state.status[vehicle], (Status.IDLE, Status.QUEUED, Status.PLUGGED))
+        vehicle, trip, leave_s = vehicle[soon & free], trip[soon & free], leave_s[soon & free]
+        at = back.vehicle_edge[vehicle]
+        # Within a tour a vehicle goes on from wherever it is.
+        direct = (requests.tour[trip] >= 0) | (at == requests.origin_edge[trip])
+        need_kwh = (requests.km[trip] + self._deadhead_km(at, trip, direct)) * self._kwh_per_km[
+            vehicle
+        ]
+        have_kwh = (back.vehicle_soc[vehicle] - RESERVE_SOC) * self._battery_kwh[vehicle]
+        able = need_kwh <= have_kwh
+        self._postpone(vehicle[~able], trip[~able], need_kwh[~able], now_s)
+        vehicle, trip, direct, leave_s = vehicle[able], trip[able], direct[able], leave_s[able]
+        self._sessions.end(vehicle[state.status[vehicle] == Status.PLUGGED], back, now_s)
+        plan.itinerary_start_s[vehicle] = leave_s - now_s
+        self._begin(vehicle, trip, direct, orders, plan)
+        gone = trip[direct]
+        requests.status[gone] = RequestStatus.PICKED_UP
+        requests.pickup_s[gone] = leave_s[direct]
+        self.schedule.pass_on(vehicle)
+
+    def _miss(self, now_s: float) -> bool:
+        """Give up the next trips that cannot take place; whether there were any."""
+        requests, state = self.requests, self._state
+        vehicle, trip = self.schedule.next()
+        soon, _ = due(requests, trip, state.ready_s[vehicle], now_s, now_s + TICK_S)
+        free = state.status[vehicle] != Status.SERVING
+        late = requests.deadline_s[trip] + self._patience_s < now_s
+        # Nobody can return from where they never went.
+        broken = (requests.tour[trip] < 0) & (
+            requests.origin_edge[trip] != state.place_edge[vehicle]
+        )
+        gone = soon & free & (late | broken)
+        for who, request, why in zip(vehicle[gone], trip[gone], broken[gone], strict=True):
+            self._journal.note(
+                "request_expired",
+                now_s,
+                request=int(request),
+                vehicle=int(who),
+                start_s=float(requests.earliest_s[request]),
+                place=self._roads.edge_ids[requests.origin_edge[request]],
+                detail="the trip before it did not take place" if why else "it could not begin",
+            )
+        requests.status[trip[gone]] = RequestStatus.EXPIRED
+        self.schedule.pass_on(vehicle[gone])
+        return bool(gone.any())
+
+    def _deadhead_km(self, at: Ints, trip: Rows, direct: Flags) -> Floats:
+        """Return the way to the origin of each trip, 0 where the vehicle goes on directly [km]."""
+        km = np.zeros(len(trip))
+        rows = np.flatnonzero(~direct)
+        if rows.size:
+            origin = self.requests.origin_edge[trip[rows]]
+            km[rows] = np.diagonal(self._roads.distance_km(at[rows], origin))
+        return np.where(np.isfinite(km), km, 0.0)
+
+    def _postpone(self, vehicle: Ints, trip: Rows, need_kwh: Floats, now_s: float) -> None:
+        for who, request, kwh in zip(vehicle, trip, need_kwh, strict=True):
+            if not self.requests.postponed[request]:
+                self._journal.note(
+                    "trip_postponed",
+                    now_s,
+                    request=int(request),
+                    vehicle=int(who),
+                    energy_kwh=float(kwh),
+                    detail="the battery holds too little for it",
+                )
+        self.requests.postponed[trip] = True
+
+    # --- what the team ordered
+
+    def assign(self, orders: Orders, back: Feedback, plan: Itineraries, now_s: float) -> None:
+        """Send vehicles to the requests that the team assigned them to."""
+        state = self._state
+        wanted = np.flatnonzero(orders.request_vehicle >= 0)
+        vehicle = orders.request_vehicle[wanted]
+        taken = np.zeros(len(wanted), dtype=np.bool_)
+        for row, (request, who) in enumerate(zip(wanted.tolist(), vehicle.tolist(), strict=True)):
+            reason = self._obstacle(request, who)
+            if reason:
+                self._journal.refuse(now_s, reason, vehicle=who, request=request)
+                continue
+            if state.status[who] == Status.PLUGGED:
+                self._sessions.end(np.array([who]), back, now_s)
+            state.status[who] = Status.SERVING
+            taken[row] = True
+        wanted, vehicle = wanted[taken], vehicle[taken]
+        self._begin(vehicle, wanted, np.zeros(len(wanted), dtype=np.bool_), orders, plan)
+
+    def _obstacle(self, request: int, vehicle: int) -> str:
+        if self.requests.status[request] != RequestStatus.OPEN:
+            return "the request is not open"
+        if self._segment[vehicle] != self.requests.segment[request]:
+            return f"the vehicle is one of {self._segments[self._segment[vehicle]]}"
+        status = Status(self._state.status[vehicle])
+        if status not in (Status.IDLE, Status.PLUGGED):
+            return f"the vehicle is {status.name.lower()}"
+        return ""
+
+    def _begin(
+        self, vehicle: Rows, request: Rows, direct: Flags, orders: Orders, plan: Itineraries
+    ) -> None:
+        """Write the itineraries of vehicles, past the origin or straight to the destination."""
+        requests, state = self.requests, self._state
+        requests.status[request] = RequestStatus.ASSIGNED
+        requests.vehicle[request] = vehicle
+        state.request[vehicle] = request
+        state.status[vehicle] = Status.SERVING
+        state.station[vehicle] = -1
+        loaded = np.where(direct, 0, 1)
+        state.loaded_leg[vehicle] = loaded
+        plan.itinerary_edge[vehicle, 0] = requests.origin_edge[request]
+        plan.itinerary_edge[vehicle, loaded] = requests.destination_edge[request]
+        # A line's own way stands above what a route agent would like.
+        own = requests.via[request]
+        wished = np.where(own[:, :1] >= 0, own, orders.vehicle_via_edge[vehicle])
+        plan.itinerary_via_edge[vehicle, loaded] = wished
+
+    # --- what follows
+
+    def expire(self, now_s: float) -> None:
+        """End the open requests that nobody took in time."""
+        requests = self.requests
+        for request in requests.expire(now_s):
+            self._journal.note(
+                "request_expired",
+                float(requests.deadline_s[request]),
+                request=int(request),
+                start_s=float(requests.asked_s[request]),
+                place=self._roads.edge_ids[requests.origin_edge[request]],
+            )

@@ -1,0 +1,196 @@
+"""Several feeders side by side, each in its own OpenDSS engine, as one set of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.opendss.feeder import Feeder, FeederState, FeederTick
+from adapters.opendss.service import ServiceTransformers, place_service_transformers
+from adapters.opendss.topology import require_supply
+from cosim.errors import PowerFlowError
+from networks.feeders import FeederData
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeedersTick:
+    """The solved feeders, one after the other; every array is fresh."""
+
+    bus_voltage_pu: Floats
+    """Voltage magnitude over its base, shape (node,) [1]."""
+    transformer_loading_pct: Floats
+    """Apparent power over rating, shape (transformer,) [%]."""
+    transformer_ev_kw: Floats
+    """What the chargers below each transformer drew, shape (transformer,) [kW]."""
+    line_loading_pct: Floats
+    """Current over rating, worst phase and end, shape (line,) [%]."""
+    head_kw: Floats
+    """Active power at the head of each feeder, shape (feeder,) [kW]."""
+    head_kvar: Floats
+    """Reactive power at the head of each feeder, shape (feeder,) [kvar]."""
+    losses_kw: Floats
+    """Losses in lines, regulators and transformers of each feeder, shape (feeder,) [kW]."""
+    base_kw: Floats
+    """What the own loads of each feeder drew, shape (feeder,) [kW]."""
+
+
+def feeder_ids(count: int) -> tuple[str, ...]:
+    """Return the names of `count` feeders: f00, f01 and so on."""
+    digits = max(2, len(str(count - 1)))
+    return tuple(f"f{i:0{digits}d}" for i in range(count))
+
+
+class Feeders:
+    """Feeders of one kind with the stations of their areas.
+
+    Each feeder has its own engine, its own service transformers, regulators and capacitors; they
+    share nothing but the published tables and the factor on their own loads. Names of a single
+    feeder's buses, transformers and lines are those of its tables; with several each name begins
+    with that of its feeder, as in ``f03.48.1``.
+
+    The engines work one after the other. In threads they give the same bits, but take a third more
+    processor time for handing over Python's lock, and contexts made in two threads at once crash.
+
+    Parameters
+    ----------
+    data
+        Tables of the feeder.
+    count
+        Number of feeders.
+    feeder_of_station
+        Feeder of each station, from 0, shape (station,).
+    rating_kw
+        Most power of each station, shape (station,) [kW].
+    three_phase
+        Whether each station needs three phases, shape (station,).
+    power_factor
+        Power factor of the chargers; see `Feeder`.
+
+    Raises
+    ------
+    UserError
+        A station does not fit on its feeder; see `place_service_transformers`.
+    PowerFlowError
+        A feeder cannot be built, with its name if there are several.
+    """
+
+    def __init__(
+        self,
+        data: FeederData,
+        count: int,
+        feeder_of_station: NDArray[np.integer],
+        rating_kw: Floats,
+        three_phase: NDArray[np.bool_],
+        power_factor: float = 0.99,
+    ) -> None:
+        require_supply(data)
+        self.ids = feeder_ids(count)
+        services: list[ServiceTransformers] = []
+        self.transformer_of_station = np.empty(len(rating_kw), dtype=np.int64)
+        """Position of each station's transformer among the service transformers."""
+        first = 0
+        for feeder in range(count):
+            here = np.flatnonzero(feeder_of_station == feeder)
+            service, at = place_service_transformers(
+                data, rating_kw[here], three_phase[here], power_factor, here
+            )
+            self.transformer_of_station[here] = first + at
+            services.append(service)
+            first += len(service)
+        self.service_count = first
+        self._split = np.cumsum([len(service) for service in services])[:-1]
+        self.each: tuple[Feeder, ...] = ()
+        """The feeders, in the order of `ids`."""
+        try:
+            for index, service in enumerate(services):
+                with self._telling(index):
+                    self.each += (Feeder(data, service, power_factor),)
+        except BaseException:
+            self.close()
+            raise
+        self.bus_ids = self._named(lambda feeder: feeder.bus_ids)
+        self.transformer_ids = self._named(lambda feeder: feeder.transformer_ids)
+        self.line_ids = self._named(lambda feeder: feeder.line_ids)
+        self.service_ids = self._named(lambda feeder: feeder.service.ids)
+        self.rating_kva: Floats = np.concatenate([feeder.rating_kva for feeder in self.each])
+        """Rating of each of `transformer_ids` [kVA]."""
+
+    def solve(self, load_scale: float, charger_kw: Floats) -> FeedersTick:
+        """Solve every feeder for one settlement interval.
+
+        Parameters
+        ----------
+        load_scale
+            Factor on the published loads of every feeder [1].
+        charger_kw
+            Power of the chargers behind each service transformer of all feeders, negative where
+            they feed back, shape (service transformer,) [kW].
+
+        Raises
+        ------
+        PowerFlowError
+            A feeder failed; with its name if there are several. See `Feeder.solve`. Those after
+            it are not solved then.
+        """
+        if charger_kw.shape != (self.service_count,):
+            raise PowerFlowError(
+                f"charger power has shape {charger_kw.shape}, not ({self.service_count},)"
+            )
+        ticks: list[FeederTick] = []
+        parts = np.split(charger_kw, self._split)
+        for index, (feeder, power_kw) in enumerate(zip(self.each, parts, strict=True)):
+            with self._telling(index):
+                ticks.append(feeder.solve(load_scale, power_kw))
+
+        def joined(part: Callable[[FeederTick], Floats]) -> Floats:
+            return np.concatenate([part(tick) for tick in ticks])
+
+        return FeedersTick(
+            bus_voltage_pu=joined(lambda tick: tick.bus_voltage_pu),
+            transformer_loading_pct=joined(lambda tick: tick.transformer_loading_pct),
+            transformer_ev_kw=joined(lambda tick: tick.transformer_ev_kw),
+            line_loading_pct=joined(lambda tick: tick.line_loading_pct),
+            head_kw=np.array([tick.feeder_power_kw for tick in ticks]),
+            head_kvar=np.array([tick.feeder_reactive_kvar for tick in ticks]),
+            losses_kw=np.array([tick.feeder_losses_kw for tick in ticks]),
+            base_kw=np.array([tick.feeder_base_kw for tick in ticks]),
+        )
+
+    def state(self) -> tuple[FeederState, ...]:
+        """Return what every feeder remembers between settlement intervals."""
+        return tuple(feeder.state() for feeder in self.each)
+
+    def restore(self, states: Sequence[FeederState]) -> None:
+        """Put every feeder back into its state."""
+        for index, (feeder, state) in enumerate(zip(self.each, states, strict=True)):
+            with self._telling(index):
+                feeder.restore(state)
+
+    def close(self) -> None:
+        """Empty the engines."""
+        for feeder in self.each:
+            feeder.close()
+
+    def _named(self, names: Callable[[Feeder], Sequence[str]]) -> tuple[str, ...]:
+        if len(self.each) == 1:
+            return tuple(names(self.each[0]))
+        pairs = zip(self.ids, self.each, strict=True)
+        return tuple(chain.from_iterable((f"{i}.{n}" for n in names(f)) for i, f in pairs))
+
+    @contextmanager
+    def _telling(self, index: int) -> Generator[None]:
+        """Say of which feeder a failure is."""
+        try:
+            yield
+        except PowerFlowError as error:
+            if len(self.ids) == 1:
+                raise
+            where = ", ".join(part for part in (f"feeder {self.ids[index]}", error.where) if part)
+            raise PowerFlowError(error.reason, where=where) from error
