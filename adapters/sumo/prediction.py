@@ -63,8 +63,9 @@ class Prediction:
     A leg takes ``t = t0 + f (r_h + s (n - n_h))`` seconds: `f` is the free-flow time of its way,
     `h` the hour of the day in which it begins and `n` the number of vehicles of the fleet on the
     road then, held within what was recorded. A vehicle that was recorded takes its own pace times
-    as long. It draws ``a t + b l + d l v^2`` with the length `l`
-    and the mean speed ``v = l / t``; heating and cooling come on top.
+    as long. Its length is that of the way times `q`, since ways were chosen by the travel times of
+    the moment. It draws ``a t + b l + d l v^2`` with the length `l` and the mean speed
+    ``v = l / t``; heating and cooling come on top.
     """
 
     setting_out_s: float
@@ -79,10 +80,12 @@ class Prediction:
     """Fewest and most vehicles on the road that were recorded at a departure."""
     pace: Floats
     """Time over predicted time of each vehicle of the record; 1 if it hardly drove."""
+    detour: float
+    """Distance over the length of the fastest free-flow way, `q`."""
     consumption: Floats
     """`a` [kW], `b` [kWh/km] and `d` [kWh h2/km3] of each body type, shape (body type, 3)."""
     distance_error: Error
-    """Error of distances: the fastest free-flow way against what was driven."""
+    """Error of distances."""
     time_error: Error
     """Error of travel times."""
     energy_error: Error
@@ -119,11 +122,12 @@ class Prediction:
         consumption = _fit_energy(fitted, specs)
         even = np.ones(len(record.vehicle_ids))
         none = Error(0, 0.0, 0.0)
-        made = cls(*_fit_time(fitted), even, consumption, none, none, none)
+        detour = float(fitted.km.sum() / fitted.way_km.sum())
+        made = cls(*_fit_time(fitted), even, detour, consumption, none, none, none)
         made = replace(made, pace=made._paces(fitted, len(even)))
         return replace(
             made,
-            distance_error=Error.of(held.way_km, held.km),
+            distance_error=Error.of(detour * held.way_km, held.km),
             time_error=Error.of(made._guess(held) * made.pace[held.vehicle], held.time_s),
             energy_error=_judge_energy(made, held, specs),
         )

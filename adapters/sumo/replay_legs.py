@@ -159,6 +159,7 @@ class ReplayLegs:
         time_s = self.prediction.time_s(free_s, hour, on_road, self._pace[rows])
         plan.way[rows] = ways
         plan.ends_s[rows] = asked_s + time_s
+        km = km * self.prediction.detour
         plan.total_m[rows] = 1000.0 * km
         plan.total_kwh[rows] = self.prediction.energy_kwh(self._body_type[rows], km, time_s)
         self.predicted += len(rows)
@@ -259,6 +260,7 @@ def _finish(
         if isinstance(way, str) or name not in body:
             continue
         km, free_s = journeys.figures(np.array([way]))
+        km = km * prediction.detour
         hour = np.array([(clock_s + record.start_s[row]) // 3600], np.int64) % HOURS
         pace = prediction.pace[record.vehicle[[row]]]
         usual = float(prediction.usual[hour[0]])

@@ -118,9 +118,11 @@ def test_a_tick_is_what_its_trips_say(replay: Replay, siouxfalls: RoadNetwork) -
         total = sum(getattr(tick, name).sum() for tick in done)
         assert sum(trip[column] for trip in trips) == pytest.approx(total, rel=1e-9)
     km = siouxfalls.distance_km(siouxfalls.zone_edge, siouxfalls.zone_edge)
+    detour = traffic.legs.prediction.detour
+    assert detour == pytest.approx(1, abs=0.01)
     zone = {siouxfalls.edge_ids[e]: i for i, e in enumerate(siouxfalls.zone_edge)}
     for trip in trips:
-        way_km = km[zone[trip["origin"]], zone[trip["place"]]]
+        way_km = detour * km[zone[trip["origin"]], zone[trip["place"]]]
         assert trip["distance_km"] == pytest.approx(way_km, rel=1e-6)
         assert trip["time_s"] % 1 == 0
 
