@@ -104,11 +104,11 @@ class ReplayLegs:
         """Find the ways of predicted legs again after the state and the plan were restored."""
         state, plan = self._state, self.plan
         for vehicle in np.flatnonzero((state.phase == DRIVING) & (plan.profile < 0)).tolist():
-            target = int(state.itinerary[vehicle, state.done[vehicle]])
-            plan.way[vehicle] = self._way(vehicle, int(state.stand_edge[vehicle]), target)
+            leg = int(state.done[vehicle])
+            target, via = int(state.itinerary[vehicle, leg]), state.via[vehicle, leg].tolist()
+            plan.way[vehicle] = self._way(vehicle, int(state.stand_edge[vehicle]), target, via)
 
-    def _way(self, vehicle: int, start: int, end: int) -> int:
-        via = packed(self._state.via[vehicle, self._state.done[vehicle]]).tolist()
+    def _way(self, vehicle: int, start: int, end: int, via: Sequence[int]) -> int:
         found = self._journeys.find(start, end, [point for point in via if point >= 0])
         if isinstance(found, str):
             raise EngineError(found, where=f"vehicle {vehicle}")
@@ -128,13 +128,13 @@ class ReplayLegs:
         record_s = asked_s + self._shift_s
         profile = self._lookup.find(self._recorded[rows], origin, target, record_s)
         via = packed(state.via[rows, state.done[rows]])
-        stays = (origin == target) & (via < 0).all(axis=1)
+        stays = (origin == target) & (via[:, 0] < 0)
         profile[stays | (self._via[profile] != via).any(axis=1)] = -1
         plan.profile[rows] = profile
         known = profile >= 0
         self._follow(rows[known], profile[known], asked_s[known])
         new = ~known & ~stays
-        self._predict(rows[new], origin[new], target[new], asked_s[new], on_road)
+        self._predict(rows[new], origin[new], target[new], via[new], asked_s[new], on_road)
 
     def _follow(self, rows: Ints, profile: Ints, asked_s: Floats) -> None:
         plan, past = self.plan, self._profiles
@@ -147,12 +147,18 @@ class ReplayLegs:
         self.replayed += len(rows)
 
     def _predict(
-        self, rows: Ints, origin: Ints, target: Ints, asked_s: Floats, on_road: float
+        self,
+        rows: Ints,
+        origin: Ints,
+        target: Ints,
+        via: Ints,
+        asked_s: Floats,
+        on_road: float,
     ) -> None:
         if not rows.size:
             return
         plan = self.plan
-        legs = zip(rows.tolist(), origin.tolist(), target.tolist(), strict=True)
+        legs = zip(*(x.tolist() for x in (rows, origin, target, via)), strict=True)
         ways = np.array([self._way(*leg) for leg in legs], np.int64)
         km, free_s = self._journeys.figures(ways)
         hour = ((self._clock_s + asked_s) // 3600).astype(np.int64) % HOURS

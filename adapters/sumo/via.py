@@ -23,5 +23,7 @@ def names_in(detail: str | None) -> list[str]:
 
 def packed(via: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return edges to pass with those that are none, -1, behind; the last dimension is theirs."""
+    if not (via >= 0).any():
+        return via.astype(np.int64)
     order = np.argsort(via < 0, axis=-1, kind="stable")
     return np.take_along_axis(via, order, axis=-1).astype(np.int64)
