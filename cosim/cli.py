@@ -207,7 +207,7 @@ def _say(console: Console, text: str) -> None:
 def _heading(scenario: Scenario) -> str:
     return (
         f"[bold]{scenario.name}[/]  {scenario.start}, {scenario.ticks} ticks of 5 min, "
-        f"{scenario.fleet.vehicles} EVs, {scenario.fleet.stations.count} stations, "
+        f"{scenario.fleet.vehicles} EVs, {scenario.fleet.stations.count} public stations, "
         f"team {scenario.team}, seed {scenario.seed}"
     )
 

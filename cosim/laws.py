@@ -209,7 +209,10 @@ def feeder(check: Checker, s: Signals, plates: Plates) -> Iterator[Breach]:
     law = "power into the feeder = loads and losses"
     yield from check.equal_sum(law, s["feeder_power_kw"], used, "kW", tolerance)
     yield from check.equal_sum(
-        "power of all feeders = sum", s["feeder_power_kw"], s["feeder_head_kw"], "kW"
+        "power of all feeders = sum over their heads",
+        s["feeder_power_kw"],
+        s["feeder_head_kw"],
+        "kW",
     )
     power, at = s["vehicle_power_kw"], s["vehicle_station"]
     plugged = at >= 0

@@ -21,9 +21,11 @@ ACCESS = ("home", "depot", "work")
 SINGLE_PHASE_KW = 19.2
 """Most power of an AC port: 80 A at 240 V (SAE J1772, level 2); more comes as direct current."""
 SINGLE_PHASE_STATION_KW = 100.0
-"""A station above this has a three-phase supply."""
+"""A station above this has a three-phase supply [kW]."""
+SINGLE_PHASE_KVA, THREE_PHASE_KVA = 167.0, 750.0
+"""Largest service transformers [kVA]."""
 STATION_KW = 700.0
-"""Largest station that a service transformer carries; a larger place has several."""
+"""Largest station [kW]; a larger place has several, each with a service transformer."""
 
 
 def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[StationTable, Ints]:
@@ -46,7 +48,9 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
         kind.astype(np.int8), places.edge, places.work, stream(scenario.seed, "stations")
     )
     of_kind = list(kinds.values())
-    private = [part for place in asked.chargers for part in _parts(place)]
+    power_factor = scenario.grid.charger_power_factor
+    most_kw = min(STATION_KW, THREE_PHASE_KVA * power_factor)
+    private = [part for place in asked.chargers for part in _parts(place, most_kw)]
 
     def column(field: str, given: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         of_public = np.array([float(getattr(k, field)) for k in of_kind])[kind]
@@ -56,7 +60,8 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
     ports = column("ports", [p.ports for p in private]).astype(np.int32)
     bidirectional = column("bidirectional", [p.bidirectional for p in private]) > 0
     rating_kw = ports * port_kw
-    large = (port_kw > SINGLE_PHASE_KW) | (rating_kw > SINGLE_PHASE_STATION_KW)
+    single_phase_kw = min(SINGLE_PHASE_STATION_KW, SINGLE_PHASE_KVA * power_factor)
+    large = (port_kw > SINGLE_PHASE_KW) | (rating_kw > single_phase_kw)
     public = np.arange(len(ports)) < wanted.count
     three_phase = column("three_phase", [0.0] * len(private)) > 0
     edge = np.append(public_edge, [p.edge for p in private]).astype(np.int32)
@@ -97,9 +102,9 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
     return stations, _by_vehicle(private, wanted.count, scenario.fleet.vehicles)
 
 
-def _parts(place: Private) -> list[Private]:
+def _parts(place: Private, most_kw: float) -> list[Private]:
     """Divide a place into stations that a service transformer carries."""
-    most = max(1, int(STATION_KW // place.port_kw))
+    most = max(1, int(most_kw // place.port_kw))
     number = -(-place.ports // most)
     sizes = [place.ports // number + (i < place.ports % number) for i in range(number)]
     return [

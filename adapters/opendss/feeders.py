@@ -55,8 +55,8 @@ class Feeders:
     feeder's buses, transformers and lines are those of its tables; with several each name begins
     with that of its feeder, as in ``f03.48.1``.
 
-    The engines work one after the other. In threads they give the same bits, but take a third more
-    processor time for handing over Python's lock, and contexts made in two threads at once crash.
+    The engines work one after the other. In threads they give the same bits, but their short calls
+    keep waiting for Python's lock, and contexts made in two threads at once crash.
 
     Parameters
     ----------
