@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from adapters.sumo.record import TOWED, Record, ticks_of
 from adapters.sumo.tick import Floats
 from cosim.signals import TICK_S
-from networks.vehicles import climate_load, model
+from networks.vehicles import climate_load, models
 
 Ints = NDArray[np.int64]
 
@@ -19,8 +19,9 @@ def climate_kwh(record: Record) -> Floats:
     """Return what heating and cooling drew in each tick, shape (tick, vehicle) [kWh]."""
     power_kw = np.zeros((record.ticks, len(record.vehicle_ids)))
     names = np.array(record.body_type)
+    known = {spec.name: spec for spec in models()}
     for name in sorted(set(record.body_type)):
-        power = np.asarray(climate_load(model(name)).power_kw(record.ambient_c), np.float64)
+        power = np.asarray(climate_load(known[name]).power_kw(record.ambient_c), np.float64)
         power_kw[:, names == name] = power[:, None]
     return power_kw * record.tick_driving_s / 3600.0
 

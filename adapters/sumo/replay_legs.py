@@ -46,7 +46,7 @@ class ReplayLegs:
 
     Notes
     -----
-    A vehicle is the recorded one if id, body type and first place are the same.
+    A vehicle is the recorded one if id, model and first place are the same.
     """
 
     def __init__(

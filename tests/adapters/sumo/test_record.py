@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 
 from adapters.sumo.checks import replay_problems
+from adapters.sumo.profiles import climate_kwh
 from adapters.sumo.record import ENDED, TOWED, UNFINISHED, read
 from cosim.errors import UserError
 from cosim.events import SCHEMA
@@ -91,6 +92,8 @@ def test_a_run_is_read(run: Path, siouxfalls: RoadNetwork) -> None:
     np.testing.assert_array_equal(found.target, [zones[1], -1, zones[1]])
     np.testing.assert_array_equal(found.driving_s, [230, 0, 230])
     assert found.tick_edge.shape == (TICKS, VEHICLES)
+    power_kw = [float(vehicles.climate_load(spec).power_kw(np.array(3.0))) for spec in SPECS]
+    np.testing.assert_allclose(climate_kwh(found), found.tick_driving_s / 3600 * power_kw)
     assert found.home_edge.tolist() == [-1, zones[0]], "the first leg tells where a vehicle stood"
 
 
