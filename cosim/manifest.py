@@ -62,6 +62,15 @@ def input_hashes() -> Mapping[str, str]:
     }
 
 
+def _own_files(scenario: Scenario) -> Mapping[str, str]:
+    """Return the SHA-256 of the user's weather file by its path, if there is one."""
+    path = Path(scenario.weather.series)
+    # An absolute path: `loading` makes files so, and names of shipped days are none.
+    if not path.is_absolute():
+        return {}
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
 def new(scenario: Scenario) -> dict[str, Any]:
     """Return the manifest of a run that begins; its status says that it is not whole."""
     return {
@@ -73,7 +82,7 @@ def new(scenario: Scenario) -> dict[str, Any]:
         "last_tick": -1,
         "versions": dict(versions()),
         "engines": {},
-        "inputs": dict(input_hashes()),
+        "inputs": {**input_hashes(), **_own_files(scenario)},
         "wall_s": {},
         "output_digest": None,
         "error": None,

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -113,6 +114,26 @@ def _no_roads(value: str) -> str:
 
 ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.roads": _no_roads})
 """Fields that take a path too: what is wrong with one that is none of the choices, or nothing."""
+
+
+def _is_roads_path(value: str, folder: Path) -> bool:
+    if value in networks.roads.names():
+        return False
+    try:
+        return bool(value) and (folder / value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_weather_path(value: str, folder: Path) -> bool:
+    del folder
+    return value.lower().endswith(networks.weather.FILES)
+
+
+PATHS: Mapping[str, Callable[[str, Path], bool]] = MappingProxyType(
+    {"traffic.roads": _is_roads_path, "weather.series": _is_weather_path}
+)
+"""Fields that can hold a path: whether a text is one, seen from a folder."""
 
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:

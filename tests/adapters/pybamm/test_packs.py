@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.pybamm import checks
-from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
 from cosim.errors import BatteryError
-from cosim.loading import load as load_scenario
 from cosim.signals import C_RATES
 from tests.adapters.pybamm.fleets import (
     HOUR,
@@ -325,24 +322,6 @@ def test_state_of_another_fleet_is_refused(nmc: Kernel) -> None:
         single_cells(nmc, [0.5]).restore(single_cells(nmc, [0.5, 0.6]).state())
     with pytest.raises(BatteryError, match="saved states has shape None"):
         single_cells(nmc, [0.5]).restore({})
-
-
-def test_a_pack_too_weak_for_its_vehicle_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    scenario = load_scenario()
-    weak = replace(CHEMISTRIES["nmc"], discharge_c_rate=0.5, charge_c_rate=0.1)
-    assert checks.problems(scenario) == []
-    monkeypatch.setattr(checks, "CHEMISTRIES", {**CHEMISTRIES, "nmc": weak})
-    found = checks.problems(scenario)
-    of_nmc = {
-        body
-        for body, name in scenario.battery.chemistry.model_dump().items()
-        if name == "nmc" and scenario.fleet.body_types.model_dump().get(body)
-    }
-    assert {problem.field.rpartition(".")[2] for problem in found} == of_nmc
-    assert all(problem.value == "nmc" and problem.nearest == "lfp" for problem in found)
-    words = " ".join(problem.allowed for problem in found)
-    assert "motors draw" in words
-    assert "fast charging gives" in words
 
 
 def _wear_of_a_tick(packs: Packs, tick: int, c_rate: float, ambient_c: float) -> Any:
