@@ -14,9 +14,9 @@ from adapters.pybamm.export import (
     export,
     new_balance,
     open_circuit,
-    parameter_values,
 )
 from adapters.pybamm.options import CellOptions
+from adapters.pybamm.parts import parameter_values
 from cosim.errors import BatteryError
 
 AGEING = (

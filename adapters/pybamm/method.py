@@ -67,6 +67,9 @@ def step(model: Model) -> Any:
     Temperature and ageing follow by the nonlinear rule with J = 0, which is Heun's; plated lithium,
     the one of them that is stiff, by a rule of its own, see `plating`.
 
+    Between the stages a hot cell can lose all of its current, so its temperature at the second may
+    be far from where the step ends. Cooling, which is linear, is that of the end.
+
     A linear invariant of f is kept, so the mean stoichiometry moves by exactly h (I1 + I2) / 2 and
     what side reactions bind: the negative particles lose exactly what interphase and plating take.
     """
@@ -115,6 +118,7 @@ def step(model: Model) -> Any:
     ramped = constant + (current2 - current) * ramp
     after = moves.mask * ramped + single * x + aged + side * _side_current(model, aged / h)
     after = _with_lithium_of_lost_material(model, x, after)
+    after = _cooled_from_there(model, reached, after, h)
 
     energy = 0.5 * h * (current * voltage + current2 * voltage2)
     loss = 0.5 * h * (current * (ocv - voltage) + current2 * (ocv2 - voltage2))
@@ -145,6 +149,17 @@ def _with_lithium_of_lost_material(model: Model, before: Any, after: Any) -> Any
         held = now[FIELDS.index(side)] * per_fraction * (was[fraction] - now[fraction])
         for index in lost.sparsity().get_triplet()[1]:
             after[index] = before[index] + held / lost[0, index]
+    return after
+
+
+def _cooled_from_there(model: Model, reached: Any, after: Any, h: Any) -> Any:
+    """Return the state after a step with the cooling of its end in place of that where it led."""
+    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
+    x, u = ca.SX.sym("x", after.numel()), ca.SX.sym("u", 3)
+    per_kelvin = ca.jacobian(model.f(x, u)[0], u[1])
+    for index in row.sparsity().get_triplet()[1]:
+        half = 0.5 * h * float(ca.evalf(per_kelvin[index] * row[0, index]))
+        after[index] = (after[index] + half * reached[index]) / (1 + half)
     return after
 
 
