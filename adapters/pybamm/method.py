@@ -154,12 +154,9 @@ def _with_lithium_of_lost_material(model: Model, before: Any, after: Any) -> Any
 
 def _cooled_from_there(model: Model, reached: Any, after: Any, h: Any) -> Any:
     """Return the state after a step with the cooling of its end in place of that where it led."""
-    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
-    x, u = ca.SX.sym("x", after.numel()), ca.SX.sym("u", 3)
-    per_kelvin = ca.jacobian(model.f(x, u)[0], u[1])
-    for index in row.sparsity().get_triplet()[1]:
-        half = 0.5 * h * float(ca.evalf(per_kelvin[index] * row[0, index]))
-        after[index] = (after[index] + half * reached[index]) / (1 + half)
+    index, _ = limits.warmth_state(model)
+    half = 0.5 * h * limits.cooling_per_s(model)
+    after[index] = (after[index] + half * reached[index]) / (1 + half)
     return after
 
 

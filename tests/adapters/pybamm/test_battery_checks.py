@@ -10,6 +10,10 @@ import pytest
 import networks.vehicles
 from adapters.pybamm import backend, checks, compiler
 from adapters.pybamm.chemistry import CHEMISTRIES
+from adapters.pybamm.kernel import load
+from adapters.pybamm.options import CellOptions
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.spec import Life, PackSpec
 from cosim.errors import ScenarioError
 from cosim.loading import check
 from cosim.loading import load as load_scenario
@@ -48,6 +52,15 @@ def test_a_pack_must_sustain_what_driving_needs(monkeypatch: pytest.MonkeyPatch)
     assert {field.rpartition(".")[2] for field in found} >= bodies
     for body in bodies:
         assert "for minutes" in found[f"battery.chemistry.{body}"]
+
+
+@pytest.mark.parametrize("chemistry", CHEMISTRIES)
+def test_what_is_sustained_is_what_cells_foresee(chemistry: str) -> None:
+    kernel = load(CellOptions(model="SPMe", chemistry=chemistry))
+    spec = PackSpec.of(74.0, 697.0, 187.0, 187.0)
+    cells = Packs(kernel, spec, checks.AT_SOC, Life(age_years=0), initial_temperature_c=checks.AT_C)
+    found = checks.sustained_kw(chemistry, 74.0, 187.0)
+    assert found == pytest.approx(cells.discharge_limit_kw[0], rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -134,12 +134,12 @@ def test_the_interphase_warms_in_its_own_tick(nmc: Kernel) -> None:
     """After ten years its resistance is a third of all heat, which PyBaMM's model leaves out."""
     life = Life(age_years=10)
     aged = single_cells(nmc, [0.5], life)
-    for tick in range(6):
+    for tick in range(4):
         late_j = aged.state()["mixing_j"][0]
         found = aged.advance(tick, ask(1, -cell_kwh(nmc), ambient_c=25.0))
-    heat_j = found.pack_loss_kwh[0] * J_PER_KWH
-    # What is late is what gradients in the particles give and take, and what is plated.
-    assert abs(late_j) < 0.12 * heat_j
+        heat_j = found.pack_loss_kwh[0] * J_PER_KWH
+        # What is late is what gradients in the particles give and take, and what is plated.
+        assert abs(late_j) < 0.15 * heat_j
 
 
 def test_old_cells_bear_hard_use(kernel: Kernel) -> None:

