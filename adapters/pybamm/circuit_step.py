@@ -120,9 +120,9 @@ def within_rating(circuit: Circuit, ask: Ask, current_a: Floats) -> Floats:
         These currents, or less, where what is rated falls below them.
     """
 
-    def spare(ask: Ask, current: Floats) -> Floats:
+    def spare(ask: Ask, current: Floats, passes: int = PASSES) -> Floats:
         end_c = ask.temperature_c
-        for _ in range(PASSES):
+        for _ in range(passes):
             warm = 0.5 * (ask.temperature_c + end_c)
             ohm = circuit.resistance(circuit.place(ask.soc, warm), current) + ask.more_ohm
             heat_w = current * (ohm * current + ask.remembered_v) + ask.heater_w
@@ -135,15 +135,17 @@ def within_rating(circuit: Circuit, ask: Ask, current_a: Floats) -> Floats:
 
     # The error of heat is that which the cells reckon with.
     found = current_a.copy()
-    at = np.flatnonzero(spare(ask, current_a) < 0)
+    # Resistance falls as a cell warms, so one pass misses none.
+    at = np.flatnonzero(spare(ask, current_a, 1) < 0)
     if not len(at):
         return found
     ask, good, bad = ask.of(at), np.zeros(len(at)), current_a[at]
+    whole = spare(ask, bad) >= 0
     for _ in range(HALVINGS):
         middle = 0.5 * (good + bad)
         fits = spare(ask, middle) >= 0
         good, bad = np.where(fits, middle, good), np.where(fits, bad, middle)
-    found[at] = good
+    found[at] = np.where(whole, current_a[at], good)
     return found
 
 
