@@ -12,6 +12,7 @@ from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
 from cosim.errors import BatteryError
+from cosim.laws import LITHIUM_PER_CAPACITY
 from cosim.signals import C_RATES
 from tests.adapters.pybamm.fleets import (
     HOUR,
@@ -45,6 +46,19 @@ def test_soc_is_its_own_coulomb_integral(kernel: Kernel) -> None:
         moved = tick.pack_charge_ah / tick.cell_capacity_ah
         np.testing.assert_allclose(tick.vehicle_soc - before, moved, atol=5e-5)
         before = tick.vehicle_soc
+
+
+@pytest.mark.parametrize("ambient_c", [-20.0, 20.0, 45.0])
+def test_charge_that_ageing_takes_goes_with_lost_capacity(kernel: Kernel, ambient_c: float) -> None:
+    """Also in an empty cell: the audit holds every tick to it."""
+    packs = single_cells(kernel, np.linspace(0.0005, 1, 30), initial_temperature_c=ambient_c)
+    for tick in range(6):
+        soc, soh = packs.soc, packs.soh
+        draw_kw = 0.0005 * cell_kwh(kernel) if tick == 0 else 0.0
+        found = packs.advance(tick, ask(30, -draw_kw, ambient_c=ambient_c))
+        moved = found.pack_charge_ah / found.cell_capacity_ah
+        taken = np.abs(found.vehicle_soc - soc - moved)
+        assert (taken <= LITHIUM_PER_CAPACITY * np.abs(found.vehicle_soh - soh) + 1e-12).all()
 
 
 def test_delivered_power_is_what_was_asked_within_limits(kernel: Kernel) -> None:
