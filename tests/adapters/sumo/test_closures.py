@@ -13,8 +13,8 @@ import pytest
 from adapters.sumo.closures import Closure, schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
-from cosim.scenario import Incident
 from cosim.signals import LEGS, TICK_S
+from cosim.traffic_section import Incident
 from networks.roads import RoadNetwork
 from networks.roads.programs import libsumo
 from tests.adapters.sumo.test_meso_traffic import go, of_kind
