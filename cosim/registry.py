@@ -44,6 +44,7 @@ BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
         "traffic": {
             "meso": "adapters.sumo.simulator:Traffic",
             "micro": "adapters.sumo.simulator:Traffic",
+            "replay": "adapters.sumo.simulator:ReplayedTraffic",
         },
         "battery": {
             "spm": "adapters.pybamm.simulator:Battery",
@@ -137,6 +138,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _weather_fits,
         _batteries_fit,
         _roads_are_calibrated,
+        _replay_fits,
         _own_trips_fit,
         _bus_holds_the_feeders,
         _incidents_fit,
@@ -209,6 +211,13 @@ def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
         return []
     reason = f"needs a calibration of {', '.join(missing)}: run cosim roads calibrate {name}"
     return [Problem("traffic.energy", "calibrated", reason, "shipped")]
+
+
+def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
+    if scenario.traffic.kind != "replay":
+        return []
+    check = _resolve("adapters.sumo.checks:replay_problems")
+    return cast(Sequence[Problem], check(scenario))
 
 
 def _bus_holds_the_feeders(scenario: Scenario) -> Sequence[Problem]:

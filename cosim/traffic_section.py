@@ -76,6 +76,9 @@ class Traffic(Section):
     background: Background = Field(
         default_factory=Background, description="traffic of other people; none as it stands"
     )
+    replay: str = Field(
+        default="", description="folder of the complete run whose trips the kind replay drives"
+    )
     incidents: tuple[Incident, ...] = Field(
         default=(),
         strict=False,  # files have lists, not tuples

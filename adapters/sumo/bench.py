@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import networks.roads
 import networks.vehicles
+from adapters.sumo import replay_bench
 from adapters.sumo.engine import OPTIONS, vehicle_types
 from adapters.sumo.meso import MesoTraffic
 from cosim.health import Measurement
@@ -54,7 +55,7 @@ class Drive:
 
 
 def bench() -> list[Measurement]:
-    """Measure the traffic of a metropolis against the bare program, and the cost per vehicle."""
+    """Measure a metropolis against the bare program, the cost per vehicle, and replayed days."""
     roads = networks.roads.load(_ROADS)
     drives: list[Drive] = []
     bare_s: list[float] = []
@@ -102,7 +103,7 @@ def bench() -> list[Measurement]:
         found.append(
             Measurement(f"cost per vehicle, {size:,}", cost_us, "us/tick", None, "CPU time")
         )
-    return found
+    return found + replay_bench.bench()
 
 
 def _against(name: str, own_s: list[float], bare_s: list[float], note: str) -> Measurement:

@@ -1,4 +1,4 @@
-"""The mosaik face of traffic: role ``traffic``, kinds ``meso`` and ``micro``."""
+"""The mosaik face of traffic: role ``traffic``, kinds ``meso``, ``micro`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from adapters.sumo.background import background
 from adapters.sumo.closures import schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
+from adapters.sumo.record import read
+from adapters.sumo.replay import ReplayTraffic
 from adapters.sumo.tick import TrafficTick
+from adapters.sumo.unfinished import unfinished
 from cosim.assets import Assets
 from cosim.errors import TrafficError
 from cosim.scenario import Scenario
@@ -30,7 +33,7 @@ class Traffic(Simulator):
     """Moves the fleet's vehicles over the road network."""
 
     role: ClassVar[Role] = "traffic"
-    _traffic: MesoTraffic | None = None
+    _traffic: MesoTraffic | ReplayTraffic | None = None
     _folder: TemporaryDirectory[str] | None = None
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
@@ -70,8 +73,8 @@ class Traffic(Simulator):
             raise
 
     def about(self) -> dict[str, str]:
-        """Return the calibration that the consumption is from, where it is not that which ships."""
-        return self._about
+        """Return the digest of the roads, and what the kind rests on beside the scenario."""
+        return self._about | {"roads_sha256": self._assets.roads.net_sha256}
 
     def initial(self) -> dict[str, Any]:
         """Return the fleet standing at home."""
@@ -95,8 +98,11 @@ class Traffic(Simulator):
             float(self._assets.ambient_c[tick]),
             given["itinerary_via_edge"],
         )
+        events = done.events
+        if tick == len(self._assets.ambient_c) - 1:
+            events = events + unfinished(self._traffic.state, self._assets.roads, tick)
         names = [f.name for f in fields(TrafficTick) if f.name != "events"]
-        return {name: getattr(done, name) for name in names} | {"traffic_events": done.events}
+        return {name: getattr(done, name) for name in names} | {"traffic_events": events}
 
     def close(self) -> None:
         """End SUMO."""
@@ -104,3 +110,21 @@ class Traffic(Simulator):
             self._traffic.close()
         if self._folder is not None:
             self._folder.cleanup()
+
+
+class ReplayedTraffic(Traffic):
+    """Moves the fleet's vehicles as an earlier run recorded it."""
+
+    def prepare(self, scenario: Scenario, assets: Assets) -> None:
+        """Read the record and put every vehicle at its home."""
+        self._assets = assets
+        self._traffic = ReplayTraffic(
+            assets.roads,
+            assets.vehicles.specs,
+            assets.vehicles.model,
+            assets.vehicles.home_edge,
+            record=read(Path(scenario.traffic.replay), assets.roads),
+            start=scenario.start_time,
+            dwell_s=int(scenario.fleet.boarding),
+        )
+        self._about = self._traffic.about()

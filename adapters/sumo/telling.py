@@ -11,6 +11,7 @@ from adapters.sumo.drives import Drives
 from adapters.sumo.engine import Heard
 from adapters.sumo.state import State
 from adapters.sumo.tick import Floats, Trips, Work
+from adapters.sumo.via import detail_of
 from cosim.signals import TICK_S
 
 
@@ -32,13 +33,16 @@ def trips(now: Work, ids: Sequence[str], ended: Trips, now_kwh: Floats) -> None:
     drove = ended.total_m > 0
     columns = (
         ended.vehicle,
+        ended.origin,
         ended.edge,
+        ended.via,
         ended.start_s,
         ended.end_s,
+        ended.driving_s,
         ended.total_m / 1000.0,
         ended.before_kwh + now_kwh,
     )
-    for vehicle, edge, start_s, end_s, km, kwh in zip(
+    for vehicle, origin, edge, via, start_s, end_s, driving_s, km, kwh in zip(
         *(column[drove].tolist() for column in columns), strict=True
     ):
         now.events.append(
@@ -47,9 +51,12 @@ def trips(now: Work, ids: Sequence[str], ended: Trips, now_kwh: Floats) -> None:
                 "kind": "trip",
                 "place": ids[edge],
                 "vehicle": vehicle,
+                "origin": ids[origin],
                 "start_s": start_s,
+                "driving_s": driving_s,
                 "distance_km": km,
                 "energy_kwh": kwh,
+                **detail_of(via, ids),
             }
         )
 

@@ -72,8 +72,14 @@ class Trips:
     """When the vehicle set out [s]."""
     end_s: Floats
     """When it arrived [s]."""
+    origin: NDArray[np.int32]
+    """Edge at whose end it set out."""
     edge: NDArray[np.int32]
     """Edge where it arrived."""
+    via: NDArray[np.int32]
+    """Edges that it was to pass, shape (leg, via), -1 none."""
+    driving_s: Floats
+    """Time on the road; the wait for room on it is not in it [s]."""
     total_m: Floats
     """Distance of the leg [m]."""
     now_m: Floats
@@ -130,7 +136,7 @@ class Work:
         moved, moving, under_way, drawn = np.zeros((4, count))
         return cls(tick, begin_s, moved, moving, under_way, drawn)
 
-    def add(self, kind: str, time_s: float, place: str, detail: str, **values: float) -> None:
+    def add(self, kind: str, time_s: float, place: str, detail: str, **values: Any) -> None:
         """Note an event at `place`, an edge id; `values` are its other columns."""
         event: Event = {"time_s": time_s, "kind": kind, "place": place, **values}
         if detail:

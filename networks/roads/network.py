@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,6 +82,15 @@ class RoadNetwork:
     """Where the figures are from."""
     source_sha256: str = ""
     """Digest of the tables that the net was made from."""
+
+    @cached_property
+    def net_sha256(self) -> str:
+        """Digest of the net file, from its root element on.
+
+        What precedes the root says when and with which options the net was written.
+        """
+        content = self.net_file.read_bytes()
+        return hashlib.sha256(content[max(content.find(b"<net"), 0) :]).hexdigest()
 
     def distance_km(self, from_edges: ArrayLike, to_edges: ArrayLike) -> FloatArray:
         """Return the length of the fastest free-flow way between ends of edges.

@@ -98,13 +98,7 @@ class Calibration:
 
 def digest(roads: RoadNetwork, *specs: VehicleSpec) -> str:
     """Return the digest of a net file, SUMO's version, the method and the figures of models."""
-    return _digest(_net_sha256(roads), *specs)
-
-
-def _net_sha256(roads: RoadNetwork) -> str:
-    content = roads.net_file.read_bytes()
-    # What precedes the root says when and with which options the net was written.
-    return hashlib.sha256(content[max(content.find(b"<net"), 0) :]).hexdigest()
+    return _digest(roads.net_sha256, *specs)
 
 
 def _digest(net_sha256: str, *specs: VehicleSpec) -> str:
@@ -117,7 +111,7 @@ def _digest(net_sha256: str, *specs: VehicleSpec) -> str:
 
 def keep(roads: RoadNetwork, calibration: Calibration, specs: Mapping[str, VehicleSpec]) -> None:
     """Write a calibration to the cache, one file a model."""
-    net_sha256 = _net_sha256(roads)
+    net_sha256 = roads.net_sha256
     for name, fit in calibration.models.items():
         target = _file(net_sha256, specs[name])
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +132,7 @@ def cached(roads: RoadNetwork, *specs: VehicleSpec) -> Calibration | None:
     Only the models that were calibrated are in it; None if none was. A file that cannot be read
     counts as absent.
     """
-    net_sha256 = _net_sha256(roads)
+    net_sha256 = roads.net_sha256
     fits: dict[str, ModelFit] = {}
     last: dict[str, Any] = {}
     for spec in specs:

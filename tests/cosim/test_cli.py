@@ -68,7 +68,11 @@ def test_schema_is_json_with_the_options(cosim: Command) -> None:
     assert code == 0
     schema = json.loads(out)
     assert schema["$schema"].startswith("https://json-schema.org/")
-    assert schema["$defs"]["Traffic"]["properties"]["kind"]["enum"] == ["meso", "micro"]
+    assert schema["$defs"]["Traffic"]["properties"]["kind"]["enum"] == [
+        "meso",
+        "micro",
+        "replay",
+    ]
     assert "LZ_AEN" in schema["$defs"]["Market"]["properties"]["prices"]["enum"]
     assert "team" in schema["properties"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.state import IDLE
 from networks.roads import RoadNetwork
-from tests.adapters.sumo.test_meso_traffic import go, of_kind, random_day
+from tests.adapters.sumo.test_meso_traffic import go, of_kind, random_day, tripinfo
 
 PARTS = ("vehicle_distance_km", "vehicle_traction_kwh", "vehicle_driving_s")
 
@@ -46,6 +47,42 @@ def test_one_trip_is_as_long_as_its_route_and_draws_what_the_device_says(
     way_km = float(siouxfalls.distance_km([home], [target])[0, 0])
     assert way_km - 0.02 < trip["distance_km"] <= way_km
     assert 0.08 < trip["energy_kwh"] / trip["distance_km"] < 0.3
+
+
+@pytest.mark.parametrize("place", ["siouxfalls", "town"])
+def test_odometer_and_meter_are_those_of_tripinfo(
+    request: pytest.FixtureRequest, start: Any, tmp_path: Path, place: str
+) -> None:
+    roads: RoadNetwork = request.getfixturevalue(place)
+    record = tmp_path / "trips.xml"
+    places = roads.zone_edge if len(roads.zone_edge) else np.arange(len(roads.edge_ids))
+    home = np.random.default_rng(3).choice(places, 40)
+    traffic = start(roads, home, MicroTraffic, options=["--tripinfo-output", str(record)])
+    done, events = random_day(traffic, places, 6, 0.3)
+    traffic.close()
+    trips = [trip for trip in of_kind(events, "trip") if trip["distance_km"] > 0]
+    theirs = tripinfo(record)
+    assert len(trips) == len(theirs) > 50
+    km = sum(each.vehicle_distance_km.sum() for each in done)
+    sumo_km = sum(row["routeLength"] for row in theirs.values()) / 1000
+    # SUMO writes centimetres.
+    assert km == pytest.approx(sumo_km, abs=1e-5 * len(trips))
+    number: dict[int, int] = {}
+    for trip in trips:
+        vehicle = trip["vehicle"]
+        number[vehicle] = number.get(vehicle, 0) + 1
+        row = theirs[f"{vehicle}#{number[vehicle]}"]
+        assert 1000 * trip["distance_km"] == pytest.approx(row["routeLength"], abs=0.01)
+        assert trip["time_s"] - trip["driving_s"] == row["depart"]
+        # It goes when it was seen to be parked, a second later.
+        assert 0 <= row["arrival"] - trip["time_s"] <= 2
+    net_kwh = [
+        (float(b.get("totalEnergyConsumed", "nan")) - float(b.get("totalEnergyRegenerated", "nan")))
+        / 1000
+        for b in ET.parse(record).getroot().iter("battery")
+    ]
+    kwh = sum(each.vehicle_traction_kwh.sum() for each in done)
+    assert kwh == pytest.approx(sum(net_kwh), rel=2e-3)
 
 
 def test_meso_is_near_micro_in_distance_and_time(siouxfalls: RoadNetwork, start: Any) -> None:

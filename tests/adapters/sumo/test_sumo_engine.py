@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.sumo import bench, doctor
+from adapters.sumo import bench, doctor, replay_bench
 from adapters.sumo.ear import Ear
 from adapters.sumo.energy import TractionEnergy
 from adapters.sumo.engine import Heard, Sumo
@@ -75,7 +75,9 @@ def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
         "_SET_OUT": 0.5,
     }.items():
         monkeypatch.setattr(bench, name, value)
-    moving, whole, way, speed, *sizes = bench.bench()
+    monkeypatch.setattr(replay_bench, "_VEHICLES", 40)
+    monkeypatch.setattr(replay_bench, "_TICKS", 24)
+    moving, whole, way, speed, *sizes, alike, other = bench.bench()
     assert moving.unit == whole.unit == "ms/tick"
     assert moving.bare_ratio is not None
     assert whole.bare_ratio is not None
@@ -83,6 +85,10 @@ def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert way.value > 0
     assert speed.value > 0
     assert [size.name for size in sizes] == ["cost per vehicle, 20", "cost per vehicle, 60"]
+    assert alike.unit == other.unit == "ticks/s"
+    assert alike.value > 0
+    assert "100 % of the legs were recorded" in alike.note
+    assert "0 % of the legs were recorded" in other.note
 
 
 def test_traction_energy_is_the_curve_of_each_body_type() -> None:
