@@ -1,7 +1,8 @@
 """Traffic: SUMO moves the vehicles of the fleet.
 
 ``meso`` moves a fleet tick by tick, ``micro`` does so car by car; ``legs`` starts and ends its
-SUMO vehicles, ``itineraries`` takes over new plans, ``routes`` finds the ways, ``state`` holds what
-is outside SUMO, ``energy`` draws the traction energy, ``engine`` and ``ear`` hold the one
-simulation of the process.
+SUMO vehicles, ``drives`` holds their ways, ``readings`` reads their odometers, ``itineraries``
+takes over new plans, ``edge_times`` measures travel times, ``closures`` closes roads,
+``background`` fills them, ``telling`` makes events, ``state`` holds what is outside SUMO,
+``energy`` draws the traction energy, ``engine`` and ``ear`` hold the one simulation of the process.
 """

@@ -140,7 +140,6 @@ class MesoTraffic:
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
-        self.router.close()
         self._sumo.close()
 
     def save(self, folder: Path) -> None:

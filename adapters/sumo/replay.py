@@ -90,8 +90,7 @@ class ReplayTraffic:
         }
 
     def close(self) -> None:
-        """Let go of the router."""
-        self.legs.router.close()
+        """End; there is nothing to let go of."""
 
     def save(self, folder: Path) -> None:
         """Write everything to `folder` between two ticks."""

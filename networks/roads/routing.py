@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 
 import numpy as np
@@ -61,8 +62,7 @@ class Router:
         """Edges that no way may enter."""
         self._weight = self._steps()
         self._metric = CCHMetric(self._hierarchy, self._weight.tolist())
-        self._updater = CCHMetricPartialUpdater(self._hierarchy)
-        self._query: CCHQuery | None = CCHQuery(self._metric)
+        self._query: CCHQuery | None = None
         self._open, self._part = self._parts()
 
     def update(self, edge_seconds: ArrayLike, closed: NDArray[np.bool_] | None = None) -> None:
@@ -90,27 +90,18 @@ class Router:
         self.edge_s, self.closed = seconds.copy(), closed.copy()
         before, self._weight = self._weight, self._steps()
         other = np.flatnonzero(before != self._weight)
-        # The library refuses new weights while a query is alive.
-        self._query = None
         if len(other) > _FEW_TURNS:
             self._metric.reset(self._weight.tolist())
         elif len(other):
             new = dict(zip(other.tolist(), self._weight[other].tolist(), strict=True))
-            self._updater.apply(self._metric, new)
-        self._query = CCHQuery(self._metric)
+            CCHMetricPartialUpdater(self._hierarchy).apply(self._metric, new)
         if moved:
             self._open, self._part = self._parts()
 
-    def close(self) -> None:
-        """Let go of the library's query, in the thread that made it: no other one may drop it."""
-        self._query = None
-
     def turns(self, start: int, end: int) -> Turns | None:
         """Return the fastest way from the end of one edge to that of another, None if none."""
-        assert self._query is not None  # noqa: S101 - only within `update`
-        # The library allows one result at a time: this one is gone at the end.
-        found = self._query.run(start, end)
-        return None if found.distance is None else found.arc_path
+        with self._asking():
+            return self._turns(start, end)
 
     def way(self, start: int, end: int, via: Sequence[int] = ()) -> Turns | str:
         """Return the fastest way through some edges, or in words why there is none.
@@ -124,19 +115,8 @@ class Router:
             replaced by the edge nearest to it, by distance of their ends, that can be reached and
             from which the end can be reached.
         """
-        points = [point for point in via if point >= 0]
-        if unknown := self._unknown([start, *points, end]):
-            return unknown
-        if not points:
-            found = self.turns(start, end)
-            return self._no_way(start, end) if found is None else found
-        stops = self._passable(start, end, points)
-        if isinstance(stops, str):
-            return stops
-        whole: Turns = []
-        for a, b in zip([start, *stops], [*stops, end], strict=True):
-            whole += self.turns(a, b) or []
-        return whole
+        with self._asking():
+            return self._way(start, end, via)
 
     def routes(
         self,
@@ -146,13 +126,17 @@ class Router:
     ) -> list[Turns | str]:
         """Return the way of each pair, or in words why there is none; see `way`."""
         points: Iterable[Sequence[int]] = repeat(()) if via is None else via
-        return [self.way(a, b, v) for a, b, v in zip(origins, destinations, points, strict=False)]
+        with self._asking():
+            # The one list that may be endless is that of no via points.
+            trips = zip(origins, destinations, points, strict=False)
+            return [self._way(a, b, through) for a, b, through in trips]
 
     def obstacle(self, start: int, end: int, via: Sequence[int] = ()) -> str:
         """Say why no way leads between two ends, empty if one does; cheaper than the way."""
         if unknown := self._unknown([start, *(point for point in via if point >= 0), end]):
             return unknown
-        return "" if self._leads(start, end) else self._no_way(start, end)
+        with self._asking():
+            return "" if self._leads(start, end) else self._no_way(start, end)
 
     def connected(
         self, starts: NDArray[np.integer], ends: NDArray[np.integer]
@@ -185,6 +169,40 @@ class Router:
         """Return the hierarchy at the travel times of the moment; let go of it before `update`."""
         return self._metric
 
+    @contextmanager
+    def _asking(self) -> Generator[None]:
+        """Let the library answer inside.
+
+        It refuses new weights while a query lives, and lets only the thread that made one end it:
+        so none outlives the question.
+        """
+        self._query = CCHQuery(self._metric)
+        try:
+            yield
+        finally:
+            self._query = None
+
+    def _turns(self, start: int, end: int) -> Turns | None:
+        assert self._query is not None  # noqa: S101 - only within `_asking`
+        # The library allows one result at a time: this one is gone at the end.
+        found = self._query.run(start, end)
+        return None if found.distance is None else found.arc_path
+
+    def _way(self, start: int, end: int, via: Sequence[int]) -> Turns | str:
+        points = [point for point in via if point >= 0]
+        if unknown := self._unknown([start, *points, end]):
+            return unknown
+        if not points:
+            found = self._turns(start, end)
+            return self._no_way(start, end) if found is None else found
+        stops = self._passable(start, end, points)
+        if isinstance(stops, str):
+            return stops
+        whole: Turns = []
+        for a, b in zip([start, *stops], [*stops, end], strict=True):
+            whole += self._turns(a, b) or []
+        return whole
+
     def _steps(self) -> NDArray[np.int64]:
         roads = self.roads
         seconds = roads.turn_time_s + self.edge_s[roads.turn_to]
@@ -210,7 +228,7 @@ class Router:
     def _leads(self, start: int, end: int) -> bool:
         if start == end or self._part[start] == self._part[end]:
             return True
-        return self.turns(start, end) is not None
+        return self._turns(start, end) is not None
 
     def _no_way(self, start: int, end: int) -> str:
         ids = self.roads.edge_ids

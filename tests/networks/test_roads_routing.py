@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -195,6 +196,24 @@ print(digest.hexdigest())
     }
     assert len(said) == 1
     assert len(said.pop().strip()) == hashlib.sha256().digest_size * 2
+
+
+def test_another_thread_may_be_the_last_to_hold_a_router(
+    siouxfalls: roads.RoadNetwork, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The garbage collector runs in whichever thread allocates, such as one that shows progress."""
+    router = Router(siouxfalls)
+    router.turns(0, 5)
+    router.way(0, 5, [3])
+    router.obstacle(0, 5)
+    router.update(np.where(np.arange(len(router.free_s)) == 3, 2.0, 1.0) * router.free_s)
+    alternatives(router, 0, 5, 2)
+    held = [router]
+    del router
+    thread = threading.Thread(target=held.clear)
+    thread.start()
+    thread.join()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_wrong_times_are_refused(router: Router) -> None:
