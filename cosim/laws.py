@@ -24,10 +24,13 @@ Signals = Mapping[str, Any]
 
 FEEDER_REL = 1e-4
 """OpenDSS solves to a power mismatch of about 1e-4 of the feeder."""
+LITHIUM_PER_CAPACITY = 1.1
+"""Lithium that side reactions take over the capacity lost by it: 1.04, and an empty cell loses all
+of it from its charge."""
 SOC_START = 5e-6
 """State of charge against its own integral: ageing takes charge out and moves where 0 and 100 %
-are, by less than the capacity that it takes. This much is allowed for the first tick, before which
-no state of health is known."""
+are, by no more than the lithium that it takes. This much is allowed for the first tick, before
+which no state of health is known."""
 BATTERY_LIMIT_REL = 0.01
 """Delivered power may pass the sustained limit that the battery foresaw by this share."""
 STORED_REL, STORED_ABS = 0.40, 2e-3
@@ -198,8 +201,8 @@ def state_of_charge(check: Checker, s: Signals, plates: Plates, before: Before) 
 
 
 def _lost(before: Floats | None, now: Floats) -> Any:
-    """Share of the capacity lost since `before`."""
-    return SOC_START if before is None else np.abs(before - now)
+    """Share of the charge that may have gone into side reactions since `before`."""
+    return SOC_START if before is None else LITHIUM_PER_CAPACITY * np.abs(before - now)
 
 
 def feeder(check: Checker, s: Signals, plates: Plates) -> Iterator[Breach]:

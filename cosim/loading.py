@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -51,9 +52,11 @@ def load(
     Parameters
     ----------
     source
-        A shipped name or the path of a YAML file.
+        A shipped name or the path of a YAML file. Files that it names lie beside it unless their
+        paths are absolute; the scenario has absolute paths, so that it can be read from anywhere.
     settings
-        Overrides ``field=value``, the field dotted, the value in YAML notation.
+        Overrides ``field=value``, the field dotted, the value in YAML notation; paths from the
+        working directory.
     seed, team
         Overrides of these two fields.
 
@@ -66,8 +69,11 @@ def load(
     """
     path = _find(source)
     data = _parse(path)
+    # What a file names lies where the file is, what the command line names where one stands.
+    _place(data, path.parent)
     for setting in settings:
         _override(data, setting)
+    _place(data, Path())
     if seed is not None:
         data["seed"] = seed
     if team is not None:
@@ -148,11 +154,27 @@ def _override(data: dict[str, Any], setting: str) -> None:
         child = node.get(parent)
         if child is not None and not isinstance(child, dict):
             raise UserError(f"{shown}: {parent} has no fields of its own")
-        # A copy: in a file with anchors two sections may be one and the same object.
-        child = cast(dict[str, Any], {**(child or {})})
-        node[parent] = child
-        node = child
+        node = _own(node, parent)
     node[last] = value
+
+
+def _own(node: dict[str, Any], parent: str) -> dict[str, Any]:
+    """Return a section to change: a copy, as with anchors two may be one and the same object."""
+    child = node[parent] = cast(dict[str, Any], {**(node.get(parent) or {})})
+    return child
+
+
+def _place(data: dict[str, Any], folder: Path) -> None:
+    """Make the paths in `data` absolute, from `folder` on."""
+    for field, is_path in registry.PATHS.items():
+        value = _at(data, field)
+        if not isinstance(value, str) or os.path.isabs(value) or not is_path(value, folder):
+            continue
+        *parents, last = field.split(".")
+        node = data
+        for parent in parents:
+            node = _own(node, parent)
+        node[last] = os.path.abspath(folder / value)
 
 
 _PHRASES = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import networks
-from cosim import __version__
+from cosim import __version__, registry
 from cosim.scenario import Scenario
 
 ENGINES = (
@@ -63,6 +63,19 @@ def input_hashes() -> Mapping[str, str]:
     }
 
 
+def _own_files(scenario: Scenario) -> Mapping[str, str]:
+    """Return the SHA-256 of the files that a scenario names by their paths."""
+    found: dict[str, str] = {}
+    for field in registry.PATHS:
+        value: Any = scenario
+        for part in field.split("."):
+            value = getattr(value, part)
+        # An absolute path: `loading` makes files so, and names of what ships are none.
+        if (path := Path(value)).is_absolute() and path.is_file():
+            found[value] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
 def new(scenario: Scenario) -> dict[str, Any]:
     """Return the manifest of a run that begins; its status says that it is not whole."""
     return {
@@ -74,7 +87,7 @@ def new(scenario: Scenario) -> dict[str, Any]:
         "last_tick": -1,
         "versions": dict(versions()),
         "engines": {},
-        "inputs": dict(input_hashes()),
+        "inputs": {**input_hashes(), **_own_files(scenario)},
         "wall_s": {},
         "output_digest": None,
         "error": None,

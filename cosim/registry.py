@@ -131,6 +131,42 @@ ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.road
 """Fields that take a path too: what is wrong with one that is none of the choices, or nothing."""
 
 
+def _is_roads_path(value: str, folder: Path) -> bool:
+    if value in networks.roads.names():
+        return False
+    try:
+        return bool(value) and (folder / value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_weather_path(value: str, folder: Path) -> bool:
+    del folder
+    return value.lower().endswith(networks.weather.FILES)
+
+
+def _is_given(value: str, folder: Path) -> bool:
+    del folder
+    return bool(value)
+
+
+def _is_trips_path(value: str, folder: Path) -> bool:
+    del folder
+    return value not in ("", "trip_table")
+
+
+PATHS: Mapping[str, Callable[[str, Path], bool]] = MappingProxyType(
+    {
+        "traffic.roads": _is_roads_path,
+        "traffic.background.trips": _is_trips_path,
+        "traffic.replay": _is_given,
+        "weather.series": _is_weather_path,
+        "demand.own_trips.file": _is_given,
+    }
+)
+"""Fields that can hold a path: whether a text is one, seen from a folder."""
+
+
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
     return (

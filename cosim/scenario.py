@@ -32,7 +32,7 @@ class Weather(Section):
     series: str = Field(
         default="",
         description="ambient temperature over time instead: a shipped day, repeated, or a CSV file "
-        "with the columns time and temperature_c",
+        "with the columns time and temperature_c; a relative path starts where the scenario is",
     )
 
 

@@ -34,6 +34,21 @@ class Backend:
     functions: Mapping[str, Function]
 
 
+def of_environment() -> str | None:
+    """Return the backend that the environment asks for, or None."""
+    return os.environ.get(VARIABLE) or None
+
+
+def missing(name: str) -> str:
+    """Return why there is no such backend here, empty if there is."""
+    if name == "c":
+        try:
+            compiler.find()
+        except compiler.CompilerError as error:
+            return str(error)
+    return ""
+
+
 def load(arrays: Mapping[str, NDArray[Any]], asked: str | None = None) -> Backend:
     """Return the functions whose tapes are among the arrays.
 
@@ -54,7 +69,7 @@ def load(arrays: Mapping[str, NDArray[Any]], asked: str | None = None) -> Backen
     KeyError, ValueError
         If the arrays are no tapes.
     """
-    asked = asked or os.environ.get(VARIABLE) or None
+    asked = asked or of_environment()
     if asked not in (None, *BACKENDS):
         raise UnknownOptionError(VARIABLE, asked, BACKENDS)
     ending = ".operations"

@@ -96,7 +96,7 @@ def _tick_s(packs: Group, count: int) -> float:
 def _bare_step_s(options: CellOptions) -> float:
     import pybamm
 
-    from adapters.pybamm.export import mesh, simulation_parts
+    from adapters.pybamm.parts import mesh, simulation_parts
 
     base, values, _ = simulation_parts(options)
     values.update({"Power function [W]": "[input]"})

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.pybamm import condition, limits, lowering, method
+from adapters.pybamm import condition, forecast, lowering, method
 from adapters.pybamm.export import (
     Model,
     export,
     new_balance,
     open_circuit,
-    parameter_values,
 )
 from adapters.pybamm.options import CellOptions
+from adapters.pybamm.parts import parameter_values
 from cosim.errors import BatteryError
 
 AGEING = (
@@ -71,7 +71,7 @@ def array_functions(model: Model, tick_s: float) -> dict[str, tuple[Any, tuple[s
     return {
         "step": (method.step(model), ("x", "q")),
         "observe": (model.observe, ("x",)),
-        "predict": (limits.predict(model, tick_s), ("x", "q")),
+        "predict": (forecast.predict(model, tick_s), ("x", "q")),
         "balance": (condition.balance(model), ("q",)),
         "resistance": (condition.resistance(model), ("x",)),
         "particle_energy": (condition.particle_energy(model), ("x",)),

@@ -204,8 +204,9 @@ class Cells:
         return self._of_states(self.kernel.particle_energy, 2)
 
     def sustainable(
-        self, stored_a: Floats, room_a: Floats, charge_a: Floats, discharge_a: Floats
-    ) -> Sustainable:
+        self, stored_a: Floats, room_a: Floats, charge_a: Floats, discharge_a: Floats,
+        ambient_k: Floats, heat_w: Floats,
+    ) -> Sustainable:  # fmt: skip
         """Power that every cell can hold through the next tick, in and out.
 
         Parameters
@@ -214,8 +215,13 @@ class Cells:
             Currents that would empty and fill the cell in a tick, both >= 0 [A], shape (cell,).
         charge_a, discharge_a
             Rated currents, both >= 0 [A], shape (cell,).
+        ambient_k
+            Ambient temperature of the next tick [K], shape (cell,).
+        heat_w
+            Heat from outside in it [W], shape (cell,).
         """
-        asked = np.vstack([self._filled(v) for v in (stored_a, room_a, charge_a, discharge_a)])
+        given = (stored_a, room_a, charge_a, discharge_a, ambient_k, heat_w)
+        asked = np.vstack([self._filled(v) for v in given])
         out = np.maximum(self._of_states(self.kernel.predict, 4, asked), 0)
         return Sustainable(discharge_w=out[0], charge_w=out[1], discharge_a=out[2], charge_a=out[3])
 

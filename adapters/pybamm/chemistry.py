@@ -54,6 +54,8 @@ class Calibrated:
 
 Curve = tuple[tuple[float, float], ...]
 """Corners (x, y) of a piecewise-linear function, constant outside."""
+UNDERATED: Curve = ((0.0, 1.0),)
+"""The derating of a rating that temperature does not lower."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ NMC = Chemistry(
     charge_c_rate=4.0,
     discharge_c_rate=6.0,
     power_margin=0.02,
-    limit_iterations=4,
+    limit_iterations=3,
     limit_chords=1,
     charge_derating=_DERATING["NMC"].charge,
     discharge_derating=_DERATING["NMC"].discharge,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from adapters.pybamm.chemistry import Curve
 from adapters.pybamm.circuit import TICK_S, Circuit
+from adapters.pybamm.constants import HEAT_ERROR
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.tick import Floats
 
@@ -16,6 +17,10 @@ STEPS_S = CellOptions().substeps_s
 """Steps in which a cell is stepped that grows too warm for its rated current [s]."""
 PASSES = 2
 """Passes of the search for the current at a power."""
+HALVINGS = 8
+"""Halvings of the interval in which the current is that a warming cell may carry to the end."""
+REFERENCE_C = 25.0
+"""Temperature above which more heat leaves less current, and below which less does [degC]."""
 _GAUSS = 0.5 - 0.5 / 3**0.5
 
 
@@ -95,6 +100,53 @@ def rated_a(
     out = discharge_a * _share(circuit.discharge_derating, temperature_c)
     into = charge_a * _share(circuit.charge_derating, temperature_c)
     return -out, into
+
+
+def within_rating(circuit: Circuit, ask: Ask, current_a: Floats) -> Floats:
+    """Currents that cells may carry to the end of a tick in which they warm by them.
+
+    Parameters
+    ----------
+    circuit
+        The fitted cell.
+    ask
+        The state of the cells and their ratings; the power is not looked at.
+    current_a
+        Currents [A], which they may carry where the tick begins.
+
+    Returns
+    -------
+    ndarray
+        These currents, or less, where what is rated falls below them.
+    """
+
+    def spare(ask: Ask, current: Floats, passes: int = PASSES) -> Floats:
+        end_c = ask.temperature_c
+        for _ in range(passes):
+            warm = 0.5 * (ask.temperature_c + end_c)
+            ohm = circuit.resistance(circuit.place(ask.soc, warm), current) + ask.more_ohm
+            heat_w = current * (ohm * current + ask.remembered_v) + ask.heater_w
+            end_c = _warmed(circuit, ask.temperature_c, ask.ambient_c, heat_w, TICK_S)
+        rest_c = _warmed(circuit, ask.temperature_c, ask.ambient_c, ask.heater_w, TICK_S)
+        error = np.where(rest_c > REFERENCE_C, HEAT_ERROR, 1 / HEAT_ERROR)
+        end_c = np.where(current < 0, rest_c + error * (end_c - rest_c), end_c)
+        least, most = rated_a(circuit, ask.charge_a, ask.discharge_a, end_c)
+        return np.where(current < 0, current - least, most - current)
+
+    # The error of heat is that which the cells reckon with.
+    found = current_a.copy()
+    # Resistance falls as a cell warms, so one pass misses none.
+    at = np.flatnonzero(spare(ask, current_a, 1) < 0)
+    if not len(at):
+        return found
+    ask, good, bad = ask.of(at), np.zeros(len(at)), current_a[at]
+    whole = spare(ask, bad) >= 0
+    for _ in range(HALVINGS):
+        middle = 0.5 * (good + bad)
+        fits = spare(ask, middle) >= 0
+        good, bad = np.where(fits, middle, good), np.where(fits, bad, middle)
+    found[at] = np.where(whole, current_a[at], good)
+    return found
 
 
 def _hold(

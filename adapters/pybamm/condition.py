@@ -199,7 +199,7 @@ def wear(model: Model, horizon_s: float) -> Any:
     -------
     casadi.Function
         (x, `WEAR_INPUTS`) -> capacity lost per energy taken in [A h/J] at each of `C_RATES`,
-        or at the largest current that can be held (``charge_a`` [A], of `limits.predict`) where
+        or at the largest current that can be held (``charge_a`` [A], of `forecast.predict`) where
         that is less. The first three inputs say how the capacity changes with each figure of
         `balance`.
 

@@ -6,14 +6,18 @@ that move charge.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 
 from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.cells import Cells
 from adapters.pybamm.circuit import TICK_S
-from adapters.pybamm.constants import YEAR_S
+from adapters.pybamm.constants import YEAR_S, ZERO_C_K
 from adapters.pybamm.days import DAY_TICKS
-from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request
@@ -27,6 +31,8 @@ VOLTAGE_POINTS = 201
 """States of charge of the open-circuit voltage."""
 FITTED_YEARS = 1.0
 """Age of the cells of the experiments."""
+LATE_YEARS = 8.0
+"""Age at which limits are looked for again."""
 AGES = np.linspace(0, 3, 7) ** 2
 OLDEST_YEARS = 30.0
 """Ages of stored cells, and the oldest, to which their capacity is continued [years]."""
@@ -147,24 +153,39 @@ def power_limits_w(kernel: Kernel) -> tuple[Floats, Floats]:
 
 
 def foreseen(kernel: Kernel, packs: Packs, warm: float) -> Floats:
-    """Power [W] and current [A] that packs hold, in and out, at the best of some ratings."""
-    chemistry, new_ah = kernel.options.of_chemistry, kernel.constants["new_capacity_ah"]
-    held_by = Cells(kernel, packs.state()["states"])
+    """Power [W] and current [A] that packs hold, in and out, at the best of some ratings.
+
+    Ratings that temperature does not derate: circuits do that by themselves.
+    """
+    new_ah = kernel.constants["new_capacity_ah"]
+    held_by = Cells(_underated(kernel.options), packs.state()["states"])
     stored = packs.soc * packs.capacity_ah * 3600 / TICK_S
     room = (1 - packs.soc) * packs.capacity_ah * 3600 / TICK_S
-    curves = chemistry.charge_derating, chemistry.discharge_derating
-    into, out = (float(np.interp(warm, *np.array(curve).T)) for curve in curves)
+    ambient_k, heat_w = np.full(packs.count, warm + ZERO_C_K), packs.state()["mixing_j"] / TICK_S
     best = np.full((4, packs.count), np.nan)
     for rate in LIMIT_C_RATES:
-        # Ratings that are these at this temperature.
-        amperes = np.full(packs.count, rate * new_ah)
-        into_a, out_a = amperes / max(into, 1e-9), amperes / max(out, 1e-9)
-        found = held_by.sustainable(stored, room, into_a, out_a)
-        held = (found.charge_w, found.discharge_w, found.charge_a, found.discharge_a)
-        for k, (values, share) in enumerate(zip(held, 2 * (into, out), strict=True)):
-            if share > 0:
-                best[k] = np.fmax(best[k], values)
+        rated_a = np.full(packs.count, rate * new_ah)
+        found = held_by.sustainable(stored, room, rated_a, rated_a, ambient_k, heat_w)
+        best = np.fmax(best, [found.charge_w, found.discharge_w, found.charge_a, found.discharge_a])
     return best
+
+
+@cache
+def _underated(options: CellOptions) -> Kernel:
+    return load(replace(options, derated=False))
+
+
+def limits_aged(kernel: Kernel) -> tuple[float, float]:
+    """Powers of the resistance by which charging and discharging limits fall with age.
+
+    Mean from 20 to 80 % charged at 25 degC: what diffusion limits falls less than what resistance
+    does.
+    """
+    packs = [single_cells(kernel, SOC[4:17], 25.0, years=y) for y in (FITTED_YEARS, LATE_YEARS)]
+    begin, late = (np.log(foreseen(kernel, p, 25.0)[:2]) for p in packs)
+    grown = np.log(packs[1].resistance_ratio / packs[0].resistance_ratio)
+    charge, discharge = ((begin - late) / grown).mean(axis=1)
+    return float(charge), float(discharge)
 
 
 def _running_max(table: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""PyBaMM model to CasADi expression: the only module that builds a PyBaMM model for a run."""
+"""PyBaMM model to CasADi expression: the only module that discretises a PyBaMM model for a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 import pybamm
 from numpy.typing import NDArray
 
-from adapters.pybamm.chemistry import Activated, Chemistry
-from adapters.pybamm.constants import GAS_J_PER_MOL_K
+from adapters.pybamm.chemistry import Chemistry
 from adapters.pybamm.options import CellOptions
+from adapters.pybamm.parts import HEATING, WARMTH, scaled, simulation_parts
 from cosim.errors import BatteryError
 
 CURRENT = "Current function [A]"
@@ -28,11 +28,10 @@ INPUTS = (CURRENT, AMBIENT, SIDE, INITIAL_NEGATIVE, INITIAL_POSITIVE, INITIAL_TE
 
 VOLTAGE = "Voltage [V]"
 BULK_OCV = "Bulk open-circuit voltage [V]"
-HEATING = "Total heating [W]"
 OBSERVED = {
     "negative": "Average negative particle stoichiometry",
     "positive": "Average positive particle stoichiometry",
-    "temperature_k": "Volume-averaged cell temperature [K]",
+    "temperature_k": WARMTH,
     "side_mol": "Total lithium lost to side reactions [mol]",
     "negative_loss_mol": "Loss of lithium due to loss of active material in negative electrode "
     "[mol]",
@@ -95,85 +94,6 @@ class Model:
     """What the cell is made of."""
 
 
-def simulation_parts(options: CellOptions) -> tuple[Any, Any, dict[str, Any]]:
-    """PyBaMM model, parameter values and mesh arguments of the options.
-
-    The tests build PyBaMM's own simulations from the same parts.
-
-    Parameters
-    ----------
-    options
-        The cell model.
-
-    Returns
-    -------
-    tuple
-        The undiscretised model without events, its parameter values (borrowed values included),
-        and the keyword arguments ``var_pts`` and ``submesh_types`` of ``pybamm.Simulation``.
-    """
-    model = getattr(pybamm.lithium_ion, options.model)(model_options(options))
-    model.events = []
-    return model, parameter_values(options.of_chemistry), mesh(options, model)
-
-
-def parameter_values(chemistry: Chemistry) -> Any:
-    """PyBaMM's parameter values of the chemistry, borrowed ones included."""
-    values = pybamm.ParameterValues(chemistry.parameter_set)
-    sets: dict[str, Any] = {}
-    for item in chemistry.borrowed:
-        value = item.value
-        if isinstance(value, str):
-            value = sets.setdefault(value, pybamm.ParameterValues(value))[item.parameter]
-        values.update({item.parameter: value}, check_already_exists=False)
-    reference_k = values["Reference temperature [K]"]
-    for item in chemistry.activated:
-        values.update({item.parameter: _arrhenius(values[item.parameter], item, reference_k)})
-    for item in chemistry.calibrated:
-        values.update({item.parameter: _scaled(values[item.parameter], item.factor)})
-    return values
-
-
-def _arrhenius(value: float, item: Activated, reference_k: float) -> Any:
-    def at(sto: Any, temperature_k: Any) -> Any:
-        del sto
-        warmth = 1 / reference_k - 1 / temperature_k
-        return value * pybamm.exp(item.energy_j_mol / GAS_J_PER_MOL_K * warmth)
-
-    return at
-
-
-def _scaled(value: Any, factor: Any) -> Any:
-    if callable(value):
-        return lambda *arguments: factor * value(*arguments)
-    return factor * value
-
-
-def model_options(options: CellOptions) -> dict[str, Any]:
-    """PyBaMM's option dictionary of the options."""
-    return {
-        "thermal": "lumped",
-        "voltage as a state": "false",
-        "SEI film resistance": "average",
-        "x-average side reactions": "true",
-        **options.of_chemistry.mechanisms,
-    }
-
-
-def mesh(options: CellOptions, model: Any) -> dict[str, Any]:
-    """Keyword arguments ``var_pts`` and ``submesh_types`` of ``pybamm.Simulation``."""
-    across = dict.fromkeys(("x_n", "x_s", "x_p"), options.electrolyte_points)
-    radial = dict.fromkeys(("r_n", "r_p"), options.radial_points)
-    points = {**model.default_var_pts, **across, **radial}
-    submeshes = dict(model.default_submesh_types)
-    if options.radial_stretch > 0:
-        clustered = pybamm.MeshGenerator(
-            pybamm.Exponential1DSubMesh,
-            {"side": "right", "stretch": float(options.radial_stretch)},
-        )
-        submeshes |= {"negative particle": clustered, "positive particle": clustered}
-    return {"var_pts": points, "submesh_types": submeshes}
-
-
 @contextmanager
 def _inside() -> Generator[None]:
     """Build a model for where `limits.inside` keeps a cell, which costs less.
@@ -219,7 +139,7 @@ def export(options: CellOptions) -> Model:
     numbers = _numbers(values)
     potentials = tuple(values[f"{side} electrode OCP [V]"] for side in ("Negative", "Positive"))
     for name in SIDE_RATES:
-        values.update({name: _scaled(values[name], pybamm.InputParameter(SIDE))})
+        values.update({name: scaled(values[name], pybamm.InputParameter(SIDE))})
     values.update(dict.fromkeys(INPUTS, "[input]"), check_already_exists=False)
     simulation = pybamm.Simulation(model, parameter_values=values, **mesh_arguments)
     simulation.build(inputs=dict.fromkeys(INPUTS, 1.0))

@@ -21,6 +21,7 @@ from adapters.pybamm.experiments import (
     TEMPERATURE_C,
     charging_cost,
     cooling_w_k,
+    limits_aged,
     open_circuit_v,
     power_limits_w,
     rest_ageing,
@@ -53,6 +54,7 @@ def fit(kernel: Kernel) -> dict[str, Any]:
     """
     c = kernel.constants
     per_m, ratio_per_m, rest_loss = rest_ageing(kernel)
+    charge_aged, discharge_aged = limits_aged(kernel)
     constants = {name: c[name] for name in (
         "new_capacity_ah", "new_energy_wh", "mean_v", "lower_v", "upper_v", "new_resistance_ohm",
         "heat_capacity_j_k", "sei_initial_m", "sei_activation_j_mol",
@@ -63,6 +65,8 @@ def fit(kernel: Kernel) -> dict[str, Any]:
         "soh_per_m": per_m,
         "ratio_per_m": ratio_per_m,
         "ratio_per_cycled": 0.0,
+        "charge_limit_aged": charge_aged,
+        "discharge_limit_aged": discharge_aged,
     }  # fmt: skip
     data: dict[str, Any] = {
         "constants": constants,

@@ -1,7 +1,6 @@
 """Limits of a cell, as CasADi expressions.
 
-The current at a power within voltage, state of charge, rating and temperature, and the power that
-can be sustained over a tick.
+The current at a power within voltage, state of charge, rating and temperature.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ import casadi as ca
 
 from adapters.pybamm.chemistry import Curve
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, GAS_J_PER_MOL_K, ZERO_C_K
-from adapters.pybamm.diffusion import Diffusion, salt_states
-from adapters.pybamm.export import FIELDS, Model
+from adapters.pybamm.export import FIELDS, Model, observed_slopes
 
 POWER_ITERATIONS = 3
 """Newton iterations for the current at the power asked."""
@@ -28,14 +26,6 @@ SURFACE_MARGIN = 0.005
 """Stoichiometry that is left at or below the surface of a particle at the end of a step."""
 ELECTROLYTE_MARGIN = 0.05
 """Share of the electrolyte's salt that is left at a current collector at the end of a step."""
-PREDICT_STEPS = 2
-"""Steps of the time integration over the horizon of a prediction."""
-PREDICT_SALT = 0.95
-"""Concentration at which salt diffuses in a prediction, over that at rest: it runs out where there
-is less of it, and moves faster there."""
-
-PREDICT_INPUTS = ("stored_a", "room_a", "charge_a", "discharge_a")
-PREDICT_OUTPUTS = ("discharge_w", "charge_w", "discharge_a", "charge_a")
 
 
 @dataclass(frozen=True)
@@ -59,6 +49,20 @@ class Ask:
 def temperature_k(model: Model, x: Any) -> Any:
     """Return the temperature of the cell [K]."""
     return model.observe(x)[FIELDS.index("temperature_k")]
+
+
+def warmth_state(model: Model) -> tuple[int, float]:
+    """Return the index of the temperature among the states, and its unit [K]."""
+    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
+    [index] = row.sparsity().get_triplet()[1]
+    return index, float(row[0, index])
+
+
+def cooling_per_s(model: Model) -> float:
+    """Return the rate at which a cell at rest nears the ambient temperature [1/s]."""
+    index, unit_k = warmth_state(model)
+    x, u = ca.SX.sym("x", model.f.size1_in(0)), ca.SX.sym("u", 3)
+    return unit_k * float(ca.evalf(ca.jacobian(model.f(x, u)[0][index], u[1])))
 
 
 def derated(model: Model, x: Any, charge_a: Any, discharge_a: Any) -> tuple[Any, Any]:
@@ -115,7 +119,7 @@ def _change(function: Any, at: Any, direction: Any) -> Any:
 def current_at(model: Model, x: Any, guess: Any, ask: Ask) -> tuple[Any, Any]:
     """Return current and voltage at the power asked, or as near to it as the limits let."""
     lowest, highest = _bounds(model, x, ask)
-    evaluate = _voltage(model, x)
+    evaluate = voltage_of(model, x)
     current = _for_power(evaluate, x, guess, ask.power, (lowest, highest), POWER_ITERATIONS)
     limit = _limit_guess(model, x, evaluate(x, 0), ask.limit_v)
     for _ in range(LIMIT_ITERATIONS):
@@ -144,7 +148,7 @@ def current_after(
     Where a flat potential ends, a step at constant current goes past the end, to where no current
     is within the limit: so it is sought along what a falling current leaves, by chords.
     """
-    evaluate = _voltage(model, x)
+    evaluate = voltage_of(model, x)
     bounds = _bounds(model, x, ask)
     asked = _for_power(evaluate, x, guess, ask.power, bounds, FOLLOWING_ITERATIONS)
     tiny = 1e-9 * ca.if_else(ask.power < 0, -1, 1)
@@ -178,7 +182,7 @@ def _for_power(
     return current
 
 
-def _voltage(model: Model, x: Any) -> Any:
+def voltage_of(model: Model, x: Any) -> Any:
     """Return the function (state, current) -> (voltage, its slope with the current)."""
     symbol = ca.SX.sym("i")
     state = ca.SX.sym("state", x.numel())
@@ -197,109 +201,6 @@ def _limit_guess(model: Model, x: Any, at_rest: tuple[Any, Any], limit_v: Any) -
     thermal_v = 2 * GAS_J_PER_MOL_K * temperature_k(model, x) / FARADAY_C_PER_MOL
     exponent = clip((ocv - limit_v) / (2 * thermal_v), -30, 30)
     return -2 * thermal_v / slope * ca.sinh(exponent)
-
-
-def predict(model: Model, horizon_s: float) -> Any:
-    """Power that the cell can hold constant from now to the end of the horizon.
-
-    Parameters
-    ----------
-    model
-        The cell model.
-    horizon_s
-        How long the power must be held [s].
-
-    Returns
-    -------
-    casadi.Function
-        (x, `PREDICT_INPUTS`: currents [A] that empty and fill the cell over the horizon, rated
-        currents [A]; all >= 0) -> `PREDICT_OUTPUTS` [W] and [A], all >= 0.
-
-    Notes
-    -----
-    What diffuses answers a constant current in two ROS2 steps, affine in the current:
-    x(h) = a + b I, the surface within 0.3 % of the exact answer (LG M50, 300 s; one step: 5 %).
-    Salt diffuses faster where there is less of it: linearised about what driving left behind, an
-    electrolyte seems to run dry at a quarter of the current that it bears. So it diffuses as it
-    does from an even concentration, see `PREDICT_SALT`.
-    The current at the voltage limit then solves V(x(h), I) = V_limit. At constant power the current
-    is not constant; its mean is taken as P over the mean of the first and the last voltage.
-    """
-    x = ca.SX.sym("x", model.f.size1_in(0))
-    q = ca.SX.sym("q", len(PREDICT_INPUTS))
-    stored, room, charge_a, discharge_a = ca.vertsplit(q)
-    c = model.constants
-    # The margin is for what is searched: a rating or the charge left, where it binds, is exact.
-    margin = 1 - model.chemistry.power_margin
-    most_in, most_out = derated(model, x, charge_a, discharge_a)
-    rated = most_in / margin, most_out / margin
-    idle, unit = _ahead(model, x, horizon_s)
-    least, most = inside(model, idle, unit, *rated)
-    symbol, ratio_ = ca.SX.sym("i"), ca.SX.sym("ratio")
-    begin_of = _voltage(model, x)
-
-    def sustained(limit_v: float, bound: Any, sign: int) -> tuple[Any, Any]:
-        # The mean current may be more than the last, but not more than what the particles and the
-        # electrolyte bear.
-        last_x = idle + unit * clip(ratio_ * symbol, least, most)
-        # Newton needs no exact slope: how the exchange current changes with the surface is left
-        # out.
-        last, kinetics = begin_of(last_x, symbol)
-        slope_ = kinetics + ca.jacobian(begin_of(last_x, 0)[0], symbol)
-        evaluate = ca.Function("v", [x, symbol, ratio_, q], [last, slope_])
-        rest_v = evaluate(x, 0, 1, q)[0]
-        lowest, highest = (0, ca.fmin(bound, most)) if sign > 0 else (ca.fmax(-bound, least), 0)
-        current, ratio, begin = ca.SX(0), ca.SX(1), ca.SX(limit_v)
-        # Where a flat potential ends, Newton runs past the end and is thrown back to rest: it is
-        # kept between the largest current known inside the limit and the least known outside.
-        good, good_v = ca.SX(0), rest_v
-        bad = sign * 1e-9 + (1 + 1e-9) * (highest if sign > 0 else lowest)
-        for _ in range(model.chemistry.limit_iterations):
-            v, slope = evaluate(x, current, ratio, q)
-            holds = sign * v >= sign * limit_v
-            good, good_v = ca.if_else(holds, current, good), ca.if_else(holds, v, good_v)
-            bad = ca.if_else(holds, bad, current)
-            newton = clip(current + (limit_v - v) / slope, lowest, highest)
-            between = ca.logic_and(sign * good < sign * newton, sign * newton < sign * bad)
-            # Where the search has converged, rounding says on which side of the limit it is.
-            stays = ca.fabs(newton - current) < 1e-6 * ca.fabs(bad)
-            current = ca.if_else(ca.logic_or(between, stays), newton, 0.5 * (good + bad))
-            begin = begin_of(x, current)[0]
-            ratio = 2 * limit_v / (begin + limit_v)
-        end = evaluate(x, current, ratio, q)[0]
-        # Where the search stopped outside the limit, the chord leads back inside it.
-        share_of = (good_v - limit_v) / (good_v - end + sign * 1e-9)
-        current = good + (current - good) * clip(share_of, 0, 1)
-        end = sign * ca.fmax(sign * end, sign * limit_v)
-        current = margin * current
-        if sign > 0:
-            return current * end, current
-        # Charging, the current is largest at the beginning, where the voltage is lowest.
-        highest_w = ca.fmin(margin * bound, -most_in) * ca.fmin(begin, end)
-        return ca.fmin(-current * end, highest_w), -current
-
-    out_w, out_a = sustained(c["lower_v"], stored / margin, 1)
-    in_w, in_a = sustained(c["upper_v"], room / margin, -1)
-    return ca.Function("predict", [x, q], [ca.vertcat(out_w, in_w, out_a, in_a)])
-
-
-def _ahead(model: Model, x: Any, horizon_s: float) -> tuple[Any, Any]:
-    """Return the state at the horizon at rest, and its change per ampere."""
-
-    def linear(electrolyte_at: Any) -> tuple[Any, Any]:
-        step_s = horizon_s / PREDICT_STEPS
-        moves = Diffusion(model, x, temperature_k(model, x), step_s, electrolyte_at)
-        idle, unit = x, ca.SX.zeros(x.numel())
-        for _ in range(PREDICT_STEPS):
-            idle, unit = idle + moves.answer(idle, 0), moves.per_ampere(unit)
-        return idle, unit
-
-    if model.electrolyte is None:
-        return linear(None)
-    c = model.constants
-    at_rest = model.x0([c["half_negative"], c["half_positive"], c["reference_k"]])
-    salt = salt_states(model)
-    return linear(PREDICT_SALT * salt * at_rest + (1 - salt) * x)
 
 
 def clip(value: Any, low: Any, high: Any) -> Any:

@@ -67,6 +67,9 @@ def step(model: Model) -> Any:
     Temperature and ageing follow by the nonlinear rule with J = 0, which is Heun's; plated lithium,
     the one of them that is stiff, by a rule of its own, see `plating`.
 
+    Between the stages a hot cell can lose all of its current, so its temperature at the second may
+    be far from where the step ends. Cooling, which is linear, is that of the end.
+
     A linear invariant of f is kept, so the mean stoichiometry moves by exactly h (I1 + I2) / 2 and
     what side reactions bind: the negative particles lose exactly what interphase and plating take.
     """
@@ -115,6 +118,7 @@ def step(model: Model) -> Any:
     ramped = constant + (current2 - current) * ramp
     after = moves.mask * ramped + single * x + aged + side * _side_current(model, aged / h)
     after = _with_lithium_of_lost_material(model, x, after)
+    after = _cooled_from_there(model, reached, after, h)
 
     energy = 0.5 * h * (current * voltage + current2 * voltage2)
     loss = 0.5 * h * (current * (ocv - voltage) + current2 * (ocv2 - voltage2))
@@ -145,6 +149,14 @@ def _with_lithium_of_lost_material(model: Model, before: Any, after: Any) -> Any
         held = now[FIELDS.index(side)] * per_fraction * (was[fraction] - now[fraction])
         for index in lost.sparsity().get_triplet()[1]:
             after[index] = before[index] + held / lost[0, index]
+    return after
+
+
+def _cooled_from_there(model: Model, reached: Any, after: Any, h: Any) -> Any:
+    """Return the state after a step with the cooling of its end in place of that where it led."""
+    index, _ = limits.warmth_state(model)
+    half = 0.5 * h * limits.cooling_per_s(model)
+    after[index] = (after[index] + half * reached[index]) / (1 + half)
     return after
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from adapters.pybamm.chemistry import CHEMISTRIES, Chemistry
+from adapters.pybamm.chemistry import CHEMISTRIES, UNDERATED, Chemistry
 from cosim.errors import Problem, ScenarioError, nearest
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -58,6 +58,9 @@ class CellOptions:
     """Finite volumes across each electrode and the separator, with electrolyte."""
     substeps_s: tuple[float, ...] = (10.0, 30.0, 60.0, 100.0, 100.0)
     """Steps of the time integration in a tick [s], short ones first."""
+    derated: bool = True
+    """Whether temperature lowers what ratings let through; without it circuits are fitted, which
+    have deratings of their own."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -84,7 +87,10 @@ class CellOptions:
     @property
     def of_chemistry(self) -> Chemistry:
         """The chemistry itself."""
-        return CHEMISTRIES[self.chemistry]
+        found = CHEMISTRIES[self.chemistry]
+        if self.derated:
+            return found
+        return replace(found, charge_derating=UNDERATED, discharge_derating=UNDERATED)
 
     @property
     def tick_s(self) -> float:

@@ -71,6 +71,8 @@ class Packs:
     what the particles hold now and did not before, warms the cell in the tick after, so that all
     energy is accounted for: mixing, side reactions, and what steps of finite length leave out.
 
+    What is foreseen for a tick takes the air to be what it was in the tick before.
+
     Accelerated ageing (`Life.acceleration` n > 1) counts what ageing did in a tick n times: the
     states of ageing jump by n - 1 times their change, the lithium that they bind leaves the
     particles, and the state of charge stays, of the new capacity (a cycle jump).
@@ -98,6 +100,7 @@ class Packs:
         self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / c["mean_v"]
         self._start_cells(soc, start + ZERO_C_K)
         self._mixing_j = np.zeros(self.count)
+        self._ambient_k = start + ZERO_C_K
         self._look(-1)
         self._hold()
 
@@ -198,10 +201,11 @@ class Packs:
         heater_kw = heating_kw(request, self._heater_need_kw(), hours)
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
         power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self._cell_limit_kw)
+        self._ambient_k = request.ambient_c + ZERO_C_K
         before = self._cells.states[self._kernel.ageing] if self._life.acceleration > 1 else None
         passed = self._cells.advance(
             power_kw * 1000 / self.cells,
-            request.ambient_c + ZERO_C_K,
+            self._ambient_k,
             self._charge_a,
             self._discharge_a,
             (1 - self._soc) * self._capacity_ah * 3600,
@@ -245,6 +249,7 @@ class Packs:
             "current_a": self._cells.current_a,
             **self._balance.state(),
             "mixing_j": self._mixing_j.copy(),
+            "ambient_k": self._ambient_k.copy(),
         }
 
     def restore(self, state: Mapping[str, Floats]) -> None:
@@ -259,6 +264,7 @@ class Packs:
         self._cells.states = np.asarray(state["states"], dtype=float)
         self._cells.current_a = np.asarray(state["current_a"], dtype=float)
         self._mixing_j = np.array(state["mixing_j"], dtype=float)
+        self._ambient_k = np.array(state["ambient_k"], dtype=float)
         self._balance.restore(state)
         self._look(-1, searched=True)
         self._hold()
@@ -348,6 +354,8 @@ class Packs:
             (1 - self._soc) * self._capacity_ah / hours,
             self._charge_a,
             self._discharge_a,
+            self._ambient_k,
+            self._mixing_j / self._tick_s,
         )
 
     def _wear(self) -> Floats:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.circuit_ageing import Health, charging_cost
-from adapters.pybamm.circuit_step import Ask, rated_a, step
+from adapters.pybamm.circuit_step import Ask, rated_a, step, within_rating
 from adapters.pybamm.constants import J_PER_KWH
 from adapters.pybamm.spec import (
     AMBIENT_RANGE_C,
@@ -31,7 +31,7 @@ MEMORY_MOST = 1.0
 (
     _CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W, _REST_LOSS
 ) = range(len(FLAT))  # fmt: skip
-_STATE = ("soc", "temperature_c", "memory")
+_STATE = ("soc", "temperature_c", "memory", "ambient_c")
 """What changes, beside the health of the cells."""
 
 
@@ -74,7 +74,7 @@ class Reservoirs:
         self.cells = spec.energy_kwh * 1000 / self._c["new_energy_wh"]
         self._charge_a = spec.max_charge_kw * 1000 / self.cells / self._c["mean_v"]
         self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / self._c["mean_v"]
-        self._temperature_c = start.copy()
+        self._temperature_c, self._ambient_c = start.copy(), start.copy()
         self._memory = np.zeros(self.count)
         self._health = Health(circuit, life, self.count)
         self._look(-1)
@@ -142,21 +142,9 @@ class Reservoirs:
         self._check.range("state of health", self._health.soh, *SOH_RANGE, "", tick)
         before = self._soc
         capacity_ah = self.capacity_ah
-        passed = step(
-            self._circuit,
-            Ask(
-                power_w=power_kw * 1000 / self.cells,
-                ambient_c=request.ambient_c,
-                heater_w=heater_kw * 1000 / self.cells,
-                soc=before,
-                temperature_c=self._temperature_c,
-                capacity_ah=capacity_ah,
-                remembered_v=self._remembered_v(),
-                more_ohm=self._health.more_ohm,
-                charge_a=self._charge_a,
-                discharge_a=self._discharge_a,
-            ),
-        )
+        self._ambient_c = np.array(request.ambient_c, dtype=float)
+        per_cell = 1000 / self.cells
+        passed = step(self._circuit, self._ask(power_kw * per_cell, heater_kw * per_cell))
         current_a, power_w = passed.current_a, passed.power_w
         charge_ah = current_a * hours
         self._soc = np.clip(before + charge_ah / capacity_ah, 0, 1)
@@ -217,6 +205,21 @@ class Reservoirs:
         cell_j_k = self._c["heat_capacity_j_k"]
         return self._life.heater_need_kw(self._temperature_c, cell_j_k, self.cells, TICK_S)
 
+    def _ask(self, power_w: Floats, heater_w: Floats) -> Ask:
+        """Ask cells for a power as they are."""
+        return Ask(
+            power_w=power_w,
+            ambient_c=self._ambient_c,
+            heater_w=heater_w,
+            soc=self._soc,
+            temperature_c=self._temperature_c,
+            capacity_ah=self.capacity_ah,
+            remembered_v=self._remembered_v(),
+            more_ohm=self._health.more_ohm,
+            charge_a=self._charge_a,
+            discharge_a=self._discharge_a,
+        )
+
     def _look(self, tick: int) -> None:
         """Check the state, find its place in the tables, and foresee the limits."""
         self._check.range("state of charge", self._soc, 0, 1, "", tick)
@@ -229,9 +232,21 @@ class Reservoirs:
         self._remembered = remembered = np.clip(self._memory, -MEMORY_MOST, MEMORY_MOST)
         most_w = tables[_CHARGE_W] + tables[_CHARGE_MEMORY_W] * remembered
         least_w = tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * remembered
-        most_w, least_w = np.maximum(most_w, 0) * aged, np.maximum(least_w, 0) * aged
+        most_w = np.maximum(most_w, 0) * aged ** c["charge_limit_aged"]
+        least_w = np.maximum(least_w, 0) * aged ** c["discharge_limit_aged"]
         rated = rated_a(circuit, self._charge_a, self._discharge_a, self._temperature_c)
-        least_a, most_a = rated
+        idle = np.zeros(self.count)
+        least_a = np.maximum(rated[0], -least_w / c["lower_v"])
+        most_a = np.minimum(rated[1], most_w / c["upper_v"])
+        ask = self._ask(idle, idle)
+        least_a, most_a = (
+            # What a warming cell may not carry to the end is not foreseen.
+            np.where(held == bound, full, held)
+            for full, bound, held in (
+                (rated[0], least_a, within_rating(circuit, ask, least_a)),
+                (rated[1], most_a, within_rating(circuit, ask, most_a)),
+            )
+        )
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)

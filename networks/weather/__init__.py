@@ -18,6 +18,8 @@ from cosim.errors import UnknownOptionError, UserError
 TICKS_PER_DAY = 288
 VERIFIED = ("source", "secondary", "memory")
 """Read in the source, read in another text, or from memory and not checked."""
+FILES = ".csv"
+"""End of the names of weather files, in small letters."""
 _FILE = Path(__file__).parent / "normals.toml"
 
 
@@ -125,7 +127,7 @@ def series(name: str, start: datetime, ticks: int) -> NDArray[np.float64]:
     UserError
         If there is no such day or file, or it does not cover the run.
     """
-    if not name.lower().endswith(".csv"):
+    if not name.lower().endswith(FILES):
         if name not in shipped():
             raise UnknownOptionError("weather series", name, (*shipped(), "a .csv file"))
         place, _, month = name.rpartition("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cosim import loading
+from cosim import loading, manifest
 from cosim.errors import ScenarioError, UserError
 from cosim.notation import format_duration, parse_duration, parse_moment
 from cosim.scenario import Scenario
@@ -304,3 +305,63 @@ def test_incidents_name_edges_of_the_roads_and_times_in_order() -> None:
     scenario = loading.check({"traffic": {"incidents": [good]}}, "my.yaml")
     assert scenario.plain()["traffic"]["incidents"] == [good | {"from": "08:00"}]
     assert loading.check(scenario.plain(), "again").plain() == scenario.plain()
+
+
+WEATHER = "time,temperature_c\n2022-09-14,10\n2022-09-15,12\n"
+
+
+def _tree(folder: Path) -> None:
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "air.csv").write_text(WEATHER)
+    (folder / "data" / "town.net.xml").write_text("<net/>")
+
+
+def test_paths_start_where_the_scenario_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, elsewhere = tmp_path / "study", tmp_path / "elsewhere"
+    _tree(study)
+    elsewhere.mkdir()
+    file = study / "city.yaml"
+    file.write_text(
+        "weather: {series: ./data/air.csv}\ntraffic: {roads: data/../data/town.net.xml}\n"
+    )
+    monkeypatch.chdir(elsewhere)
+    for source in (str(file), "../study/city.yaml"):
+        scenario = loading.load(source)
+        assert scenario.weather.series == str(study / "data" / "air.csv")
+        assert scenario.traffic.roads == str(study / "data" / "town.net.xml")
+    # The same file from its own folder is the same scenario.
+    monkeypatch.chdir(study)
+    assert loading.load("city.yaml") == scenario
+
+
+def test_paths_of_the_command_line_start_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tree(tmp_path / "here")
+    (tmp_path / "city.yaml").write_text("weather: {series: absent.csv}\n")
+    monkeypatch.chdir(tmp_path / "here")
+    settings = ["weather.series=data/air.csv", "traffic.roads=data/town.net.xml"]
+    scenario = loading.load("../city.yaml", settings=settings)
+    assert scenario.weather.series == str(tmp_path / "here" / "data" / "air.csv")
+    assert scenario.traffic.roads == str(tmp_path / "here" / "data" / "town.net.xml")
+
+
+def test_names_stay_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a folder of that name stands beside the scenario."""
+    (tmp_path / "siouxfalls").mkdir()
+    file = tmp_path / "city.yaml"
+    file.write_text("weather: {series: sioux_falls_january}\ntraffic: {roads: siouxfalls}\n")
+    monkeypatch.chdir(tmp_path)
+    scenario = loading.load("city.yaml")
+    assert scenario.weather.series == "sioux_falls_january"
+    assert scenario.traffic.roads == "siouxfalls"
+
+
+def test_the_manifest_has_the_digest_of_the_weather(tmp_path: Path) -> None:
+    _tree(tmp_path)
+    file = tmp_path / "city.yaml"
+    file.write_text("weather: {series: data/air.csv}\n")
+    air = tmp_path / "data" / "air.csv"
+    digest = hashlib.sha256(air.read_bytes()).hexdigest()
+    assert manifest.new(loading.load(str(file)))["inputs"][str(air)] == digest
+    assert str(air) not in manifest.new(loading.load())["inputs"]

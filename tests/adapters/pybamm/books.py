@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.constants import J_PER_KWH
-from adapters.pybamm.export import FIELDS, parameter_values
+from adapters.pybamm.export import FIELDS
 from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.method import STEP_INPUTS
 from adapters.pybamm.packs import Packs
+from adapters.pybamm.parts import parameter_values
 from adapters.pybamm.tick import BatteryTick
 
 Floats = NDArray[np.float64]

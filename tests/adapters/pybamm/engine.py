@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from adapters.pybamm import export
+from adapters.pybamm import export, parts
 from adapters.pybamm.condition import BALANCE_OUTPUTS
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
@@ -145,6 +145,8 @@ def capacity_ah(kernel: Kernel, view: Mapping[str, Floats]) -> Floats:
 class Engine:
     """PyBaMM's simulation of the kernel's cell at given powers, IDAKLU with rtol 1e-8.
 
+    With the heat of the interphase's resistance, which PyBaMM leaves out.
+
     Parameters
     ----------
     kernel
@@ -167,12 +169,13 @@ class Engine:
         import pybamm
 
         self._kernel = kernel
-        wanted = {**export.model_options(kernel.options), **(options or {})}
+        wanted = {**parts.model_options(kernel.options), **(options or {})}
         wanted["operating mode"] = "power"
         with _mended() if mended else nullcontext():
             cell: Any = getattr(pybamm.lithium_ion, model or kernel.options.model)(wanted)
         cell.events = []
-        values = export.parameter_values(kernel.options.of_chemistry)
+        parts.warm_by_film(cell)
+        values = parts.parameter_values(kernel.options.of_chemistry)
         start = {name: pybamm.InputParameter(name) for name in ("negative", "positive")}
         c = kernel.constants
 
@@ -192,7 +195,7 @@ class Engine:
                 export.INITIAL_POSITIVE: gradient("positive"),
             }
         )
-        mesh = {} if model else export.mesh(kernel.options, cell)
+        mesh = {} if model else parts.mesh(kernel.options, cell)
         solver = pybamm.IDAKLUSolver(rtol=1e-8, atol=1e-8)
         self._simulation: Any = pybamm.Simulation(
             cell, parameter_values=values, solver=solver, **mesh

@@ -124,7 +124,7 @@ def test_array_code_equals_the_casadi_function(kernel: Kernel) -> None:
 def test_balance_equals_pybamms_electrode_state_of_health(spm: Kernel) -> None:
     import pybamm
 
-    from adapters.pybamm.export import parameter_values
+    from adapters.pybamm.parts import parameter_values
 
     solver = pybamm.lithium_ion.ElectrodeSOHSolver(parameter_values(spm.options.of_chemistry))
     c = spm.constants

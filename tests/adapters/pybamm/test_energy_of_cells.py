@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.pybamm.constants import FARADAY_C_PER_MOL
+from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH
 from adapters.pybamm.fleet import Batteries
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
@@ -47,17 +47,22 @@ def _watch_voltages(packs: Packs) -> list[float]:
 def test_four_hours_of_extremes_stay_physical(kernel: Kernel, seed: int) -> None:
     """Up to 5C both ways from -20 to 45 degC, from empty to full.
 
-    Energy is found again to 0.1 % of what passed, or of the cell's energy where less passed; over
-    all cells together to 0.05 %.
+    Energy is found again in every tick to 0.01 % of what passed in it.
     """
     rng, n = np.random.default_rng(seed), 88
     soc, ambient_c = np.tile(np.linspace(0, 1, 11), 8), np.linspace(-20, 45, 8).repeat(11)
     packs = single_cells(kernel, soc)
     voltages, books = _watch_voltages(packs), Books(kernel, packs)
+    least_j = 0.01 * kernel.constants["new_energy_wh"] * 3600
+    missing_j, passed_j = books.missing_j(), books.passed_j.copy()
     for tick in range(48):
         power_kw = rng.uniform(-5, 5, n) * cell_kwh(kernel)
         found = packs.advance(tick, ask(n, power_kw, ambient_c=ambient_c))
         books.note(found)
+        missing_j, before_j = books.missing_j(), missing_j
+        passed_j, earlier_j = books.passed_j.copy(), passed_j
+        of_tick_j = np.maximum(passed_j - earlier_j, least_j)
+        assert (np.abs(missing_j - before_j) < 1e-4 * of_tick_j).all()
         for name, values in as_dict(found).items():
             assert np.isfinite(values).all(), name
         assert ((found.vehicle_soc >= 0) & (found.vehicle_soc <= 1)).all()
@@ -68,8 +73,7 @@ def test_four_hours_of_extremes_stay_physical(kernel: Kernel, seed: int) -> None
         assert (found.vehicle_temperature_c < 85).all()
     assert min(voltages) > kernel.constants["lower_v"] - VOLTAGE_MARGIN_V
     assert max(voltages) < kernel.constants["upper_v"] + 1e-3
-    assert np.abs(books.error()).max() < 1e-3
-    assert np.abs(books.missing_j()).sum() < 5e-4 * books.passed_j.sum()
+    assert np.abs(books.error()).max() < 1e-4
 
 
 @examples
@@ -77,12 +81,12 @@ def test_four_hours_of_extremes_stay_physical(kernel: Kernel, seed: int) -> None
 def test_energy_is_found_again(
     kernel: Kernel, soc: float, ambient_c: float, asked: list[float]
 ) -> None:
-    """To 0.1 % of what passed, or of the cell's energy."""
+    """To 0.01 % of what passed, or of the cell's energy."""
     packs = single_cells(kernel, [soc])
     books = Books(kernel, packs)
     for tick, rate in enumerate(asked):
         books.note(packs.advance(tick, ask(1, rate * cell_kwh(kernel), ambient_c=ambient_c)))
-    assert abs(books.error()[0]) < 1e-3
+    assert abs(books.error()[0]) < 1e-4
 
 
 def test_the_books_are_not_trivially_balanced(nmc: Kernel) -> None:
@@ -126,6 +130,28 @@ def test_stripping_gives_heat(nmc: Kernel) -> None:
     assert given_j == pytest.approx(0.09 * stripped_as, rel=0.1)
 
 
+def test_the_interphase_warms_in_its_own_tick(nmc: Kernel) -> None:
+    """After ten years its resistance is a third of all heat, which PyBaMM's model leaves out."""
+    life = Life(age_years=10)
+    aged = single_cells(nmc, [0.5], life)
+    for tick in range(4):
+        late_j = aged.state()["mixing_j"][0]
+        found = aged.advance(tick, ask(1, -cell_kwh(nmc), ambient_c=25.0))
+        heat_j = found.pack_loss_kwh[0] * J_PER_KWH
+        # What is late is what gradients in the particles give and take, and what is plated.
+        assert abs(late_j) < 0.15 * heat_j
+
+
+def test_old_cells_bear_hard_use(kernel: Kernel) -> None:
+    """Heat that comes late would warm them past where they are derated."""
+    rng, n = np.random.default_rng(1), 24
+    packs = single_cells(kernel, np.linspace(0, 1, n), Life(age_years=10))
+    for tick in range(12):
+        power_kw = rng.uniform(-5, 5, n) * cell_kwh(kernel)
+        found = packs.advance(tick, ask(n, power_kw, ambient_c=45.0))
+        assert (found.vehicle_temperature_c < 75).all()
+
+
 def test_heaters_are_in_the_books(kernel: Kernel) -> None:
     """Cold cells at the plug, warmed until they charge."""
     energy_kwh = cell_kwh(kernel)
@@ -137,7 +163,7 @@ def test_heaters_are_in_the_books(kernel: Kernel) -> None:
         heater_kwh += found.pack_heater_kwh
     assert (heater_kwh > 0.05 * energy_kwh).all()
     assert (packs.soc > [0.2, 0.6, 0.9]).all()
-    assert np.abs(books.error()).max() < 1e-3
+    assert np.abs(books.error()).max() < 1e-4
 
 
 @examples
