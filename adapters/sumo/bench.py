@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 import networks.roads
 import networks.vehicles
 from adapters.sumo import replay_bench
-from adapters.sumo.engine import OPTIONS, vehicle_types
+from adapters.sumo.engine import OPTIONS, Sumo, vehicle_types
 from adapters.sumo.meso import MesoTraffic
 from cosim.health import Measurement
 from cosim.signals import LEGS, TICK_S
 from networks.roads import RoadNetwork
 from networks.roads.programs import run_program
 from networks.roads.routing import Turns
+from networks.vehicles import VehicleSpec
 
 _ROADS = "metro"
 _VEHICLES = 10_200
@@ -59,6 +60,7 @@ def bench() -> list[Measurement]:
     roads = networks.roads.load(_ROADS)
     drives: list[Drive] = []
     bare_s: list[float] = []
+    specs = list(networks.vehicles.load().values())
     with tempfile.TemporaryDirectory(prefix="voltstep-bench-") as name:
         folder = Path(name)
         for _ in range(_REPEATS):
@@ -66,13 +68,13 @@ def bench() -> list[Measurement]:
             if not bare_s:
                 _write_routes(folder / "trips.rou.xml", roads, drives[0])
                 (folder / "none.rou.xml").write_text("<routes/>", encoding="utf-8")
-                specs = list(networks.vehicles.load().values())
                 types = vehicle_types(specs, "meso")
                 (folder / "types.add.xml").write_text(types, encoding="utf-8")
             loading_s = _program_s(roads, folder, "none.rou.xml", 0)
             with_trips_s = _program_s(roads, folder, "trips.rou.xml", _TICKS)
             # Clocks of child processes tick in hundredths of a second.
             bare_s.append(max(with_trips_s - loading_s, 0.01))
+        library_s = [_library_s(roads, specs, folder / "trips.rou.xml") for _ in range(_REPEATS)]
     legs = len(drives[0].legs)
     what = f"{_VEHICLES:,} vehicles, {legs / _TICKS:,.0f} legs a tick"
     what += f", {drives[0].driving:,.0f} driving"
@@ -81,7 +83,13 @@ def bench() -> list[Measurement]:
     whole_s = [drive.adapter_s for drive in drives]
     found = [
         _against(f"traffic of a tick, {what}", moving_s, bare_s, f"{how}; ways known, as in it"),
-        _against("the same and finding the ways", whole_s, bare_s, f"{how}, which finds no ways"),
+        _against(
+            "SUMO as a library with that route file",
+            library_s,
+            bare_s,
+            "stepped to each second, nothing read: the floor of any adapter",
+        ),
+        _against("a tick with finding the ways", whole_s, bare_s, f"{how}, which finds no ways"),
         Measurement(
             "a way found",
             1e6 * median(drive.routing_s for drive in drives) / legs,
@@ -187,6 +195,16 @@ def _write_routes(file: Path, roads: RoadNetwork, drive: Drive) -> None:
             f"<route edges={quoteattr(edges)}/></vehicle>"
         )
     file.write_text("\n".join([*rows, "</routes>"]), encoding="utf-8")
+
+
+def _library_s(roads: RoadNetwork, specs: Sequence[VehicleSpec], routes: Path) -> float:
+    """Return the CPU time that SUMO takes for the same trips inside this process [s]."""
+    with Sumo(roads.net_file, specs, seed=1, options=["--route-files", str(routes)]) as sumo:
+        begin = process_time()
+        with sumo.listening():
+            for second in range(_TICKS * TICK_S):
+                sumo.step(second + 1.0)
+        return process_time() - begin
 
 
 def _program_s(roads: RoadNetwork, folder: Path, routes: str, ticks: int) -> float:

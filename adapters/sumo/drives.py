@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,10 @@ class Drives:
         """Note the way of a vehicle; it counts from the next `settle` on."""
         self._fresh[vehicle] = turns
 
-    def names(self, turns: Turns) -> list[str]:
+    def names(self, turns: Turns) -> tuple[str, ...]:
         """Return the SUMO ids of the edges driven on."""
-        name = self._name
-        return [name[turn] for turn in turns]
+        # Half the time of a comprehension.
+        return itemgetter(*turns)(self._name) if len(turns) > 1 else (self._name[turns[0]],)
 
     def settle(self) -> None:
         """Take the ways that began since the last call into the arrays."""
