@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from cosim.scenario import Scenario
 from cosim.seeds import stream
 from cosim.tables import Floats, Ints
-from networks.demand import commute, consumer, delivery, own_trips, ride_share, transit
 from networks.demand.places import Places
-from networks.demand.segment import Demand, Private
+from networks.demand.segment import Demand, Private, Segment
 from networks.demand.trips import Trips, joined
 from networks.roads import RoadNetwork
 from networks.stations import counts
@@ -57,7 +56,13 @@ def draw(scenario: Scenario, roads: RoadNetwork) -> FleetDemand:
     places = places_of(roads)
     number = sizes(scenario)
     first = np.cumsum([0, *number.values()])
-    parts = [_segment(scenario, roads, places, name, count) for name, count in number.items()]
+    start, duration_s = scenario.start_time, float(scenario.duration)
+    parts: list[Demand] = []
+    for name, count in number.items():
+        segment: Segment = getattr(scenario.demand, name)
+        # A stream of its own for each, so that one more segment changes nothing for the others.
+        rng = stream(scenario.seed, f"demand_{name}")
+        parts.append(segment.draw(count, places, start, duration_s, rng))
     trips = [part.trips for part in parts]
     whose = [np.full(len(t), i) for i, t in enumerate(trips)]
     asked_s = np.concatenate([t.asked_s for t in trips])
@@ -82,26 +87,6 @@ def draw(scenario: Scenario, roads: RoadNetwork) -> FleetDemand:
     )
 
 
-def _segment(
-    scenario: Scenario, roads: RoadNetwork, places: Places, name: str, count: int
-) -> Demand:
-    asked, start, duration_s = scenario.demand, scenario.start_time, float(scenario.duration)
-    # A stream of its own for each, so that one more segment changes nothing for the others.
-    rng = stream(scenario.seed, f"demand_{name}")
-    if name == "ride_share":
-        return ride_share.draw(asked.ride_share, count, places, start, duration_s, rng)
-    if name == "delivery":
-        return delivery.draw(asked.delivery, count, places, start, duration_s, rng)
-    if name == "commute":
-        return commute.draw(asked.commute, count, places, start, duration_s, rng)
-    if name == "transit":
-        return transit.draw(asked.transit, count, places, start, duration_s, rng)
-    if name == "consumer":
-        return consumer.draw(asked.consumer, count, places, start, duration_s, rng)
-    edges = roads.edge_ids
-    return own_trips.draw(asked.own_trips, count, places, edges, start, duration_s, rng)
-
-
 def places_of(roads: RoadNetwork) -> Places:
     """Return where trips of a road network begin and end.
 
@@ -113,10 +98,11 @@ def places_of(roads: RoadNetwork) -> Places:
         zone = roads.edge_zone[edge]
         share = 1.0 / np.bincount(zone, minlength=len(roads.zone_ids))[zone]
         homes, work = roads.home_weight[zone] * share, roads.work_weight[zone] * share
-        return Places(edge, homes, work, roads.travel_time_s)
+        return Places(edge, homes, work, roads.travel_time_s, edge_ids=roads.edge_ids)
     if roads.trip_table is not None:
         table = roads.trip_table
         edge = roads.zone_edge.astype(np.int32)
-        return Places(edge, table.sum(axis=1), table.sum(axis=0), roads.travel_time_s, table)
+        homes, work = table.sum(axis=1), table.sum(axis=0)
+        return Places(edge, homes, work, roads.travel_time_s, table, roads.edge_ids)
     edge = np.arange(len(roads.edge_ids), dtype=np.int32)
-    return Places(edge, roads.length_m, roads.length_m, roads.travel_time_s)
+    return Places(edge, roads.length_m, roads.length_m, roads.travel_time_s, None, roads.edge_ids)

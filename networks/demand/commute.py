@@ -7,14 +7,14 @@ from datetime import datetime
 import numpy as np
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Positive, Section, Share
+from cosim.section import Amount, Positive, Share
 from networks.demand.hours import TO_WORK, days, profile
 from networks.demand.places import Places, Rows, Sites, chosen
-from networks.demand.segment import Book, Demand, Private
+from networks.demand.segment import Book, Demand, Private, Segment
 from networks.demand.trips import Ints
 
 
-class Commute(Section):
+class Commute(Segment):
     """Parameters of the commuters; sources in README.md."""
 
     weekday_share: Share = 0.89
@@ -48,71 +48,52 @@ class Commute(Section):
     work_kw: Positive = 11.5
     """Power of a port at work [kW]."""
 
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Draw the commutes of a run.
 
-def draw(
-    parameters: Commute,
-    count: int,
-    places: Places,
-    start: datetime,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> Demand:
-    """Draw the commutes of a run.
-
-    Parameters
-    ----------
-    parameters
-        What the commuters do.
-    count
-        Vehicles of the segment, one commuter each.
-    places
-        Where homes and work are.
-    start
-        Local time of the start.
-    duration_s
-        Simulated time [s].
-    rng
-        Random generator.
-
-    Returns
-    -------
-    Demand
         Service is the arrival. Each commuter keeps to an hour of departure of their own, drawn from
         the published distribution, which has the shifts of the evening and the night in it.
-    """
-    sites = places.sites(rng)
-    home = rng.choice(len(sites), size=count, p=sites.homes)
-    weight = sites.gravity(sites.work, parameters.decay_s)
-    work = chosen(rng, weight, home)
-    habit_s = profile(TO_WORK).draw(rng, count)
-    out_s, back_s = sites.time_s[home, work], sites.time_s[work, home]
-    free_s = np.full(count, -np.inf)
-    book = Book()
-    for day in days(start, duration_s):
-        share = parameters.weekend_share if day.weekend else parameters.weekday_share
-        worked_s = parameters.weekend_work_s if day.weekend else parameters.weekday_work_s
-        goes = rng.random(count) < share
-        jitter_s = rng.normal(0.0, parameters.habit_spread_s, count)
-        stay_s = rng.normal(worked_s + parameters.break_s, parameters.work_spread_s, count)
-        leave_s = np.maximum(day.midnight_s + habit_s + jitter_s, free_s)
-        return_s = leave_s + out_s + np.maximum(stay_s, 3600.0)
-        free_s = np.where(goes, return_s + back_s, free_s)
-        who = np.flatnonzero(goes & (out_s > 0))
-        for leave, time_s, origin, destination in (
-            (leave_s, out_s, home, work),
-            (return_s, back_s, work, home),
-        ):
-            book.write(
-                vehicle=who,
-                leave_s=leave[who],
-                origin=sites.edge[origin[who]],
-                destination=sites.edge[destination[who]],
-                deadline_s=leave[who] + parameters.pace * time_s[who] + parameters.late_s,
-            )
-    home_edge = sites.edge[home]
-    trips, start_edge = book.close(home_edge, duration_s, parameters.notice_s)
-    at_home = at_homes(home_edge, parameters.home_share, parameters.home_kw, rng)
-    return Demand(trips, start_edge, at_home + _at_work(parameters, sites, work))
+        """
+        sites = places.sites(rng)
+        home = rng.choice(len(sites), size=count, p=sites.homes)
+        weight = sites.gravity(sites.work, self.decay_s)
+        work = chosen(rng, weight, home)
+        habit_s = profile(TO_WORK).draw(rng, count)
+        out_s, back_s = sites.time_s[home, work], sites.time_s[work, home]
+        free_s = np.full(count, -np.inf)
+        book = Book()
+        for day in days(start, duration_s):
+            share = self.weekend_share if day.weekend else self.weekday_share
+            worked_s = self.weekend_work_s if day.weekend else self.weekday_work_s
+            goes = rng.random(count) < share
+            jitter_s = rng.normal(0.0, self.habit_spread_s, count)
+            stay_s = rng.normal(worked_s + self.break_s, self.work_spread_s, count)
+            leave_s = np.maximum(day.midnight_s + habit_s + jitter_s, free_s)
+            return_s = leave_s + out_s + np.maximum(stay_s, 3600.0)
+            free_s = np.where(goes, return_s + back_s, free_s)
+            who = np.flatnonzero(goes & (out_s > 0))
+            for leave, time_s, origin, destination in (
+                (leave_s, out_s, home, work),
+                (return_s, back_s, work, home),
+            ):
+                book.write(
+                    vehicle=who,
+                    leave_s=leave[who],
+                    origin=sites.edge[origin[who]],
+                    destination=sites.edge[destination[who]],
+                    deadline_s=leave[who] + self.pace * time_s[who] + self.late_s,
+                )
+        home_edge = sites.edge[home]
+        trips, start_edge = book.close(home_edge, duration_s, self.notice_s)
+        at_home = at_homes(home_edge, self.home_share, self.home_kw, rng)
+        return Demand(trips, start_edge, at_home + _at_work(self, sites, work))
 
 
 def at_homes(

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Positive, Section, Share, WholeHourSpan
+from cosim.section import Amount, Positive, Share, WholeHourSpan
 from networks.demand.commute import at_homes
 from networks.demand.hours import SATURDAY, TO_WORK, WEEKDAY, days, profile
 from networks.demand.places import Places, Rows, chosen
-from networks.demand.segment import Book, Demand
+from networks.demand.segment import Book, Demand, Segment
 from networks.demand.trips import Floats
 
 HOME, WORK, SHOP, LEISURE = 0, 1, 2, 3
 _LETTERS = {"H": HOME, "W": WORK, "S": SHOP, "L": LEISURE}
 
 
-class Consumer(Section):
+class Consumer(Segment):
     """Parameters of the private vehicles; sources in README.md."""
 
     together = ("plug_in_soc", "plug_in_soc_spread")
@@ -74,6 +74,56 @@ class Consumer(Section):
             "needs 0 < plug_in_soc < 1 and a spread below sqrt(plug_in_soc (1 - plug_in_soc) / 2)"
         )
 
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Draw the trips of a run.
+
+        Service is the arrival; `plug_in_soc` is given. A chain is no tour: vehicles are parked
+        between its trips and may charge.
+        """
+        sites = places.sites(rng)
+        home = rng.choice(len(sites), size=count, p=sites.homes)
+        work = chosen(rng, sites.gravity(sites.work, self.work_decay_s), home)
+        near = sites.gravity(sites.work, self.other_decay_s)
+        known = chains()
+        free_s = np.full(count, -np.inf)
+        book = Book()
+        for day in days(start, duration_s):
+            share = known.weekend if day.weekend else known.weekday
+            legs = known.stops[rng.choice(len(share), size=count, p=share)]
+            leave_s = day.midnight_s + _first_departure_s(self, legs, day.weekend, rng)
+            leave_s = np.maximum(leave_s, free_s)
+            at = home
+            for purpose in legs.T:
+                toward = _destination(purpose, home, work, at, near, rng)
+                going = (purpose >= 0) & (toward != at)
+                time_s = sites.time_s[at, toward]
+                who = np.flatnonzero(going)
+                book.write(
+                    vehicle=who,
+                    leave_s=leave_s[who],
+                    origin=sites.edge[at[who]],
+                    destination=sites.edge[toward[who]],
+                    deadline_s=leave_s[who] + self.pace * time_s[who] + self.late_s,
+                )
+                arrival_s = leave_s + time_s
+                free_s = np.where(going, arrival_s, free_s)
+                stay_s = _stay_s(self, purpose, rng)
+                leave_s = np.where(purpose >= 0, arrival_s + stay_s, leave_s)
+                at = np.where(purpose >= 0, toward, at)
+        home_edge = sites.edge[home]
+        trips, start_edge = book.close(home_edge, duration_s, self.notice_s)
+        chargers = at_homes(home_edge, self.home_share, self.home_kw, rng)
+        mean, spread = self.plug_in_soc, self.plug_in_soc_spread
+        size = mean * (1 - mean) / spread**2 - 1
+        return Demand(trips, start_edge, chargers, rng.beta(mean * size, (1 - mean) * size, count))
+
 
 @dataclass(frozen=True, eq=False)
 class Chains:
@@ -100,75 +150,6 @@ def chains() -> Chains:
     weekday = np.array([float(row["weekday_pct"]) for row in rows])
     weekend = np.array([float(row["weekend_pct"]) for row in rows])
     return Chains(stops, weekday / weekday.sum(), weekend / weekend.sum())
-
-
-def draw(
-    parameters: Consumer,
-    count: int,
-    places: Places,
-    start: datetime,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> Demand:
-    """Draw the trips of a run.
-
-    Parameters
-    ----------
-    parameters
-        What the drivers do.
-    count
-        Vehicles of the segment.
-    places
-        Where homes, work and other destinations are; these draw as work does.
-    start
-        Local time of the start.
-    duration_s
-        Simulated time [s].
-    rng
-        Random generator.
-
-    Returns
-    -------
-    Demand
-        Service is the arrival; `plug_in_soc` is given. A chain is no tour: vehicles are parked
-        between its trips and may charge.
-    """
-    sites = places.sites(rng)
-    home = rng.choice(len(sites), size=count, p=sites.homes)
-    work = chosen(rng, sites.gravity(sites.work, parameters.work_decay_s), home)
-    near = sites.gravity(sites.work, parameters.other_decay_s)
-    known = chains()
-    free_s = np.full(count, -np.inf)
-    book = Book()
-    for day in days(start, duration_s):
-        share = known.weekend if day.weekend else known.weekday
-        legs = known.stops[rng.choice(len(share), size=count, p=share)]
-        leave_s = day.midnight_s + _first_departure_s(parameters, legs, day.weekend, rng)
-        leave_s = np.maximum(leave_s, free_s)
-        at = home
-        for purpose in legs.T:
-            toward = _destination(purpose, home, work, at, near, rng)
-            going = (purpose >= 0) & (toward != at)
-            time_s = sites.time_s[at, toward]
-            who = np.flatnonzero(going)
-            book.write(
-                vehicle=who,
-                leave_s=leave_s[who],
-                origin=sites.edge[at[who]],
-                destination=sites.edge[toward[who]],
-                deadline_s=leave_s[who] + parameters.pace * time_s[who] + parameters.late_s,
-            )
-            arrival_s = leave_s + time_s
-            free_s = np.where(going, arrival_s, free_s)
-            stay_s = _stay_s(parameters, purpose, rng)
-            leave_s = np.where(purpose >= 0, arrival_s + stay_s, leave_s)
-            at = np.where(purpose >= 0, toward, at)
-    home_edge = sites.edge[home]
-    trips, start_edge = book.close(home_edge, duration_s, parameters.notice_s)
-    chargers = at_homes(home_edge, parameters.home_share, parameters.home_kw, rng)
-    mean, spread = parameters.plug_in_soc, parameters.plug_in_soc_spread
-    size = mean * (1 - mean) / spread**2 - 1
-    return Demand(trips, start_edge, chargers, rng.beta(mean * size, (1 - mean) * size, count))
 
 
 def _first_departure_s(

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Count, Positive, Section, Share
+from cosim.section import Amount, Count, Positive, Share
 from networks.demand.hours import Day, days
 from networks.demand.places import Places, Rows, Sites, chosen
-from networks.demand.segment import Book, Demand, Private
+from networks.demand.segment import Book, Demand, Private, Segment
 from networks.demand.trips import Floats
 
 
-class Delivery(Section):
+class Delivery(Segment):
     """Parameters of the delivery vans; sources in README.md."""
 
     halts_per_tour: Positive = 20.0
@@ -53,79 +53,63 @@ class Delivery(Section):
     depot_share: Share = 1.0
     """Most power of a depot over that of all its ports: a smaller connection, shared."""
 
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Draw the tours of a run.
 
-def draw(
-    parameters: Delivery,
-    count: int,
-    places: Places,
-    start: datetime,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> Demand:
-    """Draw the tours of a run.
-
-    Parameters
-    ----------
-    parameters
-        What the vans do.
-    count
-        Vehicles of the segment.
-    places
-        Where things are: depots stand by work, halts by homes and work alike.
-    start
-        Local time of the start.
-    duration_s
-        Simulated time [s].
-    rng
-        Random generator.
-
-    Returns
-    -------
-    Demand
         A tour of every van on a weekday; its legs share a number. Service is the arrival: within
         the window where there is one, else by the end of the shift. Halts at the same place are
         one. A leg sets out no sooner than at free flow, and not so soon that it arrives before the
         window opens.
-    """
-    sites = places.sites(rng)
-    depots = -(-count // parameters.vehicles_per_depot)
-    depot_site = rng.choice(
-        len(sites), size=depots, p=sites.work, replace=depots > int(np.count_nonzero(sites.work))
-    )
-    depot = depot_site[np.arange(count) % depots]
-    weight = sites.homes + sites.work
-    area = sites.gravity(weight, parameters.area_decay_s, stay=True)
-    around = sites.gravity(weight, parameters.round_decay_s, stay=True)
-    free_s = np.full(count, -np.inf)
-    book = Book()
-    for number, day in enumerate(days(start, duration_s)):
-        out = rng.random(count) < (parameters.weekend_share if day.weekend else 1.0)
-        halts = np.clip(rng.poisson(parameters.halts_per_tour, count), 1, None)
-        middle = chosen(rng, area, depot)
-        van = np.repeat(np.arange(count), halts)
-        place = chosen(rng, around, middle[van])
-        sigma = parameters.halt_sigma
-        halt_s = parameters.halt_s * np.exp(rng.normal(-(sigma**2) / 2, sigma, len(van)))
-        stops, dwell_s = _gathered(van, place, halt_s, depot, out)
-        leave_s = _leave_s(parameters, day, count, rng)
-        leave_s = np.maximum(leave_s, free_s)
-        windows = rng.random(stops.shape) < parameters.window_share
-        _drive(parameters, sites, depot, stops, dwell_s, windows, leave_s, number, free_s, book)
-    base = sites.edge[depot]
-    trips, start_edge = book.close(base, duration_s, parameters.notice_s)
-    chargers = tuple(
-        Private(
-            edge=int(sites.edge[site]),
-            access="depot",
-            vehicles=np.flatnonzero(np.arange(count) % depots == which).astype(np.int32),
-            ports=max(1, round(parameters.ports_per_vehicle * len(range(which, count, depots)))),
-            port_kw=parameters.port_kw,
-            bidirectional=False,
-            share=parameters.depot_share,
+        """
+        sites = places.sites(rng)
+        depots = -(-count // self.vehicles_per_depot)
+        depot_site = rng.choice(
+            len(sites),
+            size=depots,
+            p=sites.work,
+            replace=depots > int(np.count_nonzero(sites.work)),
         )
-        for which, site in enumerate(depot_site)
-    )
-    return Demand(trips, start_edge, chargers)
+        depot = depot_site[np.arange(count) % depots]
+        weight = sites.homes + sites.work
+        area = sites.gravity(weight, self.area_decay_s, stay=True)
+        around = sites.gravity(weight, self.round_decay_s, stay=True)
+        free_s = np.full(count, -np.inf)
+        book = Book()
+        for number, day in enumerate(days(start, duration_s)):
+            out = rng.random(count) < (self.weekend_share if day.weekend else 1.0)
+            halts = np.clip(rng.poisson(self.halts_per_tour, count), 1, None)
+            middle = chosen(rng, area, depot)
+            van = np.repeat(np.arange(count), halts)
+            place = chosen(rng, around, middle[van])
+            sigma = self.halt_sigma
+            halt_s = self.halt_s * np.exp(rng.normal(-(sigma**2) / 2, sigma, len(van)))
+            stops, dwell_s = _gathered(van, place, halt_s, depot, out)
+            leave_s = _leave_s(self, day, count, rng)
+            leave_s = np.maximum(leave_s, free_s)
+            windows = rng.random(stops.shape) < self.window_share
+            _drive(self, sites, depot, stops, dwell_s, windows, leave_s, number, free_s, book)
+        base = sites.edge[depot]
+        trips, start_edge = book.close(base, duration_s, self.notice_s)
+        chargers = tuple(
+            Private(
+                edge=int(sites.edge[site]),
+                access="depot",
+                vehicles=np.flatnonzero(np.arange(count) % depots == which).astype(np.int32),
+                ports=max(1, round(self.ports_per_vehicle * len(range(which, count, depots)))),
+                port_kw=self.port_kw,
+                bidirectional=False,
+                share=self.depot_share,
+            )
+            for which, site in enumerate(depot_site)
+        )
+        return Demand(trips, start_edge, chargers)
 
 
 def _leave_s(parameters: Delivery, day: Day, count: int, rng: np.random.Generator) -> Floats:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 from pydantic import Field
 
 from cosim.notation import Seconds
-from cosim.section import Positive, Section, Share
+from cosim.section import Positive, Share
 from networks.demand.commute import at_homes
 from networks.demand.files import WAITING_LIMIT_S, read_trips
 from networks.demand.places import Places
-from networks.demand.segment import Demand
+from networks.demand.segment import Demand, Segment
 
 
-class OwnTrips(Section):
+class OwnTrips(Segment):
     """A user's own trips; `read_trips` says what the file holds."""
 
     file: str = Field(
@@ -30,54 +29,25 @@ class OwnTrips(Section):
     home_kw: Positive = 7.2
     """Power of such a charger [kW]."""
 
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Read the trips of a run.
 
-def draw(
-    parameters: OwnTrips,
-    count: int,
-    places: Places,
-    edge_ids: Sequence[str],
-    start: datetime,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> Demand:
-    """Read the trips of a run.
-
-    Parameters
-    ----------
-    parameters
-        Which file.
-    count
-        Vehicles of the segment.
-    places
-        Where vehicles stand at the start that no trip of their own says.
-    edge_ids
-        Ids of the edges of the roads.
-    start
-        Local time of the start.
-    duration_s
-        Simulated time [s].
-    rng
-        Random generator.
-
-    Returns
-    -------
-    Demand
         A vehicle with trips of its own stands where the first one begins.
-
-    Raises
-    ------
-    ScenarioError
-        Every problem of the file at once.
-    UserError
-        The file cannot be read.
-    """
-    trips = read_trips(parameters.file, edge_ids, count, start, parameters.waiting_limit_s)
-    trips = trips.take(trips.earliest_s < duration_s)
-    sites = places.sites(rng)
-    start_edge = sites.edge[rng.choice(len(sites), size=count, p=sites.homes)]
-    own = np.flatnonzero(trips.vehicle >= 0)
-    # The first trip is the one that sets out first; of equal ones the one asked first.
-    order = own[np.argsort(trips.earliest_s[own], kind="stable")][::-1]
-    start_edge[trips.vehicle[order]] = trips.origin_edge[order]
-    chargers = at_homes(start_edge, parameters.home_share, parameters.home_kw, rng)
-    return Demand(trips, start_edge.astype(np.int32), chargers)
+        """
+        trips = read_trips(self.file, places.edge_ids, count, start, self.waiting_limit_s)
+        trips = trips.take(trips.earliest_s < duration_s)
+        sites = places.sites(rng)
+        start_edge = sites.edge[rng.choice(len(sites), size=count, p=sites.homes)]
+        own = np.flatnonzero(trips.vehicle >= 0)
+        # The first trip is the one that sets out first; of equal ones the one asked first.
+        order = own[np.argsort(trips.earliest_s[own], kind="stable")][::-1]
+        start_edge[trips.vehicle[order]] = trips.origin_edge[order]
+        chargers = at_homes(start_edge, self.home_share, self.home_kw, rng)
+        return Demand(trips, start_edge.astype(np.int32), chargers)

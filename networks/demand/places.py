@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ class Places:
     """Free-flow time between pairs of edges (n,) and (m,) [s], shape (n, m), inf where no way."""
     trip_table: Floats | None = None
     """Trips from place to place in any unit, shape (site, site); None if not known."""
+    edge_ids: Sequence[str] = ()
+    """Ids of all edges of the roads, for files that name them."""
 
     def __post_init__(self) -> None:
         count = len(self.edge)

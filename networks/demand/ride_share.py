@@ -7,15 +7,15 @@ from datetime import datetime
 import numpy as np
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Section
+from cosim.section import Amount
 from networks.demand import start_times_s
 from networks.demand.hours import DAY_S, SATURDAY, days, profile
 from networks.demand.places import Places, Sites, chosen
-from networks.demand.segment import Demand
+from networks.demand.segment import Demand, Segment
 from networks.demand.trips import Floats, Ints, Trips
 
 
-class RideShare(Section):
+class RideShare(Segment):
     """Parameters of the ride-share segment; sources in README.md."""
 
     trips_per_vehicle_day: Amount = 16.0
@@ -27,51 +27,31 @@ class RideShare(Section):
     decay_s: PositiveSeconds = 900.0
     """Time at which a destination counts 1/e, where no trip table is known [s]."""
 
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Draw the requests of a run.
 
-def draw(
-    parameters: RideShare,
-    count: int,
-    places: Places,
-    start: datetime,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> Demand:
-    """Draw the requests of a run.
-
-    Parameters
-    ----------
-    parameters
-        What the customers do.
-    count
-        Vehicles of the segment.
-    places
-        Where things are; pairs are drawn from its trip table if it has one, else by gravity
-        from homes to work and back.
-    start
-        Local time of the start.
-    duration_s
-        Simulated time [s].
-    rng
-        Random generator.
-
-    Returns
-    -------
-    Demand
         Each request is asked and may be served at once; service is the pick-up. On weekdays with a
         trip table these are the draws of `start_times_s` and one choice of pairs.
-    """
-    sites = places.sites(rng)
-    asked_s = _asked_s(parameters, count, start, duration_s, rng)
-    origin, destination = _pairs(parameters, sites, start, asked_s, rng)
-    trips = Trips.of(
-        asked_s=asked_s,
-        earliest_s=asked_s,
-        deadline_s=asked_s + parameters.waiting_limit_s,
-        origin_edge=sites.edge[origin],
-        destination_edge=sites.edge[destination],
-    )
-    home = rng.choice(len(sites), size=count, p=sites.homes)
-    return Demand(trips, sites.edge[home], ())
+        """
+        sites = places.sites(rng)
+        asked_s = _asked_s(self, count, start, duration_s, rng)
+        origin, destination = _pairs(self, sites, start, asked_s, rng)
+        trips = Trips.of(
+            asked_s=asked_s,
+            earliest_s=asked_s,
+            deadline_s=asked_s + self.waiting_limit_s,
+            origin_edge=sites.edge[origin],
+            destination_edge=sites.edge[destination],
+        )
+        home = rng.choice(len(sites), size=count, p=sites.homes)
+        return Demand(trips, sites.edge[home], ())
 
 
 def _asked_s(

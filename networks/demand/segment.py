@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cosim.section import Section
+from networks.demand.places import Places
 from networks.demand.trips import VIA, Floats, Ints, Trips
 
 
@@ -39,6 +43,35 @@ class Demand:
     chargers: tuple[Private, ...]
     plug_in_soc: Floats | None = None
     """State of charge below which the driver of each vehicle plugs in, shape (vehicle,)."""
+
+
+class Segment(Section):
+    """A segment of the fleet: the parameters of its demand, and how that is drawn."""
+
+    @abstractmethod
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Draw what the vehicles of the segment are asked to do.
+
+        Parameters
+        ----------
+        count
+            Vehicles of the segment.
+        places
+            Where things are.
+        start
+            Local time of the start.
+        duration_s
+            Simulated time [s].
+        rng
+            Random generator.
+        """
 
 
 @dataclass

@@ -10,17 +10,17 @@ import numpy as np
 from pydantic import Field
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Count, HourSpan, HourSpans, Positive, Section, Share
+from cosim.section import Amount, Count, HourSpan, HourSpans, Positive, Share
 from networks.demand.hours import Day, days
 from networks.demand.places import Places, Rows, Sites, chosen
-from networks.demand.segment import Book, Demand, Private
+from networks.demand.segment import Book, Demand, Private, Segment
 from networks.demand.trips import VIA, Floats
 
 _NEVER_S = -1e12
 """Stands in for the last return of a bus that has not moved yet."""
 
 
-class Transit(Section):
+class Transit(Segment):
     """Parameters of the transit buses; sources in README.md."""
 
     buses_per_line: Count = 6
@@ -64,6 +64,39 @@ class Transit(Section):
     terminal_kw: Positive = 300.0
     """Power of a port at a terminal [kW]."""
 
+    def draw(
+        self,
+        count: int,
+        places: Places,
+        start: datetime,
+        duration_s: float,
+        rng: np.random.Generator,
+    ) -> Demand:
+        """Draw lines and their timetable for a run.
+
+        Service is the departure. A block, from the depot and back to it, is one tour.
+        """
+        sites = places.sites(rng)
+        lines = _lines(self, sites, count, rng)
+        first_bus = np.concatenate([[0], np.cumsum(lines.buses)])[:-1]
+        depots = -(-count // self.vehicles_per_depot)
+        depot_site = rng.choice(len(sites), size=depots, p=sites.work)
+        # A line belongs to the depot that is nearest to where its blocks begin.
+        depot_of_line = np.argmin(sites.time_s[depot_site[:, None], lines.near[None, :]], axis=0)
+        line_of_bus = np.repeat(np.arange(len(lines.buses)), lines.buses)
+        home = depot_site[depot_of_line[line_of_bus]]
+        book = Book()
+        if len(sites) > 1:
+            free_s = np.full(count, -np.inf)
+            for number, day in enumerate(days(start, duration_s)):
+                # From the depot, where they are free, to where the blocks begin.
+                ready_s = free_s + self.pace * sites.time_s[home, lines.near[line_of_bus]]
+                rounds = _timetable(self, lines, first_bus, day, ready_s)
+                _write(self, sites, lines, rounds, home, number, free_s, book)
+        trips, start_edge = book.close(sites.edge[home], duration_s, self.notice_s)
+        chargers = _chargers(self, sites, lines, depot_site, depot_of_line[line_of_bus])
+        return Demand(trips, start_edge, chargers)
+
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
@@ -88,58 +121,6 @@ class _Rounds:
     line: Rows
     bus: Rows
     leave_s: Floats
-
-
-def draw(
-    parameters: Transit,
-    count: int,
-    places: Places,
-    start: datetime,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> Demand:
-    """Draw lines and their timetable for a run.
-
-    Parameters
-    ----------
-    parameters
-        How the lines are run.
-    count
-        Buses of the segment; the headway of a line is its round-trip time over its buses.
-    places
-        Where things are: lines run from homes to work.
-    start
-        Local time of the start.
-    duration_s
-        Simulated time [s].
-    rng
-        Random generator.
-
-    Returns
-    -------
-    Demand
-        Service is the departure. A block, from the depot and back to it, is one tour.
-    """
-    sites = places.sites(rng)
-    lines = _lines(parameters, sites, count, rng)
-    first_bus = np.concatenate([[0], np.cumsum(lines.buses)])[:-1]
-    depots = -(-count // parameters.vehicles_per_depot)
-    depot_site = rng.choice(len(sites), size=depots, p=sites.work)
-    # A line belongs to the depot that is nearest to where its blocks begin.
-    depot_of_line = np.argmin(sites.time_s[depot_site[:, None], lines.near[None, :]], axis=0)
-    line_of_bus = np.repeat(np.arange(len(lines.buses)), lines.buses)
-    home = depot_site[depot_of_line[line_of_bus]]
-    book = Book()
-    if len(sites) > 1:
-        free_s = np.full(count, -np.inf)
-        for number, day in enumerate(days(start, duration_s)):
-            # From the depot, where they are free, to where the blocks begin.
-            ready_s = free_s + parameters.pace * sites.time_s[home, lines.near[line_of_bus]]
-            rounds = _timetable(parameters, lines, first_bus, day, ready_s)
-            _write(parameters, sites, lines, rounds, home, number, free_s, book)
-    trips, start_edge = book.close(sites.edge[home], duration_s, parameters.notice_s)
-    chargers = _chargers(parameters, sites, lines, depot_site, depot_of_line[line_of_bus])
-    return Demand(trips, start_edge, chargers)
 
 
 def _lines(parameters: Transit, sites: Sites, count: int, rng: np.random.Generator) -> _Lines:

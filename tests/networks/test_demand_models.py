@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -14,7 +13,7 @@ import pytest
 import networks.roads
 from networks.demand import commute, consumer, delivery, hours, ride_share, start_times_s, transit
 from networks.demand.places import Places, chosen
-from networks.demand.segment import Demand
+from networks.demand.segment import Demand, Segment
 from networks.demand.trips import Trips
 
 WEDNESDAY = datetime(2022, 9, 14)
@@ -38,13 +37,12 @@ def sioux_falls() -> Places:
 
 
 def drawn(
-    draw: Callable[..., Demand],
-    parameters: Any,
+    segment: Segment,
     count: int,
     start: datetime = WEDNESDAY,
     duration_s: float = DAY_S,
 ) -> Demand:
-    return draw(parameters, count, sioux_falls(), start, duration_s, np.random.default_rng(5))
+    return segment.draw(count, sioux_falls(), start, duration_s, np.random.default_rng(5))
 
 
 def by_hour_pct(trips: Trips) -> np.ndarray[Any, Any]:
@@ -59,7 +57,7 @@ def published_pct(name: str) -> np.ndarray[Any, Any]:
 def test_ride_share_draws_what_the_requests_of_one_fleet_were() -> None:
     table = sioux_falls().trip_table
     assert table is not None
-    found = drawn(ride_share.draw, ride_share.RideShare(), 500).trips
+    found = drawn(ride_share.RideShare(), 500).trips
     rng = np.random.default_rng(5)
     asked_s = start_times_s(500 * 16, 0, DAY_S, rng)
     pair = rng.choice(table.size, size=len(asked_s), p=(table / table.sum()).ravel())
@@ -71,12 +69,12 @@ def test_ride_share_draws_what_the_requests_of_one_fleet_were() -> None:
 
 def test_ride_share_on_the_weekend() -> None:
     # Du, Rakha, Breuer 2020: a fifth more trips than on a weekday; FHWA table NT-3: Saturday.
-    weekday = drawn(ride_share.draw, ride_share.RideShare(), 1000).trips
-    weekend = drawn(ride_share.draw, ride_share.RideShare(), 1000, SATURDAY).trips
+    weekday = drawn(ride_share.RideShare(), 1000).trips
+    weekend = drawn(ride_share.RideShare(), 1000, SATURDAY).trips
     assert len(weekday) == 16_000
     assert len(weekend) == pytest.approx(1.2 * 16_000, abs=1)
     np.testing.assert_allclose(by_hour_pct(weekend), published_pct(hours.SATURDAY), atol=0.6)
-    both = drawn(ride_share.draw, ride_share.RideShare(), 1000, WEDNESDAY, 4 * DAY_S).trips
+    both = drawn(ride_share.RideShare(), 1000, WEDNESDAY, 4 * DAY_S).trips
     assert len(both) == pytest.approx((3 + 1.2) * 16_000, abs=3)
 
 
@@ -85,7 +83,7 @@ def test_ride_share_by_gravity_leaves_home_in_the_morning() -> None:
     homes = np.where(np.arange(24) < 4, 1.0, 0.0)
     bare = Places(places.edge, homes, places.work, places.travel_time_s)
     rng = np.random.default_rng(2)
-    found = ride_share.draw(ride_share.RideShare(), 200, bare, WEDNESDAY, DAY_S, rng).trips
+    found = ride_share.RideShare().draw(200, bare, WEDNESDAY, DAY_S, rng).trips
     morning = found.asked_s < DAY_S / 2
     assert np.isin(found.origin_edge[morning], places.edge[:4]).all()
     assert np.isin(found.destination_edge[~morning], places.edge[:4]).all()
@@ -94,7 +92,7 @@ def test_ride_share_by_gravity_leaves_home_in_the_morning() -> None:
 
 def test_commuters_leave_when_the_census_says() -> None:
     parameters = commute.Commute(habit_spread_s=0.0)
-    found = drawn(commute.draw, parameters, 20_000)
+    found = drawn(parameters, 20_000)
     home = {int(c.vehicles[0]): c.edge for c in found.chargers if c.access == "home"}
     trips = found.trips
     own = np.isin(trips.vehicle, list(home))
@@ -117,7 +115,7 @@ def test_commuters_work_as_the_time_use_survey_says(
 ) -> None:
     # From 4 h on, when the fewest are on the way.
     count = 10_000
-    found = drawn(commute.draw, commute.Commute(), count, start + timedelta(hours=4)).trips
+    found = drawn(commute.Commute(), count, start + timedelta(hours=4)).trips
     assert len(np.unique(found.vehicle)) / count == pytest.approx(share, abs=0.04)
     order = np.lexsort((found.earliest_s, found.vehicle))
     pair = np.flatnonzero(np.diff(found.vehicle[order]) == 0)
@@ -133,7 +131,7 @@ def test_commuters_work_as_the_time_use_survey_says(
 
 
 def test_commuters_share_the_ports_at_work() -> None:
-    found = drawn(commute.draw, commute.Commute(), 1000)
+    found = drawn(commute.Commute(), 1000)
     work = [c for c in found.chargers if c.access == "work"]
     assert sum(c.ports for c in work) == 300
     assert all(c.bidirectional and c.port_kw == 11.5 for c in work)
@@ -145,7 +143,7 @@ def test_commuters_share_the_ports_at_work() -> None:
 def test_consumers_drive_as_often_as_the_household_survey_says() -> None:
     # NHTS: 1,865 vehicle trips per household and year (2017), 1.90 vehicles (2001).
     count = 5000
-    week = drawn(consumer.draw, consumer.Consumer(), count, WEDNESDAY, 7 * DAY_S).trips
+    week = drawn(consumer.Consumer(), count, WEDNESDAY, 7 * DAY_S).trips
     assert len(week) / count / 7 == pytest.approx(1865 / 365 / 1.90, rel=0.07)
     # The EV Project: 6.9 miles a trip on 30.3 miles a day, so 4.4 trips per day driven.
     driven = len(np.unique(week.vehicle * 10 + week.earliest_s // DAY_S))
@@ -157,13 +155,13 @@ def test_consumers_drive_as_often_as_the_household_survey_says() -> None:
 )
 def test_consumers_drive_at_the_published_hours(start: datetime, table: str) -> None:
     # FHWA table NT-3, all vehicle trips; the chains know only when the first one begins.
-    found = drawn(consumer.draw, consumer.Consumer(), 10_000, start).trips
+    found = drawn(consumer.Consumer(), 10_000, start).trips
     apart_pct = np.abs(by_hour_pct(found) - published_pct(table)).sum() / 2
     assert apart_pct < 12
 
 
 def test_consumers_differ_in_when_they_plug_in() -> None:
-    soc = drawn(consumer.draw, consumer.Consumer(), 5000).plug_in_soc
+    soc = drawn(consumer.Consumer(), 5000).plug_in_soc
     assert soc is not None
     assert soc.mean() == pytest.approx(0.55, abs=0.01)
     assert soc.std() == pytest.approx(0.2, abs=0.01)
@@ -182,7 +180,7 @@ def test_every_chain_begins_and_ends_at_home() -> None:
 
 def test_vans_are_parked_as_long_as_observed() -> None:
     parameters = delivery.Delivery(shift_s=DAY_S / 2)
-    found = drawn(delivery.draw, parameters, 2000).trips
+    found = drawn(parameters, 2000).trips
     parked_h = found.dwell_s.sum() / 3600 / 2000
     # Allen et al. 2018: parked for 60 % of a round, of 8 h. One halt in 24 is at the depot's zone.
     assert parked_h == pytest.approx(0.6 * 8, rel=0.1)
@@ -194,18 +192,18 @@ def test_vans_are_parked_as_long_as_observed() -> None:
 
 
 def test_vans_start_in_the_morning_and_keep_to_their_shift() -> None:
-    trips = drawn(delivery.draw, delivery.Delivery(), 500).trips
+    trips = drawn(delivery.Delivery(), 500).trips
     first_h = np.array([trips.earliest_s[trips.vehicle == van].min() for van in range(500)]) / 3600
     assert 7.5 <= first_h.min() < 7.6
     assert first_h.max() > 9.4
     assert (trips.earliest_s < (9.5 + 9.1) * 3600).all()
     assert trips.at_arrival.all()
-    weekend = drawn(delivery.draw, delivery.Delivery(), 500, SATURDAY).trips
+    weekend = drawn(delivery.Delivery(), 500, SATURDAY).trips
     assert len(np.unique(weekend.vehicle)) == pytest.approx(0.4 * 500, abs=40)
 
 
 def test_vans_stay_in_their_part_of_the_city() -> None:
-    trips = drawn(delivery.draw, delivery.Delivery(), 500).trips
+    trips = drawn(delivery.Delivery(), 500).trips
     inner = (trips.dwell_s > 0) & (np.roll(trips.dwell_s, 1) > 0)
     mean_s = sioux_falls().travel_time_s(sioux_falls().edge, sioux_falls().edge).mean()
     way_s = [
@@ -217,7 +215,7 @@ def test_vans_stay_in_their_part_of_the_city() -> None:
 
 def test_buses_run_at_the_speed_of_the_transit_database() -> None:
     roads = networks.roads.load("siouxfalls")
-    trips = drawn(transit.draw, transit.Transit(), 60).trips
+    trips = drawn(transit.Transit(), 60).trips
     order = np.lexsort((trips.earliest_s, trips.vehicle))
     ride = (trips.via >= 0).max(axis=1)
     mile = time_h = 0.0
@@ -238,7 +236,7 @@ def test_buses_run_at_the_speed_of_the_transit_database() -> None:
 
 def test_headways_follow_from_round_trip_and_buses() -> None:
     parameters = transit.Transit()
-    trips = drawn(transit.draw, parameters, 6).trips
+    trips = drawn(parameters, 6).trips
     terminal = trips.origin_edge[(trips.via >= 0).any(axis=1)][0]
     ride = (trips.via >= 0).any(axis=1)
     out = np.sort(trips.earliest_s[ride & (trips.origin_edge == terminal)])
@@ -256,7 +254,7 @@ def test_headways_follow_from_round_trip_and_buses() -> None:
 
 
 def test_buses_rest_and_spend_the_night_in_the_depot() -> None:
-    trips = drawn(transit.draw, transit.Transit(), 60, WEDNESDAY, 2 * DAY_S).trips
+    trips = drawn(transit.Transit(), 60, WEDNESDAY, 2 * DAY_S).trips
     ride = (trips.via >= 0).any(axis=1)
     assert (trips.dwell_s[ride] >= 300).all()
     assert not trips.at_arrival.any()
@@ -270,7 +268,7 @@ def test_buses_rest_and_spend_the_night_in_the_depot() -> None:
 
 
 def test_terminals_have_chargers_if_wanted() -> None:
-    found = drawn(transit.draw, transit.Transit(terminal_ports=2), 13)
+    found = drawn(transit.Transit(terminal_ports=2), 13)
     depots = [c for c in found.chargers if c.port_kw == 60]
     terminals = [c for c in found.chargers if c.port_kw == 300]
     assert [len(c.vehicles) for c in terminals] == [5, 4, 4]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from networks.demand import commute, consumer, delivery, ride_share, transit
 from networks.demand.places import Places
-from networks.demand.segment import Demand
+from networks.demand.segment import Demand, Segment
 from networks.demand.trips import Floats, Trips
 
 WEDNESDAY = datetime(2022, 9, 14)
@@ -42,35 +40,20 @@ def city(count: int, seed: int = 0, spread_s: float = 1200.0, table: bool = Fals
     )
 
 
-@dataclass(frozen=True)
-class Kind:
-    draw: Callable[..., Demand]
-    parameters: Any
-
-
-KINDS = {
-    "ride_share": Kind(ride_share.draw, ride_share.RideShare()),
-    "delivery": Kind(delivery.draw, delivery.Delivery()),
-    "commute": Kind(commute.draw, commute.Commute()),
-    "transit": Kind(transit.draw, transit.Transit()),
-    "consumer": Kind(consumer.draw, consumer.Consumer()),
+KINDS: dict[str, Segment] = {
+    "ride_share": ride_share.RideShare(),
+    "delivery": delivery.Delivery(),
+    "commute": commute.Commute(),
+    "transit": transit.Transit(),
+    "consumer": consumer.Consumer(),
 }
-TIGHT = {
-    "delivery tight": Kind(
-        delivery.draw,
-        delivery.Delivery(
-            halts_per_tour=90, shift_s=26 * 3600, window_share=1.0, window_s=600, weekend_share=1.0
-        ),
+TIGHT: dict[str, Segment] = {
+    "delivery tight": delivery.Delivery(
+        halts_per_tour=90, shift_s=26 * 3600, window_share=1.0, window_s=600, weekend_share=1.0
     ),
-    "commute tight": Kind(
-        commute.draw, commute.Commute(work_spread_s=8 * 3600, weekday_share=1.0, weekend_share=1.0)
-    ),
-    "consumer tight": Kind(
-        consumer.draw, consumer.Consumer(leisure_stay_s=12 * 3600, shop_stay_s=6 * 3600)
-    ),
-    "transit tight": Kind(
-        transit.draw, transit.Transit(weekday_hours=(0, 24), weekend_hours=(0, 24), break_s=600)
-    ),
+    "commute tight": commute.Commute(work_spread_s=8 * 3600, weekday_share=1.0, weekend_share=1.0),
+    "consumer tight": consumer.Consumer(leisure_stay_s=12 * 3600, shop_stay_s=6 * 3600),
+    "transit tight": transit.Transit(weekday_hours=(0, 24), weekend_hours=(0, 24), break_s=600),
 }
 """Parameters at which days run into each other."""
 OWN = [name for name in KINDS if name != "ride_share"]
@@ -79,8 +62,8 @@ OWN = [name for name in KINDS if name != "ride_share"]
 def drawn(
     name: str, count: int, places: Places, start: datetime, duration_s: float, seed: int = 1
 ) -> Demand:
-    kind = (KINDS | TIGHT)[name]
-    return kind.draw(kind.parameters, count, places, start, duration_s, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return (KINDS | TIGHT)[name].draw(count, places, start, duration_s, rng)
 
 
 def way_s(trips: Trips, places: Places) -> Floats:
