@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.pybamm.numpy_batches import BatchedFunction, Scratch
 from adapters.pybamm.tape import BINARY, INPUT, UNARY, Constant, Operand, Tape, check_rows
 
 Floats = NDArray[np.float64]
+
+
+WIDE = 1024
+"""Cells from which on operations are done one by one: batches leave the processor's cache there,
+and fewer calls save less."""
 
 
 class NumpyFunction:
@@ -22,10 +28,41 @@ class NumpyFunction:
         Name of the function.
     tape
         Its operations.
+    scratch
+        Memory to work in, shared by the functions of a model; its own if None.
+    """
+
+    def __init__(self, name: str, tape: Tape, scratch: Scratch | None = None) -> None:
+        self._name = name
+        self._tape = tape
+        self._scratch = scratch or Scratch()
+        # Only what the number of cells asks for is made.
+        self._batched: BatchedFunction | None = None
+        self._one_by_one: RowFunction | None = None
+
+    def __call__(self, *arrays: Floats) -> None:
+        """Work on the arguments and write the results, arrays (rows, cell), ``r`` last."""
+        cells = check_rows(self._tape, arrays)
+        if cells < WIDE:
+            self._batched = self._batched or BatchedFunction(self._name, self._tape, self._scratch)
+            self._batched(*arrays)
+        else:
+            self._one_by_one = self._one_by_one or RowFunction(self._name, self._tape)
+            self._one_by_one(*arrays)
+
+
+class RowFunction:
+    """A function of the cell model, done by numpy row by row.
+
+    Parameters
+    ----------
+    name
+        Name of the function.
+    tape
+        Its operations.
     """
 
     def __init__(self, name: str, tape: Tape) -> None:
-        self._tape = tape
         source, self._work = numpy_source(name, tape)
         names: dict[str, Any] = {
             function: getattr(np, function) for function in ("array", "copyto", *UNARY, *BINARY)
@@ -38,7 +75,7 @@ class NumpyFunction:
 
     def __call__(self, *arrays: Floats) -> None:
         """Work on the arguments and write the results, arrays (rows, cell), ``r`` last."""
-        cells = check_rows(self._tape, arrays)
+        cells = arrays[0].shape[-1]
         if self._scratch.shape[1] < cells:
             self._scratch = np.empty((self._work, cells))
         rows = [list(array) for array in arrays]
@@ -47,7 +84,8 @@ class NumpyFunction:
 
 def load(tapes: Mapping[str, Tape]) -> dict[str, Callable[..., None]]:
     """Return the functions of the tapes."""
-    return {name: NumpyFunction(name, tape) for name, tape in tapes.items()}
+    scratch = Scratch()
+    return {name: NumpyFunction(name, tape, scratch) for name, tape in tapes.items()}
 
 
 def numpy_source(name: str, tape: Tape) -> tuple[str, int]:
