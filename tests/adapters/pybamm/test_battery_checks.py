@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import networks.vehicles
 from adapters.pybamm import backend, checks, compiler
 from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.kernel import load
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
+from cosim.assets import models
 from cosim.errors import ScenarioError
 from cosim.loading import check
 from cosim.loading import load as load_scenario
@@ -44,9 +44,12 @@ def test_a_pack_too_weak_for_its_vehicle_is_a_problem(monkeypatch: pytest.Monkey
 def test_a_pack_must_sustain_what_driving_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ratings alone do not say so: NMC is used up to 6C, and sustains less than 3C."""
     scenario = load_scenario()
-    specs = networks.vehicles.load()
-    strong = {name: replace(spec, motor_kw=5 * spec.battery_kwh) for name, spec in specs.items()}
-    monkeypatch.setattr(networks.vehicles, "load", lambda: strong)
+    used = models(scenario)
+    strong = {
+        segment: {replace(s, motor_kw=5 * s.battery_kwh): number for s, number in part.items()}
+        for segment, part in used.items()
+    }
+    monkeypatch.setattr(checks, "models", lambda _: strong)
     found = {problem.field: problem.allowed for problem in checks.problems(scenario)}
     bodies = _nmc_bodies(scenario)
     assert {field.rpartition(".")[2] for field in found} >= bodies
