@@ -226,7 +226,9 @@ def _own_trips_fit(scenario: Scenario) -> Sequence[Problem]:
         return [Problem(field, "", "must name the file of the segment's trips")]
     try:
         edges = networks.roads.load(scenario.traffic.roads).edge_ids
-        read_trips(own.file, edges, count, scenario.start_time, own.waiting_limit_s)
+        trips = read_trips(own.file, edges, count, scenario.start_time, own.waiting_limit_s)
+        if not (trips.earliest_s < scenario.duration).any():
+            return [Problem(field, own.file, "must hold a trip that departs within the run")]
     except ScenarioError as error:
         return [replace(p, field=f"{own.file}, {p.field}") for p in error.problems]
     except UserError as error:

@@ -24,6 +24,8 @@ Weight = Annotated[float, Field(ge=0, le=1e9)]
 """A part of a whole in any unit: what counts is its ratio to the others."""
 Amount = Annotated[float, Field(ge=0, le=1e6)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
+PortPower = Annotated[float, Field(gt=0, le=700)]
+"""Power of a port [kW]: no more than the largest service transformer carries."""
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 

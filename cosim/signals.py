@@ -136,7 +136,7 @@ itinerary_refused          | 1             | vehicle     | ?  | -               
 background_vehicles        | 1             | -           | f8 | 0..             | traffic | -                   | end   | -          | vehicles of the background traffic on the road
 # --- battery
 vehicle_power_kw           | kW            | vehicle     | f8 | -1000..1000     | battery | grid market fleet+1 | mean  | -          | power really exchanged at the plug, grid side
-battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | energy that the battery really gave for driving
+battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | battery | fleet+1             | sum   | -          | energy that the battery really gave for driving
 traction_shortfall_kwh     | kWh           | vehicle     | f8 | 0..50           | battery | fleet+1             | sum   | -          | energy that driving asked for and the battery could not give
 vehicle_soc                | 1             | vehicle     | f8 | 0..1            | battery | agents fleet+1      | end   | -          | state of charge
 vehicle_soh                | 1             | vehicle     | f8 | 0..1.01         | battery | agents              | end   | -          | state of health: capacity over the capacity when new

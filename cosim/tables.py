@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from networks.vehicles import VehicleSpec
+from networks.vehicles import VehicleSpec, climate_load
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 CONSUMPTION_MARGIN = 1.15
 """Allowance over the EPA combined consumption when a trip's energy is estimated."""
+SLOW_KMH = 25.0
+"""Speed at which heating and cooling are reckoned for a trip [km/h]."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,23 @@ class VehicleTable:
     def cautious_kwh_per_km(self) -> Floats:
         """Consumption that plans reckon with: EPA combined, at the wall, and a margin [kWh/km]."""
         return CONSUMPTION_MARGIN * self.per_vehicle("epa_kwh_per_100km") / 100
+
+    def trip_kwh(self, vehicles: NDArray[np.integer], km: Floats, ambient_c: float) -> Floats:
+        """Return what trips of vehicles take by a cautious reckoning, heating included [kWh].
+
+        Parameters
+        ----------
+        vehicles
+            Vehicle of each trip.
+        km
+            Length of each trip [km].
+        ambient_c
+            Ambient temperature [degC].
+        """
+        air_c = np.array([ambient_c])
+        climate_kw = np.array([climate_load(spec).power_kw(air_c)[0] for spec in self.specs])
+        per_km = self.cautious_kwh_per_km + climate_kw[self.model] / SLOW_KMH
+        return km * per_km[vehicles]
 
     def may_use(self, vehicle: NDArray[np.integer], station: NDArray[np.integer]) -> Flags:
         """Whether stations that are not public are open to vehicles, pair by pair."""

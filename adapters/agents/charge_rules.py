@@ -38,6 +38,7 @@ class ChargeWhenLow(Agent):
     def __init__(self, assets: Assets, rules: Rules) -> None:
         vehicles, stations = assets.vehicles, assets.stations
         self._roads, self._rules = assets.roads, rules
+        self._ambient_c = assets.ambient_c
         self._vehicles, self._stations = vehicles, stations
         self._public = np.flatnonzero(stations.public)
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
@@ -73,7 +74,9 @@ class ChargeWhenLow(Agent):
 
     def _needed_soc(self, seen: Observation) -> Floats:
         """Return the state of charge that the next trip, or the rest of the tour, takes."""
-        kwh = seen.vehicle_next_km * self._vehicles.cautious_kwh_per_km
+        every = np.arange(len(seen.vehicle_soc))
+        air_c = float(self._ambient_c[seen.tick])
+        kwh = self._vehicles.trip_kwh(every, seen.vehicle_next_km, air_c)
         return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
 
     def _target_soc(self, seen: Observation) -> Floats:
@@ -134,7 +137,9 @@ class ChargeWhenLow(Agent):
                 spare
             ]
             who = who[~spare]
-        # A full one stays at its port with nothing to do, for the next time the price is high.
+        # A full one stays at a port of its own that nobody waits for, for the next high price.
+        port = seen.vehicle_station[who]
+        who = who[~self._stations.public[port] & (seen.station_queue[port] == 0)]
         full = seen.vehicle_soc[who] >= self._rules.charge_to_soc - HYSTERESIS_SOC
         plan.vehicle_charge_kw[who[full]] = 0.0
         plan.vehicle_target_soc[who] = 1.0

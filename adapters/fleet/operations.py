@@ -49,7 +49,7 @@ class Operations:
         if tick:
             service.follow(back, now_s)
             sessions.follow(back, orders, now_s)
-        empty = sessions.empty(back)
+        empty = sessions.empty(back, now_s)
         service.fail(empty, now_s)
         tow_edge = sessions.tow(empty, back, now_s)
         self.requests.open_until(now_s)
@@ -65,7 +65,7 @@ class Operations:
             **vars(plan),
             "tow_edge": tow_edge,
             **self._charging(back, orders),
-            **self._outlook(),
+            **self._outlook(now_s),
             "fleet_events": self._journal.events,
         }
 
@@ -88,7 +88,7 @@ class Operations:
             "plug_floor_kw": at_port.floor_kw,
         }
 
-    def _outlook(self) -> dict[str, Any]:
+    def _outlook(self, now_s: float) -> dict[str, Any]:
         requests, state = self.requests, self.state
         known = requests.known
         coming = (state.status == Status.TO_STATION) | (state.status == Status.TOWED)
@@ -109,5 +109,5 @@ class Operations:
             ),
             "requests_known": known.sum(),
             "requests_in_time": requests.in_time.sum(),
-            "requests_missed": requests.missed.sum(),
+            "requests_missed": requests.missed(now_s).sum(),
         }

@@ -87,11 +87,12 @@ class Requests:
         served = (service_s >= 0) & (self.status != RequestStatus.FAILED)
         return served & (service_s <= self.deadline_s)
 
-    @property
-    def missed(self) -> Flags:
-        """Requests that expired, failed, or were served after their deadline."""
+    def missed(self, time_s: float) -> Flags:
+        """Return the known requests that are lost, or not served in time or by now."""
         lost = (self.status == RequestStatus.EXPIRED) | (self.status == RequestStatus.FAILED)
-        return lost | (self.service_s > self.deadline_s)
+        service_s = self.service_s
+        overdue = self.known & (service_s < 0) & (self.deadline_s < time_s)
+        return lost | overdue | (service_s > self.deadline_s)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of what changes, by name, for a checkpoint."""

@@ -46,6 +46,10 @@ class Schedule:
         """Go on to the next trip of vehicles, each named once."""
         self.position[vehicles] += 1
 
+    def take_back(self, vehicles: NDArray[np.integer]) -> None:
+        """Go back to the trip before the next one of vehicles, each named once."""
+        self.position[vehicles] -= 1
+
     def outlook(self, ready_s: Floats) -> tuple[Floats, Floats]:
         """Return when each vehicle's next known trip may set out [s] and how far it goes [km].
 

@@ -13,8 +13,10 @@ from cosim.assets import Assets
 from cosim.signals import TICK_S
 from cosim.team import Flags, Floats, Ints, RequestStatus, Status
 
-RESERVE_SOC = 0.03
-"""Nobody sets out on a trip of their own that would end below this."""
+RESERVE_SOC = 0.08
+"""Nobody sets out on a trip of their own that would end below this: packs give little there."""
+RETRY_S = 900.0
+"""A trip whose way was refused is tried again after this [s]."""
 Rows = NDArray[np.integer]
 
 
@@ -51,7 +53,7 @@ class Service:
         self._roads = assets.roads
         self._segments = assets.vehicles.segments
         self._segment = assets.vehicles.segment
-        self._kwh_per_km = assets.vehicles.cautious_kwh_per_km
+        self._vehicles, self._ambient_c = assets.vehicles, assets.ambient_c
         self._battery_kwh = assets.vehicles.per_vehicle("battery_kwh")
         self.schedule = Schedule(requests, len(state.status))
 
@@ -68,19 +70,37 @@ class Service:
         arrived_s = back.leg_arrival_s[serving, np.maximum(loaded - 1, 0)]
         requests.pickup_s[mine[picked]] = arrived_s[picked]
         requests.status[mine[picked]] = RequestStatus.PICKED_UP
-        ended = ~back.vehicle_driving[serving]
+        refused = back.itinerary_refused[serving]
+        ended = ~back.vehicle_driving[serving] & ~refused
         served = ended & (back.legs_completed[serving] > loaded)
         requests.done_s[mine[served]] = back.leg_arrival_s[serving, loaded][served]
+        self._give_back(serving[refused], now_s)
         self._free(serving[ended], served[ended], now_s)
+
+    def _give_back(self, vehicles: Rows, now_s: float) -> None:
+        """Take back the trips of vehicles that have no way: traffic has told why."""
+        state, requests = self._state, self.requests
+        mine = state.request[vehicles]
+        own = requests.owner[mine] >= 0
+        requests.status[mine] = np.where(own, RequestStatus.SCHEDULED, RequestStatus.OPEN)
+        requests.vehicle[mine] = -1
+        requests.pickup_s[mine] = -1.0
+        self.schedule.take_back(vehicles[own])
+        state.ready_s[vehicles] = np.maximum(state.ready_s[vehicles], now_s + RETRY_S)
+        state.request[vehicles] = -1
+        state.status[vehicles] = Status.IDLE
 
     def _free(self, vehicles: Rows, served: Flags, now_s: float) -> None:
         """End the requests of vehicles, which are idle then."""
         state, requests = self._state, self.requests
         mine = state.request[vehicles]
         requests.status[mine] = np.where(served, RequestStatus.SERVED, RequestStatus.FAILED)
-        good = mine[served]
-        state.place_edge[vehicles[served]] = requests.destination_edge[good]
-        state.ready_s[vehicles[served]] = requests.done_s[good] + requests.dwell_s[good]
+        state.ready_s[vehicles[served]] = (requests.done_s + requests.dwell_s)[mine[served]]
+        # What customers ask for does not move a vehicle's own chain of trips.
+        own = requests.owner[mine] >= 0
+        there = vehicles[served & own]
+        state.place_edge[there] = requests.destination_edge[mine[served & own]]
+        state.missed[vehicles[own]] = ~served[own]
         service_s = requests.service_s
         for request, vehicle, ok in zip(mine, vehicles, served, strict=True):
             late = service_s[request] > requests.deadline_s[request]
@@ -114,13 +134,14 @@ class Service:
         vehicle, trip = self.schedule.next()
         soon, leave_s = due(requests, trip, state.ready_s[vehicle], now_s, now_s + TICK_S)
         free = np.isin(state.status[vehicle], (Status.IDLE, Status.QUEUED, Status.PLUGGED))
+        free &= ~state.flat[vehicle]
         vehicle, trip, leave_s = vehicle[soon & free], trip[soon & free], leave_s[soon & free]
         at = back.vehicle_edge[vehicle]
         # Within a tour a vehicle goes on from wherever it is.
         direct = (requests.tour[trip] >= 0) | (at == requests.origin_edge[trip])
-        need_kwh = (requests.km[trip] + self._deadhead_km(at, trip, direct)) * self._kwh_per_km[
-            vehicle
-        ]
+        km = requests.km[trip] + self._deadhead_km(at, trip, direct)
+        air_c = float(self._ambient_c[int(now_s // TICK_S)])
+        need_kwh = self._vehicles.trip_kwh(vehicle, km, air_c)
         have_kwh = (back.vehicle_soc[vehicle] - RESERVE_SOC) * self._battery_kwh[vehicle]
         able = need_kwh <= have_kwh
         self._postpone(vehicle[~able], trip[~able], need_kwh[~able], now_s)
@@ -141,9 +162,8 @@ class Service:
         free = state.status[vehicle] != Status.SERVING
         late = requests.deadline_s[trip] + self._patience_s < now_s
         # Nobody can return from where they never went.
-        broken = (requests.tour[trip] < 0) & (
-            requests.origin_edge[trip] != state.place_edge[vehicle]
-        )
+        elsewhere = requests.origin_edge[trip] != state.place_edge[vehicle]
+        broken = state.missed[vehicle] & elsewhere & (requests.tour[trip] < 0)
         gone = soon & free & (late | broken)
         for who, request, why in zip(vehicle[gone], trip[gone], broken[gone], strict=True):
             self._journal.note(
@@ -156,6 +176,7 @@ class Service:
                 detail="the trip before it did not take place" if why else "it could not begin",
             )
         requests.status[trip[gone]] = RequestStatus.EXPIRED
+        state.missed[vehicle[gone]] = True
         self.schedule.pass_on(vehicle[gone])
         return bool(gone.any())
 

@@ -15,6 +15,12 @@ FULL_SOC_MARGIN = 0.005
 """A session ends this close to its target: the last kilowatt-minutes would take a whole tick."""
 SHORTFALL_KWH = 1e-6
 """A vehicle that lacks more than this for its driving has run empty; less is rounding."""
+EMPTY_SOC = 0.05
+"""A battery that cannot give what driving takes at or below this is empty."""
+TOW_TO_H = 12.0
+"""An empty vehicle is towed to a station that can fill it in so many hours, if there is one [h]."""
+LEAST_CHARGE_S = 1800.0
+"""A towed vehicle charges for so long before it sets out again [s]."""
 Rows = NDArray[np.integer]
 
 
@@ -46,6 +52,7 @@ class Sessions:
         self._vehicles, self._stations, self._roads = assets.vehicles, assets.stations, assets.roads
         self._state, self._chargers, self._journal = state, chargers, journal
         self._towing_s = towing_s
+        self._battery_kwh = assets.vehicles.per_vehicle("battery_kwh")
 
     def follow(self, back: Feedback, orders: Orders, now_s: float) -> None:
         """Take in who arrived in the tick before and whose battery is full."""
@@ -58,6 +65,7 @@ class Sessions:
         state.station[coming[~there]] = -1
         plugged = state.status == Status.PLUGGED
         state.session_kwh[plugged] += back.vehicle_power_kw[plugged] * TICK_S / 3600
+        state.flat[plugged & (now_s - state.since_s >= LEAST_CHARGE_S)] = False
         full = back.vehicle_soc >= orders.vehicle_target_soc - FULL_SOC_MARGIN
         # A full battery that is to feed back has work left at its port.
         floor_kw = self._chargers.limits(state.holds).floor_kw
@@ -92,11 +100,29 @@ class Sessions:
             detail=detail,
         )
 
-    def empty(self, back: Feedback) -> Rows:
-        """Return the vehicles under way that ran empty in the tick before."""
+    def empty(self, back: Feedback, now_s: float) -> Rows:
+        """Return the vehicles under way that ran empty in the tick before.
+
+        A battery that holds charge may give less power than driving asks for, in the cold for
+        example. That is told; the vehicle stops only if it got less than half.
+        """
         state = self._state
         moving = (state.status == Status.SERVING) | (state.status == Status.TO_STATION)
-        return np.flatnonzero((back.traction_shortfall_kwh > SHORTFALL_KWH) & moving)
+        short = (back.traction_shortfall_kwh > SHORTFALL_KWH) & moving
+        stops = (back.vehicle_soc <= EMPTY_SOC) | (
+            back.battery_traction_kwh < back.traction_shortfall_kwh
+        )
+        for vehicle in np.flatnonzero(short & ~stops).tolist():
+            self._journal.note(
+                "power_limited",
+                now_s,
+                vehicle=vehicle,
+                place=self._roads.edge_ids[back.vehicle_edge[vehicle]],
+                energy_kwh=float(back.traction_shortfall_kwh[vehicle]),
+                value=float(back.vehicle_soc[vehicle]),
+                detail="the battery gave less than driving asked for",
+            )
+        return np.flatnonzero(short & stops)
 
     def tow(self, empty: Rows, back: Feedback, now_s: float) -> Ints:
         """Take empty vehicles off the road; those towed for long enough are at their station.
@@ -112,7 +138,8 @@ class Sessions:
         for vehicle in empty.tolist():
             at = back.vehicle_edge[vehicle : vehicle + 1]
             km = self._roads.distance_km(at, self._stations.edge[public])[0]
-            nearest = int(np.argmin(km))
+            slow = self._stations.port_kw[public] * TOW_TO_H < self._battery_kwh[vehicle]
+            nearest = int(np.argmin(np.where(slow & ~slow.all(), np.inf, km)))
             station = int(public[nearest])
             tow_edge[vehicle] = self._stations.edge[station]
             self._journal.note(
@@ -123,9 +150,10 @@ class Sessions:
                 place=self._roads.edge_ids[back.vehicle_edge[vehicle]],
                 energy_kwh=float(back.traction_shortfall_kwh[vehicle]),
                 distance_km=float(km[nearest]),
-                detail="towed to the nearest station",
+                detail="towed to the nearest station that suits it",
             )
             state.status[vehicle] = Status.TOWED
+            state.flat[vehicle] = True
             state.station[vehicle] = station
             state.since_s[vehicle] = now_s
         arrived = (state.status == Status.TOWED) & (now_s - state.since_s >= self._towing_s)

@@ -41,9 +41,25 @@ class Fleet(Simulator):
             "vehicle_body_type": ("vehicle", [vehicles.specs[i].body for i in vehicles.model]),
             "vehicle_model": ("vehicle", [vehicles.specs[i].model for i in vehicles.model]),
             "vehicle_segment": ("vehicle", [vehicles.segments[i] for i in vehicles.segment]),
+            **self._requests_made(),
             "station_kind": ("station", [stations.kinds[i] for i in stations.kind]),
             "station_edge": ("station", [edges[i] for i in stations.edge]),
         }
+
+    def _requests_made(self) -> dict[str, tuple[str, list[Any]]]:
+        """Return what each request of the run is, for whoever reads the record."""
+        requests, edges = self._operations.requests, self._assets.roads.edge_ids
+        segments = self._assets.vehicles.segments
+        columns: dict[str, list[Any]] = {
+            "segment": [segments[i] for i in requests.segment.tolist()],
+            "owner": requests.owner.tolist(),
+            "asked_s": requests.asked_s.tolist(),
+            "earliest_s": requests.earliest_s.tolist(),
+            "due_s": requests.deadline_s.tolist(),
+            "from_edge": [edges[i] for i in requests.origin_edge.tolist()],
+            "to_edge": [edges[i] for i in requests.destination_edge.tolist()],
+        }
+        return {f"request_{name}": ("request", values) for name, values in columns.items()}
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Step the operations by one tick."""

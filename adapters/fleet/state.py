@@ -23,6 +23,7 @@ class Feedback:
     leg_arrival_s: Floats
     itinerary_refused: Flags
     vehicle_power_kw: Floats
+    battery_traction_kwh: Floats
     traction_shortfall_kwh: Floats
     vehicle_soc: Floats
     vehicle_charge_limit_kw: Floats
@@ -60,6 +61,10 @@ class State:
     """When the vehicle may set out on its next own trip: unloading and layover end then [s]."""
     place_edge: Ints
     """Where the vehicle's own trips have taken it, whatever it does between them."""
+    missed: Flags
+    """Whether its last own trip did not take place, or not to the end."""
+    flat: Flags
+    """Whether it was towed and has not charged since."""
 
     @classmethod
     def standing(cls, home_edge: Ints) -> State:
@@ -74,6 +79,8 @@ class State:
             session_kwh=np.zeros(count),
             ready_s=np.zeros(count),
             place_edge=home_edge.astype(np.int32),
+            missed=np.zeros(count, dtype=np.bool_),
+            flat=np.zeros(count, dtype=np.bool_),
         )
 
     @property

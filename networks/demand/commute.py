@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Positive, Share
+from cosim.section import Amount, PortPower, Positive, Share
 from networks.demand.hours import TO_WORK, days, profile
 from networks.demand.places import Places, Rows, Sites, chosen
 from networks.demand.segment import Book, Demand, Private, Segment
@@ -41,11 +41,11 @@ class Commute(Segment):
     """How long before it a trip is known [s]."""
     home_share: Share = 0.68
     """Share with a level 2 charger at home."""
-    home_kw: Positive = 7.2
+    home_kw: PortPower = 7.2
     """Power of a charger at home [kW]."""
     work_ports_per_vehicle: Amount = 0.3
     """Bidirectional ports at the places of work."""
-    work_kw: Positive = 11.5
+    work_kw: PortPower = 11.5
     """Power of a port at work [kW]."""
 
     def draw(

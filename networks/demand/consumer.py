@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Positive, Share, WholeHourSpan
+from cosim.section import Amount, PortPower, Positive, Share, WholeHourSpan
 from networks.demand.commute import at_homes
 from networks.demand.hours import SATURDAY, TO_WORK, WEEKDAY, days, profile
 from networks.demand.places import Places, Rows, chosen
@@ -57,7 +57,7 @@ class Consumer(Segment):
     """How long before it a trip is known [s]."""
     home_share: Share = 0.68
     """Share with a level 2 charger at home."""
-    home_kw: Positive = 7.2
+    home_kw: PortPower = 7.2
     """Power of a charger at home [kW]."""
     plug_in_soc: Share = 0.55
     """Mean state of charge below which drivers plug in."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Count, Positive, Share
+from cosim.section import Amount, Count, PortPower, Positive, Share
 from networks.demand.hours import Day, days
 from networks.demand.places import Places, Rows, Sites, chosen
 from networks.demand.segment import Book, Demand, Private, Segment
@@ -17,6 +18,8 @@ from networks.demand.trips import Floats
 
 class Delivery(Segment):
     """Parameters of the delivery vans; sources in README.md."""
+
+    together = ("first_start_s", "last_start_s")
 
     halts_per_tour: Positive = 20.0
     """Mean number of times that a van is parked on a tour."""
@@ -48,10 +51,15 @@ class Delivery(Segment):
     """Most vans of a depot."""
     ports_per_vehicle: Amount = 1.0
     """Ports at the depot."""
-    port_kw: Positive = 11.5
+    port_kw: PortPower = 11.5
     """Power of a port at the depot [kW]."""
     depot_share: Share = 1.0
     """Most power of a depot over that of all its ports: a smaller connection, shared."""
+
+    @classmethod
+    def _clash(cls, numbers: Mapping[str, float]) -> str:
+        first_s, last_s = numbers.values()
+        return "" if first_s <= last_s else "needs first_start_s <= last_start_s"
 
     def draw(
         self,

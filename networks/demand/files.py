@@ -29,7 +29,7 @@ COLUMNS = (
 """Columns of a file; those outside `NEEDED` may be missing or empty."""
 WAITING_LIMIT_S = 900.0
 """Time from departure to deadline where a row names none."""
-_TIME = "a time such as 2022-09-14T07:30, or seconds after the start, within the run"
+_TIME = "a time such as 2022-09-14T07:30, or seconds after the start, not before it"
 _HINTS = 20
 """Unknown edges for which the nearest is looked up; it takes long in large networks."""
 

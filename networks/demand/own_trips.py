@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from cosim.notation import Seconds
-from cosim.section import Positive, Share
+from cosim.section import PortPower, Share
 from networks.demand.commute import at_homes
 from networks.demand.files import WAITING_LIMIT_S, read_trips
 from networks.demand.places import Places
@@ -26,7 +26,7 @@ class OwnTrips(Segment):
     """Time from departure to deadline where a row names none [s]."""
     home_share: Share = 0.0
     """Share of the vehicles with a level 2 charger where they stand at the start."""
-    home_kw: Positive = 7.2
+    home_kw: PortPower = 7.2
     """Power of such a charger [kW]."""
 
     def draw(

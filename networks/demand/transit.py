@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from cosim.notation import PositiveSeconds, Seconds
-from cosim.section import Amount, Count, HourSpan, HourSpans, Positive, Share
+from cosim.section import Amount, Count, HourSpan, HourSpans, PortPower, Positive, Share
 from networks.demand.hours import Day, days
 from networks.demand.places import Places, Rows, Sites, chosen
 from networks.demand.segment import Book, Demand, Private, Segment
@@ -55,13 +55,13 @@ class Transit(Segment):
     """Most buses of a depot."""
     ports_per_vehicle: Amount = 0.5
     """Ports at the depot."""
-    port_kw: Positive = 60.0
+    port_kw: PortPower = 60.0
     """Power of a port at the depot [kW]."""
     depot_share: Share = 1.0
     """Most power of a depot over that of all its ports: a smaller connection, shared."""
     terminal_ports: Annotated[int, Field(ge=0, le=100)] = 0
     """Ports at the first terminal of each line."""
-    terminal_kw: Positive = 300.0
+    terminal_kw: PortPower = 300.0
     """Power of a port at a terminal [kW]."""
 
     def draw(

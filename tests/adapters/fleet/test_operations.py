@@ -82,6 +82,7 @@ class ToyCity:
             leg_arrival_s=self.arrival.copy(),
             itinerary_refused=self.refused.copy(),
             vehicle_power_kw=self.power.copy(),
+            battery_traction_kwh=np.zeros(COUNT),
             traction_shortfall_kwh=self.shortfall.copy(),
             vehicle_soc=self.soc.copy(),
             vehicle_charge_limit_kw=np.full(COUNT, 60.0),

@@ -53,6 +53,7 @@ class Scene:
             "leg_arrival_s": np.full((COUNT, LEGS), -1.0),
             "itinerary_refused": np.zeros(COUNT, bool),
             "vehicle_power_kw": np.zeros(COUNT),
+            "battery_traction_kwh": np.zeros(COUNT),
             "traction_shortfall_kwh": np.zeros(COUNT),
             "vehicle_soc": np.full(COUNT, 0.8),
             "vehicle_charge_limit_kw": np.full(COUNT, 60.0),
@@ -271,3 +272,64 @@ def test_the_route_agent_names_points_to_pass_but_not_for_a_line() -> None:
     line = Scene(**one_trip(via=[[WORK, -1, -1]]))
     line.via[CAR] = [SHOP, HOME, -1]
     assert line.until(3)["itinerary_via_edge"][CAR, 0].tolist() == [WORK, -1, -1]
+
+
+def test_a_chain_with_a_gap_is_driven_past_the_next_origin() -> None:
+    scene = Scene(**there_and_back(origin_edge=[HOME, SHOP]))
+    scene.until(3)
+    scene.hear(vehicle_driving=True)
+    scene.step()
+    scene.arrive(WORK, 1700.0)
+    out = scene.until(30)
+    # It stands at work, and drives to the shop first.
+    assert out["itinerary_edge"][CAR].tolist() == [SHOP, HOME, -1]
+    assert out["request_status"].tolist() == [RequestStatus.SERVED, RequestStatus.ASSIGNED]
+
+
+def test_a_trip_that_is_overdue_counts_as_missed() -> None:
+    scene = Scene(**one_trip())
+    scene.hear(vehicle_soc=0.03)
+    out = scene.until(13)
+    assert out["requests_missed"] == 0
+    out = scene.step()
+    assert out["request_status"][0] == RequestStatus.SCHEDULED
+    assert out["requests_missed"] == 1
+
+
+def test_a_trip_without_a_way_is_tried_again() -> None:
+    scene = Scene(**one_trip())
+    scene.until(3)
+    scene.hear(itinerary_refused=True)
+    out = scene.step()
+    assert out["request_status"][0] == RequestStatus.SCHEDULED
+    assert out["vehicle_status"][CAR] == Status.IDLE
+    scene.hear(itinerary_refused=False)
+    assert (scene.until(6)["itinerary_edge"][CAR] == -1).all()
+    out = scene.step()
+    assert out["itinerary_edge"][CAR].tolist() == [WORK, -1, -1]
+
+
+@pytest.mark.parametrize(("given_kwh", "towed"), [(0.4, False), (0.2, True)])
+def test_a_battery_at_its_power_limit_is_not_empty(given_kwh: float, towed: bool) -> None:
+    scene = Scene(**one_trip())
+    scene.until(3)
+    scene.hear(vehicle_driving=True, traction_shortfall_kwh=0.3, battery_traction_kwh=given_kwh)
+    out = scene.step()
+    assert (out["tow_edge"][CAR] >= 0) == towed
+    assert len(of_kind(out, "power_limited")) == (not towed)
+
+
+def test_a_towed_vehicle_charges_before_it_sets_out_again() -> None:
+    scene = Scene(**there_and_back(tour=0))
+    scene.until(3)
+    scene.hear(vehicle_driving=True, traction_shortfall_kwh=0.5)
+    edge = scene.step()["tow_edge"][CAR]
+    scene.hear(vehicle_driving=False, traction_shortfall_kwh=0.0, vehicle_edge=edge)
+    begun_s = 4 * TICK_S + SCENARIO.fleet.towing
+    out = scene.until(int(begun_s // TICK_S) + 5)
+    assert out["vehicle_status"][CAR] == Status.PLUGGED
+    for _ in range(40):
+        out = scene.step()
+        if out["vehicle_status"][CAR] == Status.SERVING:
+            break
+    assert out["itinerary_edge"][CAR].tolist() == [HOME, -1, -1]

@@ -48,6 +48,7 @@ class Scene:
             "leg_arrival_s": np.full((COUNT, LEGS), -1.0),
             "itinerary_refused": np.zeros(COUNT, dtype=bool),
             "vehicle_power_kw": np.zeros(COUNT),
+            "battery_traction_kwh": np.zeros(COUNT),
             "traction_shortfall_kwh": np.zeros(COUNT),
             "vehicle_soc": np.full(COUNT, 0.5),
             "vehicle_charge_limit_kw": np.full(COUNT, 60.0),
