@@ -111,7 +111,7 @@ def calibrate(
     name: Annotated[str, typer.Argument(help="A network's name, its folder, or a net file.")],
     seed: Annotated[int, typer.Option(help="Of the sample of trips and of SUMO.")] = 0,
 ) -> None:
-    """Fit the consumption of every body type to SUMO's cars on a network, and keep it.
+    """Fit the consumption of every model to SUMO's vehicles on a network, and keep it.
 
     Scenarios take it with `traffic: {energy: calibrated}`.
     """
@@ -128,7 +128,7 @@ def calibrate(
         def tell(share: float, what: str) -> None:
             progress.update(task, completed=share, description=what)
 
-        found = vehicles.calibrate(net, list(vehicles.load().values()), seed=seed, progress=tell)
+        found = vehicles.calibrate(net, list(vehicles.models()), seed=seed, progress=tell)
     _say(Console(), found.report())
     _say(Console(), f"in a scenario:  traffic: {{roads: {name}, energy: calibrated}}")
 

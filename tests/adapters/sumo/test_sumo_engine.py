@@ -77,8 +77,9 @@ def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bench, name, value)
     monkeypatch.setattr(replay_bench, "_VEHICLES", 40)
     monkeypatch.setattr(replay_bench, "_TICKS", 24)
-    moving, whole, way, speed, *sizes, alike, other = bench.bench()
-    assert moving.unit == whole.unit == "ms/tick"
+    moving, library, whole, way, speed, *sizes, alike, other = bench.bench()
+    assert moving.unit == library.unit == whole.unit == "ms/tick"
+    assert library.bare_ratio is not None
     assert moving.bare_ratio is not None
     assert whole.bare_ratio is not None
     assert moving.bare_ratio < whole.bare_ratio, "ways are known in one and found in the other"
