@@ -44,7 +44,7 @@ class Background(Section):
         description="instead: trip_table for that of the roads, or a CSV file with the columns "
         "origin, destination (zones or edges) and trips a day",
     )
-    per_day: Annotated[float, Field(ge=0, le=10_000_000)] = Field(
+    per_day: Annotated[float, Field(ge=0, le=2_000_000)] = Field(
         default=0.0, description="trips a day that these are scaled to; 0: as they stand"
     )
 
