@@ -78,6 +78,7 @@ class Sessions:
             self._note(vehicle, back, now_s)
         self._state.status[vehicles] = Status.IDLE
         self._state.station[vehicles] = -1
+        self._state.flat[vehicles] = False
 
     def report_open(self, back: Feedback, now_s: float) -> None:
         """Report the sessions under way at the end of a run."""

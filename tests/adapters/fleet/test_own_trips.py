@@ -333,3 +333,15 @@ def test_a_towed_vehicle_charges_before_it_sets_out_again() -> None:
         if out["vehicle_status"][CAR] == Status.SERVING:
             break
     assert out["itinerary_edge"][CAR].tolist() == [HOME, -1, -1]
+
+
+def test_a_towed_vehicle_with_a_full_battery_sets_out_again() -> None:
+    scene = Scene(**there_and_back(tour=0))
+    scene.until(3)
+    scene.hear(vehicle_driving=True, traction_shortfall_kwh=0.5, vehicle_soc=0.95)
+    edge = scene.step()["tow_edge"][CAR]
+    scene.hear(vehicle_driving=False, traction_shortfall_kwh=0.0, vehicle_edge=edge)
+    for _ in range(40):
+        if scene.step()["vehicle_status"][CAR] == Status.SERVING:
+            return
+    pytest.fail("it never set out again")
