@@ -138,7 +138,7 @@ background_vehicles        | 1             | -           | f8 | 0..             
 vehicle_power_kw           | kW            | vehicle     | f8 | -1000..1000     | battery | grid market fleet+1 | mean  | -          | power really exchanged at the plug, grid side
 battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | battery | -                   | sum   | -          | energy that the battery really gave for driving
 traction_shortfall_kwh     | kWh           | vehicle     | f8 | 0..50           | battery | fleet+1             | sum   | -          | energy that driving asked for and the battery could not give
-vehicle_soc                | 1             | vehicle     | f8 | 0..1            | battery | agents fleet+1      | end   | -          | state of charge
+vehicle_soc                | 1             | vehicle     | f8 | -0.1..1.01      | battery | agents fleet+1      | end   | -          | state of charge; side reactions take a pack that stands empty a little below 0
 vehicle_soh                | 1             | vehicle     | f8 | 0..1.01         | battery | agents              | end   | -          | state of health: capacity over the capacity when new
 vehicle_resistance_ratio   | 1             | vehicle     | f8 | 0..100          | battery | agents              | end   | -          | resistance over that when new, both at half charge and 25 degC
 vehicle_temperature_c      | degC          | vehicle     | f8 | -60..120        | battery | agents              | end   | -          | cell temperature
