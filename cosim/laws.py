@@ -25,8 +25,8 @@ Signals = Mapping[str, Any]
 FEEDER_REL = 1e-4
 """OpenDSS solves to a power mismatch of about 1e-4 of the feeder."""
 LITHIUM_PER_CAPACITY = 1.1
-"""Lithium that side reactions take over the capacity lost by it: 1.04, and an empty cell loses all
-of it from its charge."""
+"""Lithium that side reactions take over the capacity lost by it: up to 1.05, and an empty cell
+loses all of it from its charge."""
 SOC_START = 5e-6
 """State of charge against its own integral: ageing takes charge out and moves where 0 and 100 %
 are, by no more than the lithium that it takes. This much is allowed for the first tick, before
@@ -202,7 +202,10 @@ def state_of_charge(check: Checker, s: Signals, plates: Plates, before: Before) 
 
 def _lost(before: Floats | None, now: Floats) -> Any:
     """Share of the charge that may have gone into side reactions since `before`."""
-    return SOC_START if before is None else LITHIUM_PER_CAPACITY * np.abs(before - now)
+    if before is None:
+        return SOC_START
+    # Health is of the capacity when new, charge of that now.
+    return LITHIUM_PER_CAPACITY * np.abs(before - now) / now
 
 
 def feeder(check: Checker, s: Signals, plates: Plates) -> Iterator[Breach]:

@@ -138,7 +138,7 @@ background_vehicles        | 1             | -           | f8 | 0..             
 vehicle_power_kw           | kW            | vehicle     | f8 | -1000..1000     | battery | grid market fleet+1 | mean  | -          | power really exchanged at the plug, grid side
 battery_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | battery | fleet+1             | sum   | -          | energy that the battery really gave for driving
 traction_shortfall_kwh     | kWh           | vehicle     | f8 | 0..50           | battery | fleet+1             | sum   | -          | energy that driving asked for and the battery could not give
-vehicle_soc                | 1             | vehicle     | f8 | 0..1            | battery | agents fleet+1      | end   | -          | state of charge
+vehicle_soc                | 1             | vehicle     | f8 | -0.1..1.01      | battery | agents fleet+1      | end   | -          | state of charge; side reactions take a pack that stands empty a little below 0
 vehicle_soh                | 1             | vehicle     | f8 | 0..1.01         | battery | agents              | end   | -          | state of health: capacity over the capacity when new
 vehicle_resistance_ratio   | 1             | vehicle     | f8 | 0..100          | battery | agents              | end   | -          | resistance over that when new, both at half charge and 25 degC
 vehicle_temperature_c      | degC          | vehicle     | f8 | -60..120        | battery | agents              | end   | -          | cell temperature
@@ -150,7 +150,7 @@ pack_loss_kwh              | kWh           | vehicle     | f8 | -20..50         
 vehicle_charge_limit_kw    | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can take through the whole next tick, its heater included
 vehicle_discharge_limit_kw | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can give through the whole next tick
 vehicle_c_rate_headroom    | 1/h           | vehicle     | f8 | -50..50         | battery | agents              | end   | -          | charging current that can be held through the next tick less that of this tick, over the capacity when new
-vehicle_wear_usd_per_kwh   | USD/kWh       | vehicle c_rate | f8 | -1000..1000  | battery | agents              | end   | unrecorded | battery wear of charging beyond that of rest, per kilowatt-hour into the pack, at 0.1, 0.5, 1 and 2 times the capacity an hour
+vehicle_wear_usd_per_kwh   | USD/kWh       | vehicle c_rate | f8 | -1000..1000  | battery | agents              | end   | unrecorded | battery wear of charging alone beyond that of rest, per kilowatt-hour into the pack, at 0.1, 0.5, 1 and 2 times the capacity an hour; most wear of cycles falls on discharge, which is not told
 # --- grid
 station_power_kw           | kW            | station     | f8 | -100000..100000 | grid    | market agents       | mean  | -          | power that the station draws from the feeder
 bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base

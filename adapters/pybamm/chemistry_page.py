@@ -32,6 +32,7 @@ def _section(c: Chemistry) -> str:
         f"{c.discharge_c_rate:g}C out",
         f"- Charging current left, by cell temperature: {_curve(c.charge_derating)}",
         f"- Discharging current left: {_curve(c.discharge_derating)}",
+        f"- Ageing is calibrated to: {c.ageing_range}; see README.md",
         "\n### Borrowed\n",
         "| parameter | value or set | why | source |",
         "|---|---|---|---|",

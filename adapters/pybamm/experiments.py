@@ -159,8 +159,9 @@ def foreseen(kernel: Kernel, packs: Packs, warm: float) -> Floats:
     """
     new_ah = kernel.constants["new_capacity_ah"]
     held_by = Cells(_underated(kernel.options), packs.state()["states"])
-    stored = packs.soc * packs.capacity_ah * 3600 / TICK_S
-    room = (1 - packs.soc) * packs.capacity_ah * 3600 / TICK_S
+    soc = np.clip(packs.soc, 0, 1)
+    stored = soc * packs.capacity_ah * 3600 / TICK_S
+    room = (1 - soc) * packs.capacity_ah * 3600 / TICK_S
     ambient_k, heat_w = np.full(packs.count, warm + ZERO_C_K), packs.state()["mixing_j"] / TICK_S
     best = np.full((4, packs.count), np.nan)
     for rate in LIMIT_C_RATES:

@@ -29,7 +29,11 @@ VOLTAGE_MARGIN_V = 0.3
 """How far a voltage may lie outside its limits before the cell counts as broken [V]. The current is
 held within the limits where a step begins; a cell emptied at 6C leaves them by 0.15 V within it."""
 SOC_MARGIN = 0.005
-"""How far the state of charge may leave 0..1, by side reactions and rounding."""
+"""How far the state of charge may rise above 1, by rounding and ageing."""
+GRAPHITE_RANGE = (1e-3, 1.0)
+"""Mean stoichiometries of the negative electrode for which the model means anything. Side reactions
+go on in a cell that stands empty and take it below 0 %: its graphite has no lithium left at -2.9 %
+(NMC) and -2.2 % (LFP)."""
 LITHIUM_RANGE = (0.5, 1 + 1e-6)
 """Cyclable lithium over that of the new cell for which the model is used."""
 LITHIUM_ERROR = 1e-6
@@ -120,7 +124,7 @@ class Packs:
 
     @property
     def soc(self) -> Floats:
-        """State of charge, 0..1."""
+        """State of charge; side reactions take an empty cell below 0."""
         return self._soc.copy()
 
     @property
@@ -168,7 +172,7 @@ class Packs:
     @property
     def stored_kwh(self) -> Floats:
         """Energy above 0 % at the mean voltage of each pack's present capacity [kWh]."""
-        return self._soc * self.soh * self.spec.energy_kwh
+        return np.maximum(self._soc, 0) * self.soh * self.spec.energy_kwh
 
     def advance(self, tick: int, request: Request) -> BatteryTick:
         """Step every pack by one tick.
@@ -208,8 +212,8 @@ class Packs:
             self._ambient_k,
             self._charge_a,
             self._discharge_a,
-            (1 - self._soc) * self._capacity_ah * 3600,
-            self._soc * self._capacity_ah * 3600,
+            self._room_ah * 3600,
+            self._stored_ah * 3600,
             heater_kw * 1000 / self.cells + self._mixing_j / self._tick_s,
         )
         self._mix(passed)
@@ -272,6 +276,16 @@ class Packs:
     # --- within a tick
 
     @property
+    def _stored_ah(self) -> Floats:
+        """Charge of each cell above 0 % [A h]."""
+        return np.maximum(self._soc, 0) * self._capacity_ah
+
+    @property
+    def _room_ah(self) -> Floats:
+        """Charge of each cell that is missing to 100 % [A h]."""
+        return np.maximum(1 - self._soc, 0) * self._capacity_ah
+
+    @property
     def _aged(self) -> str:
         """Say what a wrong state of health may come from."""
         times = self._life.acceleration
@@ -307,7 +321,8 @@ class Packs:
             # As `restore` finds it.
             soc = self._charge_of(view, searched=True)
         self._view = view
-        self._check.range("state of charge", soc, -SOC_MARGIN, 1 + SOC_MARGIN, "", tick)
+        self._check.range("negative stoichiometry", view.negative, *GRAPHITE_RANGE, "", tick)
+        self._check.range("state of charge", soc, -np.inf, 1 + SOC_MARGIN, "", tick)
         low_c, high_c = TEMPERATURE_RANGE_C
         self._check.range("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
         self._check.range("state of health", self.soh, *SOH_RANGE, self._aged, tick)
@@ -319,9 +334,11 @@ class Packs:
         if passed is not None:
             low_v = self._c["lower_v"] - VOLTAGE_MARGIN_V
             high_v = self._c["upper_v"] + VOLTAGE_MARGIN_V
-            self._check.range("lowest voltage", passed.lowest_v, low_v, high_v, "V", tick)
-            self._check.range("highest voltage", passed.highest_v, low_v, high_v, "V", tick)
-        self._soc = np.clip(soc, 0, 1)
+            for name, found_v in (("lowest", passed.lowest_v), ("highest", passed.highest_v)):
+                # The voltage of a cell that stands empty falls on.
+                above_v = np.where(self._soc < 0, np.maximum(found_v, low_v), found_v)
+                self._check.range(f"{name} voltage", above_v, low_v, high_v, "V", tick)
+        self._soc = soc
         self._sustainable = self._limits()
 
     def _charge_of(self, view: CellView, searched: bool = False) -> Floats:
@@ -350,8 +367,8 @@ class Packs:
     def _limits(self) -> Sustainable:
         hours = self._tick_s / 3600
         return self._cells.sustainable(
-            self._soc * self._capacity_ah / hours,
-            (1 - self._soc) * self._capacity_ah / hours,
+            self._stored_ah / hours,
+            self._room_ah / hours,
             self._charge_a,
             self._discharge_a,
             self._ambient_k,

@@ -68,9 +68,9 @@ def parameter_values(chemistry: Chemistry) -> Any:
 
 
 def _arrhenius(value: float, item: Activated, reference_k: float) -> Any:
-    def at(sto: Any, temperature_k: Any) -> Any:
-        del sto
-        warmth = 1 / reference_k - 1 / temperature_k
+    def at(*arguments: Any) -> Any:
+        # PyBaMM hands the temperature over last.
+        warmth = 1 / reference_k - 1 / arguments[-1]
         return value * pybamm.exp(item.energy_j_mol / GAS_J_PER_MOL_K * warmth)
 
     return at

@@ -99,7 +99,7 @@ def memory(kernel: Kernel) -> dict[str, Floats]:
                 rate = moved_ah * 3600 / TICK_S / new_ah
                 rate = np.where(np.abs(rate) > 0.5 * MEMORY_C_RATE, rate, np.nan)
                 now_c = float(np.clip(packs.temperature_c.mean(), *AMBIENT_RANGE_C))
-                rested = single_cells(kernel, packs.soc, now_c)
+                rested = single_cells(kernel, np.clip(packs.soc, 0, 1), now_c)
                 if rests == 0:
                     powers = (foreseen(kernel, p, now_c)[1 - direction] for p in (packs, rested))
                     after, before = powers

@@ -143,6 +143,17 @@ def test_every_battery_kind_passes_the_audit(tmp_path: Path, kind: str) -> None:
     assert figures["battery_degradation_pct_per_year"]["value"] > 0
 
 
+@pytest.mark.parametrize("age_years", [1, 15])
+def test_a_fleet_that_stands_empty_is_charged(tmp_path: Path, age_years: int) -> None:
+    empty = ("--set", "fleet.initial_soc=[0, 0]", "--set", f"ageing.age_years={age_years}")
+    done = cosim("run", *SHORT, *empty, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    with xr.open_zarr(tmp_path / "run" / "timeseries.zarr", chunks=None) as found:
+        soc = found["vehicle_soc"].to_numpy()
+    assert soc.min() < 0
+    assert (soc[-1] > 0.01).any()
+
+
 def test_a_winter_run_heats_its_packs_and_ages_faster_when_told(tmp_path: Path) -> None:
     settings = (
         *("--set", "weather.series=sioux_falls_january"),

@@ -39,6 +39,12 @@ def spm(request: pytest.FixtureRequest, kernel_cache: None) -> Kernel:
     return load(CellOptions(model="SPM", chemistry=request.param))
 
 
+@pytest.fixture(scope="session", params=["nmc", "lfp"])
+def spme(request: pytest.FixtureRequest, kernel_cache: None) -> Kernel:
+    """The model that ageing is calibrated with, of both chemistries."""
+    return load(CellOptions(model="SPMe", chemistry=request.param))
+
+
 @pytest.fixture(scope="session")
 def nmc(kernel_cache: None) -> Kernel:
     """The default kernel."""

@@ -48,17 +48,49 @@ def test_soc_is_its_own_coulomb_integral(kernel: Kernel) -> None:
         before = tick.vehicle_soc
 
 
-@pytest.mark.parametrize("ambient_c", [-20.0, 20.0, 45.0])
-def test_charge_that_ageing_takes_goes_with_lost_capacity(kernel: Kernel, ambient_c: float) -> None:
-    """Also in an empty cell: the audit holds every tick to it."""
-    packs = single_cells(kernel, np.linspace(0.0005, 1, 30), initial_temperature_c=ambient_c)
+@pytest.mark.parametrize(("ambient_c", "years"), [(-20.0, 1), (20.0, 1), (45.0, 1), (45.0, 20)])
+def test_charge_that_ageing_takes_goes_with_lost_capacity(
+    kernel: Kernel, ambient_c: float, years: float
+) -> None:
+    """Also in an empty cell, and in an old one: the audit holds every tick to it."""
+    life = Life(age_years=years)
+    packs = single_cells(kernel, np.linspace(0, 1, 30), life, initial_temperature_c=ambient_c)
     for tick in range(6):
         soc, soh = packs.soc, packs.soh
         draw_kw = 0.0005 * cell_kwh(kernel) if tick == 0 else 0.0
         found = packs.advance(tick, ask(30, -draw_kw, ambient_c=ambient_c))
         moved = found.pack_charge_ah / found.cell_capacity_ah
-        taken = np.abs(found.vehicle_soc - soc - moved)
+        taken = np.abs(found.vehicle_soc - soc - moved) * found.vehicle_soh
         assert (taken <= LITHIUM_PER_CAPACITY * np.abs(found.vehicle_soh - soh) + 1e-12).all()
+
+
+def test_a_pack_can_stand_empty_and_be_charged_again(spm: Kernel) -> None:
+    """Side reactions go on below 0 %; what the pack says stays the integral of its charge."""
+    packs = single_cells(spm, [0.0], Life(age_years=0), initial_temperature_c=45.0)
+    moved = 0.0
+    for tick in range(14 * 288):
+        power_kw = 0.0 if tick < 14 * 288 - 6 else cell_kwh(spm)
+        if tick == 14 * 288 - 6:
+            assert packs.soc[0] < -0.0095, packs.soc
+            assert packs.stored_kwh[0] == 0
+            assert packs.discharge_limit_kw[0] == 0
+            assert packs.charge_limit_kw[0] > cell_kwh(spm)
+        found = packs.advance(tick, ask(1, power_kw, ambient_c=45.0))
+        moved += float(found.pack_charge_ah[0] / found.cell_capacity_ah[0])
+    assert packs.soc[0] > 0.4
+    lost = LITHIUM_PER_CAPACITY * (1 - float(packs.soh[0])) / float(packs.soh[0])
+    assert moved - lost < packs.soc[0] < moved
+
+
+def test_an_empty_pack_ends_where_its_graphite_has_no_lithium(spm: Kernel) -> None:
+    packs = single_cells(spm, [0.0])
+    state = packs.state()
+    rest = spm.rest_matrix
+    moved = spm.constants["new_empty"] - 5e-4
+    share = spm.constants["negative_capacity_ah"] / spm.constants["positive_capacity_ah"]
+    state["states"] += (-rest[1] * moved + rest[2] * moved * share)[:, None]
+    with pytest.raises(BatteryError, match="negative stoichiometry is"):
+        packs.restore(state)
 
 
 def test_delivered_power_is_what_was_asked_within_limits(kernel: Kernel) -> None:
