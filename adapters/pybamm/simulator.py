@@ -82,6 +82,7 @@ class Battery(Simulator):
         batteries = self._batteries
         return {
             "vehicle_power_kw": np.zeros(batteries.count),
+            "battery_traction_kwh": np.zeros(batteries.count),
             "traction_shortfall_kwh": np.zeros(batteries.count),
             "vehicle_soc": batteries.soc,
             "vehicle_charge_limit_kw": batteries.charge_limit_kw,
