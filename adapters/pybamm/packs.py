@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.balance import CORRECTIONS, Balance
 from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
-from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH, ZERO_C_K
+from adapters.pybamm.constants import J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.lithium import ampere_hours, cyclable_ah, electrodes_ah, lost_mol
 from adapters.pybamm.spec import (
     AMBIENT_RANGE_C,
     SOH_RANGE,
@@ -114,10 +115,10 @@ class Packs:
         half = np.full(self.count, c["half_negative"]), np.full(self.count, c["half_positive"])
         self._cells = Cells(kernel, kernel.at_rest(*half, temperature_k, sei_m))
         view = self._cells.view()
-        bound = self._ampere_hours(view.side_mol)
+        bound = ampere_hours(view.side_mol)
         lithium = c["lithium_ah"] - bound
         self._total_ah = np.full(self.count, c["lithium_ah"])
-        self._balance = Balance(kernel, lithium, self._electrodes(view))
+        self._balance = Balance(kernel, lithium, electrodes_ah(self._c, view))
         negative = self._balance.at(soc)
         positive = (lithium - negative * c["negative_capacity_ah"]) / c["positive_capacity_ah"]
         self._cells.states = kernel.at_rest(negative, positive, temperature_k, sei_m)
@@ -151,7 +152,7 @@ class Packs:
     def lithium_ah(self) -> Floats:
         """All lithium of each cell: in particles, interphase, plating, lost material [A h]."""
         view = self._view
-        return self._cyclable(view) + self._ampere_hours(_lost_mol(view))
+        return cyclable_ah(self._c, view) + ampere_hours(lost_mol(view))
 
     @property
     def charge_limit_kw(self) -> Floats:
@@ -305,8 +306,8 @@ class Packs:
 
     def _hold(self) -> None:
         """Take in what the electrodes hold, and their capacities."""
-        electrodes_ah = self._electrodes(self._cells.view())
-        self._held = self._cells.particle_energy_v(), 3600 * np.vstack(electrodes_ah)
+        capacities_ah = electrodes_ah(self._c, self._cells.view())
+        self._held = self._cells.particle_energy_v(), 3600 * np.vstack(capacities_ah)
 
     def _look(
         self, tick: int, passed: CellTick | None = None, before: Floats | None = None,
@@ -326,7 +327,7 @@ class Packs:
         low_c, high_c = TEMPERATURE_RANGE_C
         self._check.range("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
         self._check.range("state of health", self.soh, *SOH_RANGE, self._aged, tick)
-        left = self._cyclable(view) / self._c["lithium_ah"]
+        left = cyclable_ah(self._c, view) / self._c["lithium_ah"]
         unit = f"of the new cell's{self._aged}"
         self._check.range("cyclable lithium", left, *LITHIUM_RANGE, unit, tick)
         error = self.lithium_ah / self._total_ah - 1
@@ -343,9 +344,9 @@ class Packs:
 
     def _charge_of(self, view: CellView, searched: bool = False) -> Floats:
         if not searched:
-            self._balance.follow(self._cyclable(view), self._electrodes(view))
+            self._balance.follow(cyclable_ah(self._c, view), electrodes_ah(self._c, view))
         self._capacity_ah = self._balance.capacity_ah
-        plated = self._ampere_hours(view.plated_mol) / self._balance.figures[1]
+        plated = ampere_hours(view.plated_mol) / self._balance.figures[1]
         return self._balance.soc(view.negative + plated)
 
     def _jump(self, before: Floats, view: CellView, soc: Floats) -> CellView:
@@ -355,12 +356,12 @@ class Packs:
         states[self._kernel.ageing] += more * (states[self._kernel.ageing] - before)
         self._cells.states = states
         jumped = self._cells.view()
-        lithium = self._cyclable(view) - self._ampere_hours(_lost_mol(jumped) - _lost_mol(view))
-        electrodes = self._electrodes(jumped)
+        lithium = cyclable_ah(self._c, view) - ampere_hours(lost_mol(jumped) - lost_mol(view))
+        electrodes = electrodes_ah(self._c, jumped)
         self._balance.follow(lithium, electrodes, CORRECTIONS)
         negative = self._balance.at(soc)
         positive = (lithium - negative * electrodes[0]) / electrodes[1]
-        plated = self._ampere_hours(jumped.plated_mol) / electrodes[0]
+        plated = ampere_hours(jumped.plated_mol) / electrodes[0]
         self._cells.shift(negative - plated - jumped.negative, positive - jumped.positive)
         return self._cells.view()
 
@@ -380,23 +381,6 @@ class Packs:
         worth = self._c["new_energy_wh"] / 1000 * self._life.usd_per_kwh
         return np.ascontiguousarray(lost.T) * J_PER_KWH / self._c["new_capacity_ah"] * worth
 
-    def _electrodes(self, view: CellView) -> tuple[Floats, Floats]:
-        """Capacities of the electrodes with the material that is left [A h]."""
-        c = self._c
-        return (
-            view.negative_fraction / c["negative_fraction"] * c["negative_capacity_ah"],
-            view.positive_fraction / c["positive_fraction"] * c["positive_capacity_ah"],
-        )
-
-    def _cyclable(self, view: CellView) -> Floats:
-        """Cyclable lithium: in the particles, or plated and to be stripped [A h]."""
-        negative_ah, positive_ah = self._electrodes(view)
-        plated = self._ampere_hours(view.plated_mol)
-        return view.negative * negative_ah + view.positive * positive_ah + plated
-
-    def _ampere_hours(self, mol: Floats) -> Floats:
-        return mol * (FARADAY_C_PER_MOL / 3600)
-
     def _check_finite(self, view: CellView, passed: CellTick | None, tick: int) -> None:
         whole = np.isfinite(self._cells.states).all(axis=0)
         if passed is not None:
@@ -408,9 +392,3 @@ class Packs:
                 f"{view.positive[i]:.6g}, temperature {view.temperature_k[i]:.6g} K"
             )
             raise BatteryError(reason, where=f"vehicle {self.spec.ids[i]}", tick=tick)
-
-
-def _lost_mol(view: CellView) -> Floats:
-    """Lithium that does not cycle any more [mol]."""
-    bound = view.side_mol - view.plated_mol
-    return bound + view.negative_loss_mol + view.positive_loss_mol

@@ -19,6 +19,7 @@ from adapters.pybamm import kernel as kernels
 from adapters.pybamm.constants import ZERO_C_K
 from adapters.pybamm.export import FIELDS
 from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.lithium import cyclable_ah, electrodes_ah
 from adapters.pybamm.method import STEP_INPUTS, STEP_OUTPUTS
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
@@ -147,7 +148,7 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
     x, view = packs.state()["states"], packs._view
     ends = packs.state()["ends"]
     charge = np.vstack([packs._balance.slopes, np.full(n, c["new_capacity_ah"])])
-    figures = [*ends, packs._cyclable(view), *packs._electrodes(view)]
+    figures = [*ends, cyclable_ah(packs._c, view), *electrodes_ah(packs._c, view)]
     hold = {
         "power_w": np.linspace(-1, 1, n) * c["new_energy_wh"],
         "ambient_k": 290.0,
