@@ -27,7 +27,7 @@ _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "traffic.replay",
-    "grid.feeders", "market.feeder_multiplier",
+    "grid.kind", "grid.feeder", "grid.feeders", "market.feeder_multiplier",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

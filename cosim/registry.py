@@ -127,7 +127,19 @@ def _no_roads(value: str) -> str:
     return ""
 
 
-ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType({"traffic.roads": _no_roads})
+def _no_feeder(value: str) -> str:
+    try:
+        networks.feeders.find(value)
+    except UnknownOptionError as error:
+        return f"must be one of {', '.join(error.options)}, or a master file of OpenDSS (.dss)"
+    except UserError as error:
+        return f"is no feeder: {error}"
+    return ""
+
+
+ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType(
+    {"traffic.roads": _no_roads, "grid.feeder": _no_feeder}
+)
 """Fields that take a path too: what is wrong with one that is none of the choices, or nothing."""
 
 
@@ -138,6 +150,11 @@ def _is_roads_path(value: str, folder: Path) -> bool:
         return bool(value) and (folder / value).exists()
     except (OSError, ValueError):
         return False
+
+
+def _is_feeder_path(value: str, folder: Path) -> bool:
+    del folder
+    return value.lower().endswith(networks.feeders.SUFFIX)
 
 
 def _is_weather_path(value: str, folder: Path) -> bool:
@@ -158,6 +175,7 @@ def _is_trips_path(value: str, folder: Path) -> bool:
 PATHS: Mapping[str, Callable[[str, Path], bool]] = MappingProxyType(
     {
         "traffic.roads": _is_roads_path,
+        "grid.feeder": _is_feeder_path,
         "traffic.background.trips": _is_trips_path,
         "traffic.replay": _is_given,
         "weather.series": _is_weather_path,
@@ -176,6 +194,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _roads_are_calibrated,
         _replay_fits,
         _own_trips_fit,
+        _feeder_works,
         _bus_holds_the_feeders,
         _incidents_fit,
         _background_fits,
@@ -255,6 +274,14 @@ def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
     if scenario.traffic.kind != "replay":
         return []
     check = _resolve("adapters.sumo.checks:replay_problems")
+    return cast(Sequence[Problem], check(scenario))
+
+
+def _feeder_works(scenario: Scenario) -> Sequence[Problem]:
+    name = scenario.grid.feeder
+    if kind_of("grid", scenario) not in BUILT_IN["grid"] or name in networks.feeders.names():
+        return []
+    check = _resolve("adapters.opendss.checks:problems")
     return cast(Sequence[Problem], check(scenario))
 
 

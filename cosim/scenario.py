@@ -87,7 +87,11 @@ class Grid(Section):
     """The distribution feeders that charge the fleet."""
 
     kind: str = Field(default="opendss", description="power flow")
-    feeder: str = Field(default="ieee123", description="distribution feeder")
+    feeder: str = Field(
+        default="ieee123",
+        description="distribution feeder: a shipped one, or the master file (.dss) of an OpenDSS "
+        "circuit, used as it is",
+    )
     feeders: Annotated[int, Field(ge=1, le=200)] = Field(
         default=1,
         description="how many such feeders are simulated; each supplies the stations of one area",

@@ -78,7 +78,7 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
         site,
         rating_kw,
         scenario.grid.feeders,
-        networks.feeders.load(scenario.grid.feeder).load_kw,
+        networks.feeders.load_kw(scenario.grid.feeder),
     )
     stations = StationTable(
         ids=tuple(str(i) for i in range(len(ports))),

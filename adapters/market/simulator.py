@@ -46,7 +46,7 @@ class Market(Simulator):
             chosen.prices, scenario.start_time, scenario.ticks
         )
         self._scale = offer_scale(day_ahead, reference_price_usd_per_mwh(self._market))
-        self._nominal_kw = networks.feeders.load(scenario.grid.feeder).load_kw
+        self._nominal_kw = networks.feeders.load_kw(scenario.grid.feeder)
         self._multiplier = chosen.feeder_multiplier
         self._feeders = scenario.grid.feeders
         self._bus = self._market.data.bus_ids.index(FEEDER_BUS)

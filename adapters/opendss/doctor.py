@@ -8,6 +8,7 @@ import numpy as np
 import opendssdirect
 
 import networks.feeders
+from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.service import place_service_transformers
 from cosim.errors import PowerFlowError
@@ -38,8 +39,9 @@ def check() -> list[Check]:
 
 def _published_case() -> tuple[float, str, float]:
     data = networks.feeders.load("ieee123")
-    service, _ = place_service_transformers(data, np.zeros(0), np.zeros(0, dtype=bool))
-    feeder = Feeder(data, service)
+    circuit = Circuit(data)
+    service, _ = place_service_transformers(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
+    feeder = Feeder(circuit, service)
     feeder.lock_taps()
     feeder.set_taps(np.array([row.published_tap for row in data.regulators]))
     solved = feeder.solve(1.0, np.zeros(0))

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import opendssdirect
-from dss import DSSException
 from numpy.typing import NDArray
 
-from adapters.opendss.circuit import (
-    BASE_PREFIX,
-    CHARGER_PREFIX,
-    TAP_STEP_PU,
-    WINDOW_PU,
-    commands,
-)
+from adapters.opendss.circuit import Circuit, named
+from adapters.opendss.commands import WINDOW_PU, service_commands
 from adapters.opendss.service import ServiceTransformers
-from adapters.opendss.topology import require_supply
 from cosim.errors import PowerFlowError
-from networks.feeders import FeederData
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +35,7 @@ class FeederTick:
     feeder_losses_kw: float
     """Losses in lines, regulators and transformers [kW]."""
     feeder_base_kw: float
-    """What the feeder's own loads drew [kW]."""
+    """What the feeder's own loads drew, less what its own generators gave [kW]."""
     tap: NDArray[np.int64]
     """Tap of each regulator after the solution, -16 to 16, shape (regulator,)."""
 
@@ -70,8 +59,8 @@ class Feeder:
 
     Parameters
     ----------
-    data
-        Tables of the feeder.
+    circuit
+        The circuit, without chargers; the feeder owns it from now on.
     service
         Service transformers with the charger loads behind them.
     power_factor
@@ -81,56 +70,47 @@ class Feeder:
     Raises
     ------
     PowerFlowError
-        A bus is not fed, or OpenDSS refuses the circuit, in its own words.
+        OpenDSS refuses the circuit, in its own words, or cannot solve it.
     """
 
     def __init__(
-        self, data: FeederData, service: ServiceTransformers, power_factor: float = 0.99
+        self, circuit: Circuit, service: ServiceTransformers, power_factor: float = 0.99
     ) -> None:
-        require_supply(data)
-        self.data = data
+        self.name = circuit.name
+        self.layout = circuit.layout
         self.service = service
+        self._circuit = circuit
+        self._dss: Any = circuit.engine
         self._tan_phi = float(np.tan(np.arccos(power_factor)))
-        with _named(f"building {data.name}"):
-            self._dss: Any = opendssdirect.dss.NewContext()
-            self._dss.Basic.AllowForms(False)
-            self._dss.Basic.AllowChangeDir(False)
-            for command in commands(data, service):
+        with named(f"building {circuit.name}"):
+            for command in service_commands(service):
                 self._dss.Text.Command(command)
             self._bind()
         self._solve_network()
         self._voltages_pu()
 
     def _bind(self) -> None:
-        engine = self._dss.to_altdss()
-        self.bus_ids: tuple[str, ...] = tuple(self._dss.Circuit.AllNodeNames())
-        self.regulator_ids = tuple(row.id for row in self.data.regulators)
-        published = (*self.regulator_ids, *(row.id for row in self.data.transformers))
-        self.transformer_ids: tuple[str, ...] = (*published, *self.service.ids)
-        self.line_ids = tuple(row.id for row in self.data.lines)
-        self.first_service = len(published)
+        engine, layout = self._dss.to_altdss(), self.layout
+        self._solve_network()
+        self.bus_ids: tuple[str, ...] = tuple(n.lower() for n in self._dss.Circuit.AllNodeNames())
+        self.regulator_ids = tuple(row.id for row in layout.regulators)
+        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids)
+        self.first_service = len(layout.transformer_ids)
         """Position of the first service transformer among `transformer_ids`."""
-        self._transformers: Any = engine.Transformer.batch(re=".*")
-        self.rating_kva: Floats = np.array(
-            [
-                *(row.rating_kva for row in self.data.regulators),
-                *(row.rating_kva for row in self.data.transformers),
-                *self.service.rating_kva,
-            ]
-        )
+        self.line_ids = layout.line_ids
+        self.rating_kva: Floats = np.append(layout.transformer_kva, self.service.rating_kva)
         """Rating of each of `transformer_ids` [kVA]."""
-        order = [name.lower() for name in self._transformers.Name]
-        self._transformer_at = np.array([order.index(name) for name in self.transformer_ids])
-        self._lines: Any = engine.Line.batch(re=".*")
-        order = [name.lower() for name in self._lines.Name]
-        self._line_at = np.array([order.index(name) for name in self.line_ids])
-        self._base: Any = engine.Load.batch(re=f"^{BASE_PREFIX}")
-        self._base_kw = np.array([row.p_kw for row in self.data.loads])
-        self._base_kvar = np.array([row.q_kvar for row in self.data.loads])
-        # A pattern that matches nothing is an error of its own in the engine's interface.
+        # Elements keep the order in which they were made: those of the circuit come first.
+        self._transformers: Any = engine.Transformer.batch(re=".*")
+        self._terminals = np.asarray(self._transformers.NumTerminals())
+        self._lines: Any = engine.Line.batch(idx=layout.line_indices)
+        self._base: Any = engine.Load.batch(idx=np.arange(len(layout.load_ids)))
+        self._generators = _generators(engine)
+        # A selection of nothing is an error of its own in the engine's interface.
         self._chargers: Any = None
         if self.service.ids:
-            self._chargers = engine.Load.batch(re=f"^{CHARGER_PREFIX}")
+            first = len(layout.load_ids)
+            self._chargers = engine.Load.batch(idx=first + np.arange(len(self.service)))
 
     def solve(self, load_scale: float, charger_kw: Floats) -> FeederTick:
         """Solve the feeder for one settlement interval.
@@ -157,7 +137,7 @@ class Feeder:
         charger_kw = np.asarray(charger_kw, dtype=float)
         self._require_input(load_scale, charger_kw)
         before = self.state()
-        with _named("setting loads"):
+        with named("setting loads"):
             self._set_loads(load_scale, charger_kw)
         try:
             self._solve_network()
@@ -169,22 +149,22 @@ class Feeder:
     def state(self) -> FeederState:
         """Return what the feeder remembers, as fresh arrays."""
         capacitors, states = self._dss.Capacitors, list[bool]()
-        for row in self.data.capacitors:
-            capacitors.Name(row.id)
+        for name in self.layout.capacitor_ids:
+            capacitors.Name(name)
             states.append(capacitors.States()[0] == 1)
         return FeederState(self._taps_pu(), np.array(states, dtype=bool))
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
-        with _named("restoring taps"):
+        with named("restoring taps"):
             self._set_taps_pu(state.tap_pu)
-            for row, on in zip(self.data.capacitors, state.capacitor_on, strict=True):
-                self._dss.Capacitors.Name(row.id)
+            for name, on in zip(self.layout.capacitor_ids, state.capacitor_on, strict=True):
+                self._dss.Capacitors.Name(name)
                 self._dss.Capacitors.States([int(on)])
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
-        self._set_taps_pu(1 + TAP_STEP_PU * np.asarray(tap, dtype=np.float64))
+        self._set_taps_pu(1 + self._tap_step_pu() * np.asarray(tap, dtype=np.float64))
 
     def lock_taps(self, locked: bool = True) -> None:
         """Switch regulator control off, or on again."""
@@ -192,7 +172,7 @@ class Feeder:
 
     def close(self) -> None:
         """Empty the engine."""
-        self._dss.Basic.ClearAll()
+        self._circuit.close()
 
     def _require_input(self, load_scale: float, charger_kw: Floats) -> None:
         # One NaN that reaches the engine stays in its voltages for good, without a message.
@@ -212,14 +192,14 @@ class Feeder:
     def _set_loads(self, load_scale: float, charger_kw: Floats) -> None:
         # kW first: setting it re-derives kvar from the power factor, which flips the sign of
         # kvar where kW is negative.
-        self._base.kW = self._base_kw * load_scale
-        self._base.kvar = self._base_kvar * load_scale
+        self._base.kW = self.layout.load_kw * load_scale
+        self._base.kvar = self.layout.load_kvar * load_scale
         if self._chargers is not None:
             self._chargers.kW = charger_kw
             self._chargers.kvar = np.abs(charger_kw) * self._tan_phi
 
     def _solve_network(self, newton: bool = False) -> None:
-        with _named("solving"):
+        with named("solving"):
             command, solution = self._dss.Text.Command, self._dss.Solution
             # Setting the mode makes the next solution start from the no-load voltages.
             command("set mode=snapshot")
@@ -256,24 +236,28 @@ class Feeder:
 
     def _taps_pu(self) -> Floats:
         taps_pu: list[float] = []
-        for name in self.regulator_ids:
-            self._dss.Transformers.Name(name)
-            self._dss.Transformers.Wdg(2)
+        for row in self.layout.regulators:
+            self._dss.Transformers.Name(row.id)
+            self._dss.Transformers.Wdg(row.winding)
             taps_pu.append(self._dss.Transformers.Tap())
         return np.array(taps_pu)
 
     def _set_taps_pu(self, taps_pu: Floats) -> None:
-        for name, tap_pu in zip(self.regulator_ids, taps_pu, strict=True):
-            self._dss.Transformers.Name(name)
-            self._dss.Transformers.Wdg(2)
+        for row, tap_pu in zip(self.layout.regulators, taps_pu, strict=True):
+            self._dss.Transformers.Name(row.id)
+            self._dss.Transformers.Wdg(row.winding)
             self._dss.Transformers.Tap(float(tap_pu))
 
+    def _tap_step_pu(self) -> Floats:
+        return np.array([row.step_pu for row in self.layout.regulators])
+
     def _read(self) -> FeederTick:
-        with _named("reading the solution"):
+        with named("reading the solution"):
             voltage_pu = self._voltages_pu()
-            # Terminals of a transformer follow each other: primary, secondary.
-            terminal_kva = np.abs(self._transformers.TotalPowers()).reshape(-1, 2).max(axis=1)
-            transformer_kva = terminal_kva[self._transformer_at]
+            # Terminals of a transformer follow each other: primary, secondary, perhaps a third.
+            terminal_kva = np.abs(self._transformers.TotalPowers())
+            first = np.cumsum(self._terminals) - self._terminals
+            transformer_kva = np.maximum.reduceat(terminal_kva, first)
             ev_kw = np.zeros(len(self.transformer_ids))
             if self._chargers is not None:
                 ev_kw[self.first_service :] = self._chargers.TotalPowers().real
@@ -282,19 +266,18 @@ class Feeder:
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,
                 transformer_ev_kw=ev_kw,
-                line_loading_pct=np.array(self._lines.pctNormal(allNodes=True))[self._line_at],
+                line_loading_pct=np.array(self._lines.pctNormal(allNodes=True)),
                 feeder_power_kw=-float(power_kw),
                 feeder_reactive_kvar=-float(reactive_kvar),
                 feeder_losses_kw=float(self._dss.Circuit.Losses()[0]) / 1e3,
-                feeder_base_kw=float(self._base.TotalPowers().real.sum()),
-                tap=np.rint((self._taps_pu() - 1) / TAP_STEP_PU).astype(np.int64),
+                feeder_base_kw=float(
+                    sum(part.TotalPowers().real.sum() for part in (self._base, *self._generators))
+                ),
+                tap=np.rint((self._taps_pu() - 1) / self._tap_step_pu()).astype(np.int64),
             )
 
 
-@contextmanager
-def _named(what: str) -> Generator[None]:
-    """Turn an exception of the engine into ours, in its own words."""
-    try:
-        yield
-    except DSSException as error:
-        raise PowerFlowError(f"{what}: {error}") from error
+def _generators(engine: Any) -> list[Any]:
+    """Return what gives power in a circuit beside its source, one selection for each class."""
+    kinds = (engine.Generator, engine.PVSystem, engine.Storage)
+    return [kind.batch(re=".*") for kind in kinds if len(kind)]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick
-from adapters.opendss.service import ServiceTransformers, place_service_transformers
-from adapters.opendss.topology import require_supply
+from adapters.opendss.service import place_service_transformers
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
 
@@ -60,8 +61,8 @@ class Feeders:
 
     Parameters
     ----------
-    data
-        Tables of the feeder.
+    source
+        Tables of the feeder, or the master file of an OpenDSS circuit.
     count
         Number of feeders.
     feeder_of_station
@@ -83,41 +84,41 @@ class Feeders:
 
     def __init__(
         self,
-        data: FeederData,
+        source: FeederData | Path,
         count: int,
         feeder_of_station: NDArray[np.integer],
         rating_kw: Floats,
         three_phase: NDArray[np.bool_],
         power_factor: float = 0.99,
     ) -> None:
-        require_supply(data)
         self.ids = feeder_ids(count)
-        services: list[ServiceTransformers] = []
         self.transformer_of_station = np.empty(len(rating_kw), dtype=np.int64)
         """Position of each station's transformer among the service transformers."""
-        first = 0
-        for feeder in range(count):
-            here = np.flatnonzero(feeder_of_station == feeder)
-            service, at = place_service_transformers(
-                data, rating_kw[here], three_phase[here], power_factor, here
-            )
-            self.transformer_of_station[here] = first + at
-            services.append(service)
-            first += len(service)
-        self.service_count = first
-        self._split = np.cumsum([len(service) for service in services])[:-1]
+        self.service_count = 0
+        self._circuits: list[Circuit] = []
         self.each: tuple[Feeder, ...] = ()
         """The feeders, in the order of `ids`."""
         try:
-            for index, service in enumerate(services):
+            for index in range(count):
+                here = np.flatnonzero(feeder_of_station == index)
                 with self._telling(index):
-                    self.each += (Feeder(data, service, power_factor),)
+                    circuit = Circuit(source)
+                    self._circuits.append(circuit)
+                    service, at = place_service_transformers(
+                        circuit.layout, rating_kw[here], three_phase[here], power_factor, here
+                    )
+                    self.each += (Feeder(circuit, service, power_factor),)
+                self.transformer_of_station[here] = self.service_count + at
+                self.service_count += len(service)
         except BaseException:
             self.close()
             raise
+        self._split = np.cumsum([len(feeder.service) for feeder in self.each])[:-1]
         self.bus_ids = self._named(lambda feeder: feeder.bus_ids)
         self.transformer_ids = self._named(lambda feeder: feeder.transformer_ids)
         self.line_ids = self._named(lambda feeder: feeder.line_ids)
+        self.line_rated = np.concatenate([feeder.layout.line_rated for feeder in self.each])
+        """Whether the rating of each of `line_ids` is its own and not the engine's default."""
         self.service_ids = self._named(lambda feeder: feeder.service.ids)
         self.rating_kva: Floats = np.concatenate([feeder.rating_kva for feeder in self.each])
         """Rating of each of `transformer_ids` [kVA]."""
@@ -175,8 +176,8 @@ class Feeders:
 
     def close(self) -> None:
         """Empty the engines."""
-        for feeder in self.each:
-            feeder.close()
+        for circuit in self._circuits:
+            circuit.close()
 
     def _named(self, names: Callable[[Feeder], Sequence[str]]) -> tuple[str, ...]:
         if len(self.each) == 1:

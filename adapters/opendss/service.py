@@ -23,14 +23,13 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.opendss.topology import bus_phases, node_distances_ft
+from adapters.opendss.layout import Layout, Place
 from cosim.errors import UserError
-from networks.feeders import FeederData
 
 SINGLE_PHASE_KVA = (25.0, 37.5, 50.0, 75.0, 100.0, 167.0)
 """Single-phase ratings in use [kVA], IEEE Std C57.12.00."""
@@ -50,6 +49,8 @@ class ServiceTransformers:
     """Primary bus."""
     phases: tuple[tuple[int, ...], ...]
     """Primary phases: one, or all three."""
+    kv: NDArray[np.float64]
+    """Primary voltage to neutral [kV]."""
     rating_kva: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -64,7 +65,7 @@ def impedance_pct(phases: int, rating_kva: float) -> tuple[float, float]:
 
 
 def place_service_transformers(
-    feeder: FeederData,
+    layout: Layout,
     station_rating_kw: NDArray[np.float64],
     station_is_three_phase: NDArray[np.bool_],
     power_factor: float = 0.99,
@@ -72,16 +73,16 @@ def place_service_transformers(
 ) -> tuple[ServiceTransformers, NDArray[np.int64]]:
     """Attach every station to a service transformer.
 
-    Three-phase stations go round the three-phase load buses, single-phase ones round the
-    single-phase load buses, the phases taking turns; consecutive stations land far apart along the
-    feeder. Stations that meet at a bus share a transformer as long as the largest rating allows,
-    and each transformer gets the next rating above their nameplates. Nothing is random: the same
-    stations always get the same places.
+    Three-phase stations go round the three-phase load buses, single-phase ones round the phases of
+    the others (of the three-phase ones where a phase has no others), which take turns;
+    consecutive stations land far apart along the feeder. Stations that meet at a bus share a
+    transformer as long as the largest rating allows, and each transformer gets the next rating
+    above their nameplates. Nothing is random: the same stations always get the same places.
 
     Parameters
     ----------
-    feeder
-        Tables of the feeder.
+    layout
+        The circuit.
     station_rating_kw
         Most power of each station [kW], shape (station,).
     station_is_three_phase
@@ -105,10 +106,10 @@ def place_service_transformers(
     """
     rating_kva = np.asarray(station_rating_kw, dtype=float) / power_factor
     three_phase = np.asarray(station_is_three_phase, dtype=bool)
-    places = {True: _three_phase_places(feeder), False: _single_phase_places(feeder)}
+    places = {True: _three_phase_places(layout), False: _single_phase_places(layout)}
     used_kva: list[float] = []
-    at: list[tuple[str, tuple[int, ...]]] = []
-    open_at: dict[tuple[str, tuple[int, ...]], int] = {}
+    at: list[Place] = []
+    open_at: dict[Place, int] = {}
     turn = {True: 0, False: 0}
     transformer_of_station = np.empty(len(rating_kva), dtype=np.int64)
     number = np.arange(len(rating_kva)) if station is None else station
@@ -122,9 +123,7 @@ def place_service_transformers(
                 f"has between 0 and {largest:g} kVA"
             )
         if not places[kind]:
-            raise UserError(
-                f"feeder {feeder.name} has no {name} load bus for station {number[index]}"
-            )
+            raise UserError(f"the feeder has no {name} load bus for station {number[index]}")
         place = places[kind][turn[kind] % len(places[kind])]
         turn[kind] += 1
         transformer = open_at.get(place)
@@ -134,22 +133,26 @@ def place_service_transformers(
             used_kva.append(0.0)
         used_kva[transformer] += float(kva)
         transformer_of_station[index] = transformer
-    return _table(at, used_kva), transformer_of_station
+    return _table(layout, at, used_kva), transformer_of_station
 
 
-def _table(
-    at: Sequence[tuple[str, tuple[int, ...]]], used_kva: Sequence[float]
-) -> ServiceTransformers:
-    count: dict[tuple[str, tuple[int, ...]], int] = {}
+def _table(layout: Layout, at: Sequence[Place], used_kva: Sequence[float]) -> ServiceTransformers:
+    taken = {*layout.transformer_ids, *layout.load_ids}
+    count: dict[str, int] = {}
     ids: list[str] = []
-    for bus, phases in at:
-        number = count[bus, phases] = count.get((bus, phases), 0) + 1
-        ids.append(f"st{bus}" if number == 1 else f"st{bus}_{number}")
-    ratings = [_next_rating(len(place[1]), kva) for place, kva in zip(at, used_kva, strict=True)]
+    for place in at:
+        number = count[place.bus] = count.get(place.bus, 0) + 1
+        name = f"st{place.bus}" if number == 1 else f"st{place.bus}_{number}"
+        while name in taken:
+            name = f"ev_{name}"
+        taken.add(name)
+        ids.append(name)
+    ratings = [_next_rating(len(p.phases), kva) for p, kva in zip(at, used_kva, strict=True)]
     return ServiceTransformers(
         tuple(ids),
-        tuple(bus for bus, _ in at),
-        tuple(phases for _, phases in at),
+        tuple(place.bus for place in at),
+        tuple(place.phases for place in at),
+        np.array([place.kv for place in at], dtype=float),
         np.array(ratings, dtype=float),
     )
 
@@ -159,29 +162,24 @@ def _next_rating(phases: int, kva: float) -> float:
     return next(size for size in sizes if size >= kva)
 
 
-def _load_buses(feeder: FeederData) -> list[tuple[str, tuple[int, ...]]]:
-    """Buses with a spot load, nearest to the source first, with all their phases."""
-    distance = node_distances_ft(feeder)
-    phases = bus_phases(distance)
-    buses = dict.fromkeys(load.bus for load in feeder.loads)
-    return sorted(
-        ((bus, phases[bus]) for bus in buses),
-        key=lambda place: distance[place[0], place[1][0]],
-    )
-
-
-def _spread(places: list[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tuple[int, ...]]]:
+def _spread(places: list[Place]) -> list[Place]:
     # Golden-ratio order: any first few places already cover the whole length of the feeder.
     order = np.argsort((np.arange(len(places)) * _GOLDEN) % 1, kind="stable")
     return [places[int(i)] for i in np.argsort(order, kind="stable")]
 
 
-def _three_phase_places(feeder: FeederData) -> list[tuple[str, tuple[int, ...]]]:
-    return _spread([place for place in _load_buses(feeder) if len(place[1]) == 3])
+def _three_phase_places(layout: Layout) -> list[Place]:
+    return _spread([place for place in layout.places if len(place.phases) == 3])
 
 
-def _single_phase_places(feeder: FeederData) -> list[tuple[str, tuple[int, ...]]]:
-    single = [place for place in _load_buses(feeder) if len(place[1]) == 1]
-    by_phase = [_spread([place for place in single if place[1] == (k,)]) for k in (1, 2, 3)]
+def _single_phase_places(layout: Layout) -> list[Place]:
+    by_phase = [_spread(_with_phase(layout.places, k)) for k in (1, 2, 3)]
     rounds = max(len(group) for group in by_phase)
     return [group[i] for i in range(rounds) for group in by_phase if i < len(group)]
+
+
+def _with_phase(places: Sequence[Place], phase: int) -> list[Place]:
+    """Return one phase of the buses that have it; of three-phase ones where there are no others."""
+    found = [place for place in places if phase in place.phases]
+    laterals = [place for place in found if len(place.phases) < 3]
+    return [replace(place, phases=(phase,)) for place in laterals or found]

@@ -11,6 +11,7 @@ import networks.feeders
 import networks.loads
 from adapters.opendss.charging import station_power_kw, transformer_power_kw
 from adapters.opendss.feeders import Feeders
+from adapters.opendss.layout import DEFAULT_RATING_A
 from adapters.opendss.violations import (
     LOADING_HIGH_PCT,
     VOLTAGE_HIGH_PU,
@@ -33,7 +34,7 @@ class Grid(Simulator):
         """Build the feeders and hang every station on a service transformer."""
         grid, stations = scenario.grid, assets.stations
         self._feeders = Feeders(
-            networks.feeders.load(grid.feeder),
+            networks.feeders.find(grid.feeder),
             grid.feeders,
             stations.feeder,
             stations.rating_kw,
@@ -49,7 +50,12 @@ class Grid(Simulator):
         self._watches = (
             Watch("voltage_violation", self._feeders.bus_ids, VOLTAGE_LOW_PU, VOLTAGE_HIGH_PU),
             Watch("overload", self._feeders.transformer_ids, -np.inf, LOADING_HIGH_PCT),
-            Watch("overload", self._feeders.line_ids, -np.inf, LOADING_HIGH_PCT),
+            Watch(
+                "overload",
+                self._feeders.line_ids,
+                -np.inf,
+                np.where(self._feeders.line_rated, LOADING_HIGH_PCT, np.inf),
+            ),
         )
         self._last_tick = scenario.ticks - 1
 
@@ -110,8 +116,24 @@ class Grid(Simulator):
         if hasattr(self, "_feeders"):
             self._feeders.close()
 
+    def _unrated(self) -> list[dict[str, Any]]:
+        """Say of which lines no rating is known: their loading means nothing."""
+        unrated = [n for n, known in zip(self._feeders.line_ids, self._feeders.line_rated,
+                                         strict=True) if not known]  # fmt: skip
+        if not unrated:
+            return []
+        text = (
+            f"{len(unrated)} of {len(self._feeders.line_ids)} lines have no rating of their own: "
+        )
+        text += f"their loading is of OpenDSS's {DEFAULT_RATING_A:g} A, and not watched"
+        return [{
+            "time_s": 0.0, "kind": "rating_missing", "place": unrated[0],
+            "value": float(len(unrated)), "limit": DEFAULT_RATING_A,
+            "detail": text,
+        }]  # fmt: skip
+
     def _watched(self, tick: int, *values: Any) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = []
+        events = self._unrated() if tick == 0 else []
         for watch, now in zip(self._watches, values, strict=True):
             events += watch.update(tick * TICK_S, now)
             if tick == self._last_tick:

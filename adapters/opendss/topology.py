@@ -1,55 +1,58 @@
-"""What is connected to what in a feeder, read from its tables without an engine."""
+"""What is connected to what in a circuit, read without solving it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 
 from cosim.errors import PowerFlowError
-from networks.feeders import FeederData
 
 Node = tuple[str, int]
 """A phase of a bus."""
+Branch = tuple[Node, Node, float]
+"""Two connected nodes, and the length of line between them [km]."""
 
 
-def node_distances_ft(feeder: FeederData) -> dict[Node, float]:
-    """Length of line between the source and every node that it feeds.
+def distances_km(
+    sources: Sequence[Node], branches: Sequence[Branch]
+) -> tuple[dict[Node, float], dict[Node, Node | None]]:
+    """Length of line between the sources and every node that they feed.
 
     Parameters
     ----------
-    feeder
-        Tables of a radial feeder; open switches are left out.
+    sources
+        Nodes of the sources.
+    branches
+        Connections, closed ones only.
 
     Returns
     -------
-    dict
-        Distance [ft] by (bus, phase), in breadth-first order from the source.
+    distance
+        By node, in breadth-first order from the sources [km].
+    before
+        The node from which each was reached, None for those of the sources.
     """
     neighbours: dict[Node, list[tuple[Node, float]]] = {}
-    for one, other, length_ft in _branches(feeder):
-        neighbours.setdefault(one, []).append((other, length_ft))
-        neighbours.setdefault(other, []).append((one, length_ft))
-    distance = {(feeder.source.bus, phase): 0.0 for phase in (1, 2, 3)}
+    for one, other, km in branches:
+        neighbours.setdefault(one, []).append((other, km))
+        neighbours.setdefault(other, []).append((one, km))
+    distance = dict.fromkeys(sources, 0.0)
+    before: dict[Node, Node | None] = dict.fromkeys(sources)
     queue = deque(distance)
     while queue:
         node = queue.popleft()
-        for other, length_ft in neighbours.get(node, []):
+        for other, km in neighbours.get(node, []):
             if other not in distance:
-                distance[other] = distance[node] + length_ft
+                distance[other] = distance[node] + km
+                before[other] = node
                 queue.append(other)
-    return distance
+    return distance, before
 
 
-def bus_phases(distances_ft: Mapping[Node, float]) -> dict[str, tuple[int, ...]]:
-    """Phases at each bus, sorted, from the result of `node_distances_ft`."""
-    phases: dict[str, list[int]] = {}
-    for bus, phase in distances_ft:
-        phases.setdefault(bus, []).append(phase)
-    return {bus: tuple(sorted(found)) for bus, found in phases.items()}
-
-
-def require_supply(feeder: FeederData) -> None:
-    """Refuse a feeder with a node that the source does not reach.
+def require_supply(
+    sources: Sequence[Node], branches: Sequence[Branch], loads: Sequence[Node]
+) -> None:
+    """Refuse a circuit with a node that no source reaches.
 
     OpenDSS solves such a circuit without a word and reports NaN at the isolated bus.
 
@@ -58,12 +61,11 @@ def require_supply(feeder: FeederData) -> None:
     PowerFlowError
         Naming the first isolated node and how many there are.
     """
-    fed = node_distances_ft(feeder)
+    fed, _ = distances_km(sources, branches)
     wanted: dict[Node, None] = {}
-    for one, other, _ in _branches(feeder):
+    for one, other, _ in branches:
         wanted[one] = wanted[other] = None
-    for element in (*feeder.loads, *feeder.capacitors):
-        wanted.update(((element.bus, phase), None) for phase in element.phases)
+    wanted.update(dict.fromkeys(loads))
     isolated = [node for node in wanted if node not in fed]
     if isolated:
         bus, phase = isolated[0]
@@ -71,17 +73,3 @@ def require_supply(feeder: FeederData) -> None:
             f"the source does not feed this node ({len(isolated)} isolated in all)",
             where=f"bus {bus}.{phase}",
         )
-
-
-def _branches(feeder: FeederData) -> Iterator[tuple[Node, Node, float]]:
-    for line in feeder.lines:
-        for phase in line.phases:
-            yield (line.from_bus, phase), (line.to_bus, phase), line.length_ft
-    links = [
-        *(switch for switch in feeder.switches if switch.closed),
-        *feeder.transformers,
-        *feeder.regulators,
-    ]
-    for link in links:
-        for phase in link.phases:
-            yield (link.from_bus, phase), (link.to_bus, phase), 0.0

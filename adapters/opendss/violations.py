@@ -25,13 +25,20 @@ class Watch:
     ids
         Element of each value.
     low, high
-        The band.
+        The band, one for all or one for each.
     """
 
-    def __init__(self, kind: str, ids: Sequence[str], low: float, high: float) -> None:
+    def __init__(
+        self,
+        kind: str,
+        ids: Sequence[str],
+        low: float | NDArray[np.float64],
+        high: float | NDArray[np.float64],
+    ) -> None:
         self._kind = kind
         self._ids = tuple(ids)
-        self._low, self._high = low, high
+        self._low = np.broadcast_to(low, len(self._ids))
+        self._high = np.broadcast_to(high, len(self._ids))
         self._active = np.zeros(len(self._ids), dtype=bool)
         self._start_s = np.zeros(len(self._ids))
         self._worst = np.zeros(len(self._ids))
@@ -80,7 +87,7 @@ class Watch:
             "kind": self._kind,
             "place": self._ids[i],
             "value": worst,
-            "limit": self._high if worst > self._high else self._low,
+            "limit": float(self._high[i] if worst > self._high[i] else self._low[i]),
             "start_s": start_s,
             "detail": f"end after {time_s - start_s:g} s" if ended else "begin",
         }

@@ -1,10 +1,11 @@
-"""Distribution feeders in the project's own tabular form, each with its source.
+"""Distribution feeders in the project's own tabular form, each with its source, and users' own.
 
 >>> from networks import feeders
 >>> feeders.load("ieee123").load_kw
 3490.0
 """
 
+from networks.feeders.masters import SUFFIX, find, load_kw
 from networks.feeders.tables import (
     Bus,
     Capacitor,
@@ -21,6 +22,7 @@ from networks.feeders.tables import (
 )
 
 __all__ = [
+    "SUFFIX",
     "Bus",
     "Capacitor",
     "Configuration",
@@ -31,6 +33,8 @@ __all__ = [
     "Source",
     "Switch",
     "Transformer",
+    "find",
     "load",
+    "load_kw",
     "names",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters.opendss.circuit import Circuit, layout_of
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders, feeder_ids
 from adapters.opendss.service import (
@@ -52,8 +53,8 @@ def drawn(seed: int, share: float = 1.0) -> np.ndarray:
 
 def test_one_feeder_is_the_feeder_itself() -> None:
     one = built(1, np.zeros(STATIONS, dtype=int))
-    service, at = place_service_transformers(DATA, RATING_KW, FAST)
-    alone = Feeder(DATA, service)
+    service, at = place_service_transformers(layout_of(DATA), RATING_KW, FAST)
+    alone = Feeder(Circuit(DATA), service)
     assert one.bus_ids == alone.bus_ids
     assert one.transformer_ids == alone.transformer_ids
     assert one.line_ids == alone.line_ids
@@ -145,9 +146,8 @@ def test_a_feeder_that_cannot_be_built_is_named() -> None:
     wrong = replace(DATA, lines=(replace(DATA.lines[0], configuration="99"), *DATA.lines[1:]))
     with pytest.raises(PowerFlowError, match=r'feeder f00.*building ieee123.*"c99" not found'):
         Feeders(wrong, 2, OF_STATION % 2, RATING_KW, FAST)
-    # An isolated bus is so in each of them.
     cut = replace(DATA, lines=tuple(row for row in DATA.lines if row.id != "l1"))
-    with pytest.raises(PowerFlowError, match=r"\(bus 2\.2\).*does not feed"):
+    with pytest.raises(PowerFlowError, match=r"feeder f00, bus 2\.2\).*does not feed"):
         Feeders(cut, 2, OF_STATION % 2, RATING_KW, FAST)
 
 
@@ -190,7 +190,7 @@ def test_every_private_station_fits_a_transformer(power_factor: float) -> None:
     depot = stations.kind == stations.kinds.index("depot")
     assert stations.rating_kw[depot].max() > 300
     service, at = place_service_transformers(
-        DATA, stations.rating_kw, stations.three_phase, power_factor
+        layout_of(DATA), stations.rating_kw, stations.three_phase, power_factor
     )
     used_kva = np.bincount(at, stations.rating_kw / power_factor, len(service))
     assert (service.rating_kva >= used_kva * (1 - 1e-12)).all()

@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.opendss.charging import station_power_kw, transformer_power_kw
+from adapters.opendss.circuit import layout_of
 from adapters.opendss.service import (
     SINGLE_PHASE_KVA,
     THREE_PHASE_KVA,
     impedance_pct,
     place_service_transformers,
 )
-from adapters.opendss.topology import bus_phases, node_distances_ft
 from adapters.opendss.violations import Watch
 from cosim.errors import PowerFlowError, UserError
 from networks import feeders
 
-DATA = feeders.load("ieee123")
-PHASES = bus_phases(node_distances_ft(DATA))
+LAYOUT = layout_of(feeders.load("ieee123"))
+PLACES = {place.bus: place for place in LAYOUT.places}
 
 
 @settings(deadline=None, max_examples=40)
@@ -33,7 +33,7 @@ def test_every_station_has_a_transformer_that_fits(
 ) -> None:
     rating_kw = np.array([kw for kw, _ in stations])
     three_phase = np.array([three for _, three in stations], dtype=bool)
-    table, at = place_service_transformers(DATA, rating_kw, three_phase, power_factor)
+    table, at = place_service_transformers(LAYOUT, rating_kw, three_phase, power_factor)
     assert len(set(table.ids)) == len(table)
     assert sorted(set(at.tolist())) == list(range(len(table)))
     load_kva = np.bincount(at, weights=rating_kw, minlength=len(table)) / power_factor
@@ -42,8 +42,8 @@ def test_every_station_has_a_transformer_that_fits(
         phases, sizes = table.phases[index], THREE_PHASE_KVA
         if len(phases) == 1:
             sizes = SINGLE_PHASE_KVA
-            assert PHASES[table.bus[index]] == phases
-        assert set(phases) <= set(PHASES[table.bus[index]])
+            assert PLACES[table.bus[index]].phases == phases
+        assert set(phases) <= set(PLACES[table.bus[index]].phases)
         smaller = [size for size in sizes if size < table.rating_kva[index]]
         assert not smaller or smaller[-1] < load_kva[index]
     for station, transformer in enumerate(at):
@@ -51,14 +51,13 @@ def test_every_station_has_a_transformer_that_fits(
 
 
 def test_placement_spreads_over_phases_and_feeder() -> None:
-    table, at = place_service_transformers(DATA, np.full(51, 14.4), np.zeros(51, dtype=bool))
+    table, at = place_service_transformers(LAYOUT, np.full(51, 14.4), np.zeros(51, dtype=bool))
     assert len(table) == 51
     assert [phases[0] for phases in table.phases[:6]] == [1, 2, 3, 1, 2, 3]
-    distance = node_distances_ft(DATA)
-    first = [distance[table.bus[i], table.phases[i][0]] for i in range(9)]
-    every = [distance[table.bus[i], table.phases[i][0]] for i in range(51)]
+    every = [PLACES[bus].km for bus in table.bus]
+    first = every[:9]
     assert max(first) - min(first) > 0.6 * (max(every) - min(every))
-    again, _ = place_service_transformers(DATA, np.full(51, 14.4), np.zeros(51, dtype=bool))
+    again, _ = place_service_transformers(LAYOUT, np.full(51, 14.4), np.zeros(51, dtype=bool))
     assert again.ids == table.ids
     assert at.tolist() == list(range(51))
 
@@ -67,7 +66,7 @@ def test_stations_share_and_then_open_a_second_transformer() -> None:
     # 34 three-phase load buses: the 35th station meets the first, the 69th the third time.
     buses = 34
     table, at = place_service_transformers(
-        DATA, np.full(2 * buses + 1, 300.0), np.ones(2 * buses + 1, dtype=bool), 1.0
+        LAYOUT, np.full(2 * buses + 1, 300.0), np.ones(2 * buses + 1, dtype=bool), 1.0
     )
     assert at[buses] == at[0]
     assert table.rating_kva[at[0]] == 750
@@ -85,7 +84,7 @@ def test_stations_share_and_then_open_a_second_transformer() -> None:
 )
 def test_a_station_too_large_is_refused(rating_kw: float, three_phase: bool, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        place_service_transformers(DATA, np.array([rating_kw]), np.array([three_phase]), 1.0)
+        place_service_transformers(LAYOUT, np.array([rating_kw]), np.array([three_phase]), 1.0)
 
 
 def test_impedance_of_the_published_units() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import networks.feeders
 import networks.loads
+from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.service import place_service_transformers
 from adapters.opendss.simulator import Grid
@@ -52,9 +53,11 @@ def alone() -> Iterator[Feeder]:
     """The same feeder and service transformers, not driven by a clock."""
     scenario = Scenario.model_validate({"fleet": FLEET})
     stations = Assets.of(scenario).stations
-    data = networks.feeders.load("ieee123")
-    service, _ = place_service_transformers(data, stations.rating_kw, stations.three_phase, 0.99)
-    feeder = Feeder(data, service, 0.99)
+    circuit = Circuit(networks.feeders.load("ieee123"))
+    service, _ = place_service_transformers(
+        circuit.layout, stations.rating_kw, stations.three_phase, 0.99
+    )
+    feeder = Feeder(circuit, service, 0.99)
     yield feeder
     feeder.close()
 

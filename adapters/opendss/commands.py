@@ -1,0 +1,192 @@
+"""The text commands that build a feeder, and service transformers on any circuit, in OpenDSS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.opendss.service import (
+    EXCITING_CURRENT_PCT,
+    NO_LOAD_LOSS_PCT,
+    ServiceTransformers,
+    impedance_pct,
+)
+from networks.feeders import Configuration, FeederData, Line, Load, Regulator, Transformer
+
+FEET_PER_MILE = 5280.0
+SOLVER = "set mode=snapshot controlmode=static maxcontroliter=100 maxiterations=100 tolerance=1e-8"
+"""Settings of the solver, for every circuit."""
+SECONDARY_KV = {1: 0.24, 3: 0.48}
+"""Voltage below a service transformer by its phases, line to line where there are three [kV]."""
+WINDOW_PU = (0.6, 1.4)
+"""Range in which a load keeps its published model.
+
+OpenDSS turns every load below 0.95 or above 1.05 pu into a constant impedance unless told
+otherwise, so a constant-power load would quietly draw less just where the voltage problem is.
+Within this window every load does what its model says. Outside it OpenDSS fades them to constant
+impedances, and a solution there is refused. The published solution lies within both windows.
+"""
+
+_WINDOW = f"vminpu={WINDOW_PU[0]} vmaxpu={WINDOW_PU[1]}"
+_MODEL = {"pq": 1, "z": 2, "i": 5}
+
+
+def commands(feeder: FeederData) -> Iterator[str]:
+    """Yield the commands that build the circuit, voltage bases and controls included."""
+    source = feeder.source
+    yield "clear"
+    yield f"set defaultbasefrequency={source.frequency_hz}"
+    yield (
+        f"new circuit.{feeder.name} bus1={source.bus} basekv={source.kv} pu={source.voltage_pu} "
+        f"r1={source.r1_ohm} x1={source.x1_ohm} r0={source.r0_ohm} x0={source.x0_ohm}"
+    )
+    for regulator in feeder.regulators:
+        yield from _regulator(regulator, source.kv, regulator.from_bus == source.bus)
+    for configuration in feeder.configurations:
+        yield _configuration(configuration, source.frequency_hz)
+    for line in feeder.lines:
+        yield _line(line)
+    for switch in feeder.switches:
+        # A normally open switch is simply absent: both of its buses are fed otherwise.
+        if switch.closed:
+            yield (
+                f"new line.{switch.id} phases={len(switch.phases)} switch=yes "
+                f"bus1={_nodes(switch.from_bus, switch.phases)} "
+                f"bus2={_nodes(switch.to_bus, switch.phases)} length=1 "
+                f"r1={switch.r_ohm} x1={switch.x_ohm} r0={switch.r_ohm} x0={switch.x_ohm} c1=0 c0=0"
+            )
+    for transformer in feeder.transformers:
+        yield _transformer(transformer)
+    for capacitor in feeder.capacitors:
+        yield (
+            f"new capacitor.{capacitor.id} bus1={_nodes(capacitor.bus, capacitor.phases)} "
+            f"phases={len(capacitor.phases)} kvar={capacitor.q_kvar} "
+            f"kv={_kv(len(capacitor.phases), 'wye', source.kv)}"
+        )
+    for load in feeder.loads:
+        yield _load(load, source.kv)
+    bases = sorted({source.kv, *(t.kv_to for t in feeder.transformers)})
+    yield f"set voltagebases={_list(bases)}"
+    yield "calcvoltagebases"
+
+
+def service_commands(service: ServiceTransformers) -> Iterator[str]:
+    """Yield the commands that add service transformers, each with a load for its chargers."""
+    for index in range(len(service)):
+        yield from _service(service, index)
+    # The new buses are known from here on.
+    yield "makebuslist"
+    for index, transformer in enumerate(service.ids):
+        # The automatic bases know line-to-line voltages only and miss a 0.24 kV secondary.
+        phases = len(service.phases[index])
+        which = "ll" if phases == 3 else "ln"
+        yield f"setkvbase bus={secondary_bus(transformer)} kv{which}={SECONDARY_KV[phases]}"
+
+
+def secondary_bus(transformer: str) -> str:
+    """Bus at the secondary terminals of a service transformer."""
+    return f"{transformer}_lv"
+
+
+def _nodes(bus: str, phases: Sequence[int]) -> str:
+    return ".".join([bus, *(str(phase) for phase in phases)])
+
+
+def _list(values: Sequence[float] | Sequence[str]) -> str:
+    return "[" + " ".join(str(value) for value in values) + "]"
+
+
+def _triangle(matrix: NDArray[np.float64]) -> str:
+    rows = (matrix[i, : i + 1] for i in range(len(matrix)))
+    return "[" + " | ".join(" ".join(f"{x:.12g}" for x in row) for row in rows) + "]"
+
+
+def _kv(phases: int, connection: str, kv: float) -> float:
+    """Voltage rating as OpenDSS wants it: across the element for one phase, else line to line."""
+    return kv / np.sqrt(3) if phases == 1 and connection == "wye" else kv
+
+
+def _configuration(row: Configuration, frequency_hz: float) -> str:
+    c_nf_per_mile = row.b_us_per_mile / (2 * np.pi * frequency_hz) * 1e3
+    return (
+        f"new linecode.c{row.id} nphases={len(row.r_ohm_per_mile)} units=mi "
+        f"basefreq={frequency_hz} rmatrix={_triangle(row.r_ohm_per_mile)} "
+        f"xmatrix={_triangle(row.x_ohm_per_mile)} cmatrix={_triangle(c_nf_per_mile)} "
+        f"normamps={row.rating_a} emergamps={row.rating_a}"
+    )
+
+
+def _line(line: Line) -> str:
+    return (
+        f"new line.{line.id} phases={len(line.phases)} bus1={_nodes(line.from_bus, line.phases)} "
+        f"bus2={_nodes(line.to_bus, line.phases)} linecode=c{line.configuration} units=mi "
+        f"length={line.length_ft / FEET_PER_MILE:.12g}"
+    )
+
+
+def _regulator(row: Regulator, kv: float, head: bool) -> Iterator[str]:
+    winding_kv = _kv(len(row.phases), "wye", kv)
+    yield (
+        f"new transformer.{row.id} phases={len(row.phases)} windings=2 "
+        f"buses=[{_nodes(row.from_bus, row.phases)} {_nodes(row.to_bus, row.phases)}] "
+        f"conns=[wye wye] kvs=[{winding_kv} {winding_kv}] kvas=[{row.rating_kva} {row.rating_kva}] "
+        # Regulators of the test feeder are ideal; a little loss keeps the matrix regular.
+        f"xhl={row.x_pct} %loadloss=0.00001 ppm=0"
+    )
+    yield (
+        f"new regcontrol.{row.id} transformer={row.id} winding=2 vreg={row.target_v} "
+        f"band={row.band_v} ptratio={row.pt_ratio} ctprim={row.ct_primary_a} "
+        f"R={row.r_v} X={row.x_v} "
+        # As in EPRI's run of the test case: one step at a time, the head of the feeder first.
+        f"maxtapchange=1 delay={15 if head else 30}"
+    )
+
+
+def _transformer(row: Transformer) -> str:
+    connections = row.connection.split("-")
+    return (
+        f"new transformer.{row.id} phases={len(row.phases)} windings=2 "
+        f"buses=[{_nodes(row.from_bus, row.phases)} {_nodes(row.to_bus, row.phases)}] "
+        f"conns={_list(connections)} kvs=[{row.kv_from} {row.kv_to}] "
+        f"kvas=[{row.rating_kva} {row.rating_kva}] xhl={row.x_pct} "
+        f"%rs=[{row.r_pct / 2} {row.r_pct / 2}]"
+    )
+
+
+def _load(row: Load, kv: float) -> str:
+    # A single-phase load between two phases of a delta names both of its nodes.
+    phases = 1 if len(row.phases) < 3 else 3
+    return (
+        f"new load.{row.id} bus1={_nodes(row.bus, row.phases)} phases={phases} "
+        f"conn={row.connection} model={_MODEL[row.model]} "
+        f"kv={_load_kv(phases, row.connection, kv)} kw={row.p_kw} kvar={row.q_kvar} "
+        f"{_WINDOW}"
+    )
+
+
+def _load_kv(phases: int, connection: str, kv: float) -> float:
+    # The published load data are rated at 2.4 kV to ground, not at 4.16/sqrt(3) = 2.402 kV.
+    return round(_kv(phases, connection, kv), 1) if phases == 1 and connection == "wye" else kv
+
+
+def _service(service: ServiceTransformers, index: int) -> Iterator[str]:
+    name, bus, phases = service.ids[index], service.bus[index], service.phases[index]
+    rating_kva, neutral_kv = float(service.rating_kva[index]), float(service.kv[index])
+    # Name plates are of the line voltage, or of that to neutral, to a hundredth.
+    primary_kv = round(neutral_kv * (3**0.5 if len(phases) == 3 else 1), 2)
+    secondary_kv = SECONDARY_KV[len(phases)]
+    r_pct, x_pct = impedance_pct(len(phases), rating_kva)
+    low = secondary_bus(name)
+    connections = "[delta wye]" if len(phases) == 3 else "[wye wye]"
+    yield (
+        f"new transformer.{name} phases={len(phases)} windings=2 "
+        f"buses=[{_nodes(bus, phases)} {_nodes(low, phases)}] conns={connections} "
+        f"kvs=[{primary_kv} {secondary_kv}] kvas=[{rating_kva} {rating_kva}] xhl={x_pct} "
+        f"%rs=[{r_pct / 2} {r_pct / 2}] %noloadloss={NO_LOAD_LOSS_PCT} %imag={EXCITING_CURRENT_PCT}"
+    )
+    yield (
+        f"new load.{name} bus1={_nodes(low, phases)} phases={len(phases)} "
+        f"conn=wye model=1 kv={secondary_kv} kw=0 kvar=0 {_WINDOW}"
+    )

@@ -1,0 +1,215 @@
+"""What a circuit consists of, read from the engine that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.opendss.topology import Branch, Node, distances_km, require_supply
+from cosim.errors import PowerFlowError
+
+Floats = NDArray[np.float64]
+
+MEDIUM_KV = 1.0
+"""Voltage to neutral from which on a bus is one of the medium-voltage network [kV]."""
+DEFAULT_RATING_A = 400.0
+"""What OpenDSS takes for the rating of a line of which nothing else is said [A]."""
+_KM = (1.0, 1.609344, 0.3048, 1.0, 1e-3, 3.048e-4, 2.54e-5, 1e-5, 1e-6)
+"""Units of length by OpenDSS's numbers: none, mi, kft, km, m, ft, in, cm, mm [km]."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bus of the medium-voltage network that supplies load."""
+
+    bus: str
+    phases: tuple[int, ...]
+    kv: float
+    """Voltage to neutral [kV]."""
+    km: float
+    """Length of line from the source [km]."""
+
+
+@dataclass(frozen=True)
+class Regulator:
+    """A transformer with a tap changer that a control moves."""
+
+    id: str
+    winding: int
+    """Winding with the taps, from 1."""
+    step_pu: float
+    """Change of the ratio from one tap to the next."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A circuit without the chargers, in the engine's order; ids are in small letters."""
+
+    places: tuple[Place, ...]
+    """Where chargers can join, nearest to the source first."""
+    regulators: tuple[Regulator, ...]
+    transformer_ids: tuple[str, ...]
+    transformer_kva: Floats
+    """Rating of each transformer [kVA], shape (transformer,)."""
+    line_ids: tuple[str, ...]
+    """Lines, switches left out."""
+    line_indices: NDArray[np.int64]
+    """Which of the engine's lines each of them is, shape (line,)."""
+    line_rated: NDArray[np.bool_]
+    """Whether the rating of a line is its own and not the engine's default, shape (line,)."""
+    capacitor_ids: tuple[str, ...]
+    load_ids: tuple[str, ...]
+    load_kw: Floats
+    """Power of each load at its rated voltage [kW], shape (load,)."""
+    load_kvar: Floats
+
+
+def read_layout(engine: Any) -> Layout:
+    """Read the circuit in an engine.
+
+    Parameters
+    ----------
+    engine
+        Context of OpenDSS.
+
+    Raises
+    ------
+    PowerFlowError
+        A node is not fed, the voltage bases are missing, or the circuit has no load.
+    """
+    engine.Solution.BuildYMatrix(0, 0)
+    branches = _branches(engine)
+    loads = _nodes_of_loads(engine)
+    sources = _terminals(engine, "vsource")
+    require_supply(sources, branches, [node for _, nodes in loads for node in nodes])
+    found = engine.to_altdss()
+    every: Any = found.Load.batch(re=".*")
+    lines: Any = found.Line.batch(re=".*")
+    transformers: Any = found.Transformer.batch(re=".*")
+    is_line = np.flatnonzero(~np.asarray(lines.Switch, bool))
+    line_names = [name.lower() for name in lines.Name]
+    return Layout(
+        places=_places(engine, sources, branches, loads),
+        regulators=tuple(_regulators(engine, found)),
+        transformer_ids=_ids(transformers.Name),
+        transformer_kva=np.array([row.kVAs[0] for row in transformers], float),
+        line_ids=tuple(line_names[i] for i in is_line),
+        line_indices=is_line,
+        line_rated=np.asarray(lines.NormAmps.to_array())[is_line] != DEFAULT_RATING_A,
+        capacitor_ids=tuple(name.lower() for name in engine.Capacitors.AllNames()),
+        load_ids=_ids(every.Name),
+        load_kw=np.array(every.kW.to_array(), float),
+        load_kvar=np.array(every.kvar.to_array(), float),
+    )
+
+
+def _ids(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names)
+
+
+def _terminal_nodes(engine: Any) -> list[list[Node]]:
+    """Nodes of each terminal of the active element, ground left out."""
+    element = engine.CktElement
+    buses = [name.lower().split(".")[0] for name in element.BusNames()]
+    order: list[int] = list(element.NodeOrder())
+    width = element.NumConductors()
+    return [
+        [(bus, k) for k in order[i * width : (i + 1) * width] if 0 < k <= 3]
+        for i, bus in enumerate(buses)
+    ]
+
+
+def _branches(engine: Any) -> list[Branch]:
+    """Every connection of two nodes by a line, a transformer or what else has two ends."""
+    found: list[Branch] = []
+    circuit, lines = engine.Circuit, engine.Lines
+    more = circuit.FirstPDElement()
+    while more:
+        name = engine.CktElement.Name().lower()
+        first, *others = _terminal_nodes(engine)
+        km = 0.0
+        if name.startswith("line."):
+            lines.Name(name.removeprefix("line."))
+            km = 0.0 if lines.IsSwitch() else lines.Length() * _KM[int(lines.Units())]
+        for other in others:
+            found += [(one, two, km) for one, two in _joined(first, other)]
+        more = circuit.NextPDElement()
+    return found
+
+
+def _joined(one: Sequence[Node], other: Sequence[Node]) -> list[tuple[Node, Node]]:
+    """Phase to phase where both ends have the same ones, else all to all."""
+    if [k for _, k in one] == [k for _, k in other]:
+        return list(zip(one, other, strict=True))
+    return [(a, b) for a in one for b in other]
+
+
+def _nodes_of_loads(engine: Any) -> list[tuple[str, list[Node]]]:
+    found: list[tuple[str, list[Node]]] = []
+    more = engine.Loads.First()
+    while more:
+        (nodes,) = _terminal_nodes(engine)
+        found.append((engine.Loads.Name().lower(), nodes))
+        more = engine.Loads.Next()
+    if not found:
+        raise PowerFlowError("the circuit has no load, so there is nowhere for chargers to join")
+    return found
+
+
+def _terminals(engine: Any, kind: str) -> list[Node]:
+    found: list[Node] = []
+    for name in engine.Circuit.AllElementNames():
+        if name.lower().startswith(f"{kind}."):
+            engine.Circuit.SetActiveElement(name)
+            found += _terminal_nodes(engine)[0]
+    return found
+
+
+def _places(
+    engine: Any,
+    sources: Sequence[Node],
+    branches: Sequence[Branch],
+    loads: Sequence[tuple[str, list[Node]]],
+) -> tuple[Place, ...]:
+    """Buses with load, or in front of a transformer to buses with load."""
+    away, came_from = distances_km(sources, branches)
+    phases: dict[str, list[int]] = {}
+    for bus, phase in away:
+        phases.setdefault(bus, []).append(phase)
+    kv: dict[str, float] = {}
+    for bus in phases:
+        engine.Circuit.SetActiveBus(bus)
+        kv[bus] = float(engine.Bus.kVBase())
+        if kv[bus] <= 0:
+            raise PowerFlowError(
+                "has no voltage base: the circuit needs Set VoltageBases and CalcVoltageBases",
+                where=f"bus {bus}",
+            )
+    found: dict[str, Place] = {}
+    for _, nodes in loads:
+        node: Node | None = nodes[0]
+        while node and kv[node[0]] < MEDIUM_KV:
+            node = came_from[node]
+        if node:
+            bus = node[0]
+            km = round(away[bus, min(phases[bus])], 4)
+            found.setdefault(bus, Place(bus, tuple(sorted(phases[bus])), kv[bus], km))
+    return tuple(sorted(found.values(), key=lambda place: place.km))
+
+
+def _regulators(engine: Any, found: Any) -> list[Regulator]:
+    rows: dict[str, Regulator] = {}
+    if engine.RegControls.Count():
+        for row in found.RegControl:
+            name = str(row.Transformer_str).split(".")[-1].lower()
+            winding = int(row.TapWinding)
+            engine.Transformers.Name(name)
+            engine.Transformers.Wdg(winding)
+            span = engine.Transformers.MaxTap() - engine.Transformers.MinTap()
+            step = span / engine.Transformers.NumTaps()
+            rows.setdefault(name, Regulator(name, winding, float(step)))
+    return list(rows.values())

@@ -1,0 +1,373 @@
+r"""The three-phase nodal equations of a solved circuit, and what changes with a little more load.
+
+Notes
+-----
+With the admittance matrix :math:`Y` of everything but the loads, the voltages across the branches
+of the loads :math:`U = A V` and their admittances :math:`y(|U|)`, the solution fulfils
+
+.. math:: Y V + A^T (y\, U) = J
+
+where :math:`J` are the currents of the stiff sources. A branch that draws
+:math:`P u^a + j Q u^b` at the voltage magnitude :math:`u` has
+:math:`y = P u^{a-2} - j Q u^{b-2}`, so a change of the voltages changes its current by
+
+.. math::
+
+    \mathrm{d}(y U) = (y + \tfrac{1}{2} y' u)\, \mathrm{d}U
+    + \frac{y'}{2 u} U^2\, \mathrm{d}U^* .
+
+In real and imaginary parts that is one sparse real matrix, factorised once for a solution. How any
+figure changes with the load at every node is then one solution with the transposed matrix (the
+adjoint method): exact for a little more load, with taps and capacitors as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+from numpy.typing import NDArray
+
+from cosim.errors import PowerFlowError
+
+Floats = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+RESIDUAL = 1e-3
+"""Largest current that the equations may miss at a node, over the largest current of a load."""
+_EXPONENTS = {1: (0.0, 0.0), 2: (2.0, 2.0), 3: (0.0, 2.0), 5: (1.0, 1.0)}
+"""Exponents of active and reactive power by OpenDSS's load model; model 4 has its own."""
+_IMPEDANCE, _OWN_EXPONENTS = 2, 4
+_SOURCE = "vsource.source"
+_OTHER_POWER = (
+    "generator", "generic5", "indmach012", "isource", "pvsystem", "storage", "upfc", "vccs",
+    "vsconverter", "vsource", "windgen",
+)  # fmt: skip
+"""Classes of OpenDSS that give or take power beside loads."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Branches:
+    """Where the loads are connected; arrays have shape (branch,)."""
+
+    load: NDArray[np.int64]
+    """Load of the branch."""
+    ends: NDArray[np.int64]
+    """Its two nodes, the number of nodes for ground, shape (2, branch)."""
+    share: Floats
+    """Share of the load's power."""
+    base_v: Floats
+    """Rated voltage across the branch [V]."""
+    ends_v: Floats
+    """Where the linear part at low voltage ends, and where the load's own model begins and ends,
+    shape (3, branch) [V]."""
+    exponents: Floats
+    """Of active and reactive power over the voltage, shape (2, branch)."""
+
+
+class NodalEquations:
+    """The nodal equations of one circuit.
+
+    Parameters
+    ----------
+    engine
+        The context of OpenDSS that holds the circuit, solved at least once.
+
+    Raises
+    ------
+    PowerFlowError
+        A load follows a model that the equations do not know, or something else than loads and
+        the source converts power.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._dss = engine
+        self.nodes: tuple[str, ...] = tuple(n.lower() for n in engine.Circuit.YNodeOrder())
+        """Id of each node, ``bus.phase``."""
+        self._at = {name: i for i, name in enumerate(self.nodes)}
+        self._refuse_others()
+        self._all_loads: Any = engine.to_altdss().Load.batch(re=".*")
+        self._branches = self._connect()
+        self._source_nodes, self._source_y = self._source()
+        self._pattern: _Pattern | None = None
+
+    def linearised(self) -> Linearisation:
+        """Return the equations about the present solution of the engine.
+
+        Raises
+        ------
+        PowerFlowError
+            The solution does not fulfil them: the worst node, and by how much.
+        """
+        b, count = self._branches, len(self.nodes)
+        passive, places, starts = self._dss.YMatrix.getYsparse(False)
+        if self._pattern is None or not self._pattern.fits(places, starts):
+            self._pattern = _Pattern(places, starts, b.ends)
+        parts = np.asarray(self._dss.Circuit.YNodeVArray())
+        v: Complex = np.append(parts[::2] + 1j * parts[1::2], 0)
+        power = self._power()
+        u = v[b.ends[0]] - v[b.ends[1]]
+        size_v = np.abs(u)
+        y, slope = _admittance(power, size_v, b)
+        # The engine's matrix holds every load as the impedance that draws its power at its rating.
+        rated = np.conj(power) / b.base_v**2
+        current = y * u
+        missed = self._pattern.times(passive, v) + _gathered(current - rated * u, b.ends, count)
+        missed[self._source_nodes] = 0
+        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1e-3)))
+        half = 0.5 * slope
+        matrix = self._pattern.matrix(passive, y + half * size_v - rated, half * u**2 / size_v)
+        # Fill-in is least with the order of a symmetric pattern, which this nearly has.
+        factors = sla.splu(matrix, permc_spec="MMD_AT_PLUS_A")
+        return Linearisation(v[:-1], factors, self._head_gradient(v))
+
+    def at(self, nodes: Sequence[str]) -> NDArray[np.int64]:
+        """Return the positions of nodes among `nodes`."""
+        return np.array([self._at[name.lower()] for name in nodes], np.int64)
+
+    def _power(self) -> Complex:
+        """Power of every branch at its rated voltage [VA]."""
+        kw = np.asarray(self._all_loads.kW.to_array(), float)
+        kvar = np.asarray(self._all_loads.kvar.to_array(), float)
+        return 1e3 * (kw + 1j * kvar)[self._branches.load] * self._branches.share
+
+    def _require_solution(self, missed_a: Floats, most_a: float) -> None:
+        worst = int(np.argmax(missed_a))
+        if not missed_a[worst] <= RESIDUAL * most_a:
+            raise PowerFlowError(
+                f"prices of losses need the nodal equations, which the solution misses by "
+                f"{missed_a[worst]:.3g} A",
+                where=f"bus {self.nodes[worst]}",
+            )
+
+    def _head_gradient(self, v: Complex) -> Floats:
+        """How the power that the source gives changes with all voltages [W/V], real parts first."""
+        nodes, y = self._source_nodes, self._source_y
+        self._dss.Circuit.SetActiveElement(_SOURCE)
+        parts = np.asarray(self._dss.CktElement.Currents())
+        current = (parts[::2] + 1j * parts[1::2])[: len(nodes)]
+        weight = np.conj(current) + y.T @ np.conj(v[nodes])
+        at, count = np.concatenate([nodes, nodes + len(self.nodes)]), 2 * len(self.nodes)
+        parts = np.concatenate([-weight.real, weight.imag])
+        return np.bincount(at, parts, count).astype(np.float64)
+
+    def _source(self) -> tuple[NDArray[np.int64], Complex]:
+        """Nodes of the source's first terminal, and its admittance there [S]."""
+        self._dss.Circuit.SetActiveElement(_SOURCE)
+        element = self._dss.CktElement
+        number = element.NumConductors()
+        nodes = self._nodes()
+        parts = np.asarray(element.YPrim())
+        whole = (parts[::2] + 1j * parts[1::2]).reshape(2 * number, 2 * number, order="F")
+        return np.array(nodes, np.int64), whole[:number, :number]
+
+    def _nodes(self) -> list[int]:
+        """Positions of the nodes of the active element's first terminal, -1 for ground."""
+        element = self._dss.CktElement
+        bus = element.BusNames()[0].lower().split(".")[0]
+        order = list(element.NodeOrder())[: element.NumConductors()]
+        return [self._at[f"{bus}.{k}"] if k else -1 for k in order]
+
+    def _refuse_others(self) -> None:
+        """Refuse what gives or takes power without being a load."""
+        for name in self._dss.Circuit.AllElementNames():
+            kind = name.lower().split(".")[0]
+            if kind in _OTHER_POWER and name.lower() != _SOURCE:
+                raise PowerFlowError("prices of losses know loads and one source only", where=name)
+
+    def _connect(self) -> _Branches:
+        dss, rows = self._dss, list[tuple[Any, ...]]()
+        ends: list[tuple[int, int]] = []
+        for load, name in enumerate(self._all_loads.Name):
+            dss.Loads.Name(name)
+            model, number = dss.Loads.Model(), dss.CktElement.NumPhases()
+            if model not in _EXPONENTS and model != _OWN_EXPONENTS:
+                raise PowerFlowError(
+                    f"prices of losses do not know load model {model}", where=f"load {name}"
+                )
+            exponents = _EXPONENTS.get(model, (dss.Loads.CVRwatts(), dss.Loads.CVRvars()))
+            nodes = self._nodes()
+            delta = bool(dss.Loads.IsDelta())
+            if delta:
+                pairs = [(nodes[0], nodes[1])] if number == 1 else _ring(nodes[:number])
+            else:
+                pairs = [(node, nodes[number]) for node in nodes[:number]]
+            base_v = 1e3 * dss.Loads.kV() / (1 if delta or number == 1 else 3**0.5)
+            low, high = dss.Loads.Vminpu(), dss.Loads.Vmaxpu()
+            if model == _IMPEDANCE:
+                low, high = 0.0, np.inf
+            for pair in pairs:
+                ends.append(pair)
+                rows.append((load, 1 / len(pairs), base_v, low, high, *exponents))
+        table = np.array(rows, float).reshape(-1, 7)
+        load, share, base_v, low, high, p, q = table.T
+        lowest = np.array([self._all_loads[int(i)].VLowpu for i in load])
+        nodes = np.array(ends, np.int64).reshape(-1, 2).T
+        return _Branches(
+            load=load.astype(np.int64),
+            ends=np.where(nodes < 0, len(self.nodes), nodes),
+            share=share,
+            base_v=base_v,
+            ends_v=np.array([np.minimum(lowest, low), low, high]) * base_v,
+            exponents=np.array([p, q]),
+        )
+
+
+class _Pattern:
+    """Where the entries of the real matrix stand, found once for a circuit.
+
+    Parameters
+    ----------
+    places, starts
+        Rows and column starts of the engine's complex matrix, by columns.
+    ends
+        Nodes of the branches of the loads, see `_Branches`.
+    """
+
+    def __init__(
+        self, places: NDArray[np.int32], starts: NDArray[np.int32], ends: NDArray[np.int64]
+    ) -> None:
+        count = len(starts) - 1
+        self._count, self._given = count, (places.copy(), starts.copy())
+        self._row = places.astype(np.int64)
+        self._column = np.repeat(np.arange(count), np.diff(starts))
+        # A branch enters the rows and the columns of both of its ends, with opposite signs.
+        pairs = [(ends[i], ends[j], 1.0 if i == j else -1.0) for i in (0, 1) for j in (0, 1)]
+        self._kept = [(row < count) & (column < count) for row, column, _ in pairs]
+        self._sign = [sign for *_, sign in pairs]
+        row = [self._row, *(r[k] for (r, _, _), k in zip(pairs, self._kept, strict=True))]
+        column = [self._column, *(c[k] for (_, c, _), k in zip(pairs, self._kept, strict=True))]
+        rows, columns = np.concatenate(row), np.concatenate(column)
+        # Four blocks: real and imaginary currents by real and imaginary voltages.
+        at = np.concatenate(
+            [
+                (columns + right * count) * 2 * count + rows + down * count
+                for down, right in ((0, 0), (0, 1), (1, 0), (1, 1))
+            ]
+        )
+        entries, self._entry = np.unique(at, return_inverse=True)
+        self._indices = (entries % (2 * count)).astype(np.int32)
+        widths = np.bincount(entries // (2 * count), minlength=2 * count)
+        self._starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int32)
+
+    def fits(self, places: NDArray[np.int32], starts: NDArray[np.int32]) -> bool:
+        """Whether the engine's matrix still has this pattern."""
+        return np.array_equal(starts, self._given[1]) and np.array_equal(places, self._given[0])
+
+    def times(self, passive: Complex, v: Complex) -> Complex:
+        """Return the engine's matrix times voltages."""
+        part = passive * v[self._column]
+        real = np.bincount(self._row, part.real, self._count)
+        return real + 1j * np.bincount(self._row, part.imag, self._count)
+
+    def matrix(self, passive: Complex, same: Complex, mirrored: Complex) -> Any:
+        """Return the real matrix.
+
+        Parameters
+        ----------
+        passive
+            Entries of the engine's matrix.
+        same, mirrored
+            What the current of each branch changes by with its voltage, and with the conjugate.
+        """
+        signed = list(zip(self._kept, self._sign, strict=True))
+        one = np.concatenate([passive, *(sign * same[kept] for kept, sign in signed)])
+        other = np.concatenate([0 * passive, *(sign * mirrored[kept] for kept, sign in signed)])
+        blocks = (
+            one.real + other.real,
+            other.imag - one.imag,
+            one.imag + other.imag,
+            one.real - other.real,
+        )
+        values = np.bincount(self._entry, np.concatenate(blocks), len(self._indices))
+        size = 2 * self._count
+        return sp.csc_matrix((values, self._indices, self._starts), (size, size))
+
+
+class Linearisation:
+    """The equations about one solution.
+
+    Parameters
+    ----------
+    v
+        Voltages of the nodes, shape (node,) [V].
+    factors
+        Factors of the real matrix of the equations.
+    head_gradient
+        How the power that the source gives changes with the voltages [W/V].
+    """
+
+    def __init__(self, v: Complex, factors: Any, head_gradient: Floats) -> None:
+        self._v, self._factors, self._head = v, factors, head_gradient
+
+    def head_per_load(self, tan_phi: float) -> Floats:
+        """Power at the head of the feeder per power drawn at each node, shape (node,) [1].
+
+        Parameters
+        ----------
+        tan_phi
+            Reactive over active power of what is drawn more.
+        """
+        return self.per_load(self._head, tan_phi)
+
+    def per_load(self, gradient: Floats, tan_phi: float) -> Floats:
+        """Change of a figure per watt drawn from each node to ground, shape (node,).
+
+        Parameters
+        ----------
+        gradient
+            Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,).
+        tan_phi
+            Reactive over active power of what is drawn.
+        """
+        count = len(self._v)
+        adjoint: Floats = self._factors.solve(gradient, trans="T")
+        current: Complex = np.conj((1 + 1j * tan_phi) / self._v)
+        return -(adjoint[:count] * current.real + adjoint[count:] * current.imag)
+
+
+def _admittance(power: Complex, u: Floats, b: _Branches) -> tuple[Complex, Complex]:
+    """Admittance of each branch [S] and its slope over the voltage magnitude [S/V].
+
+    Outside its window a load of OpenDSS is the impedance that continues it above, and below a
+    current that falls in a straight line to that of its rated impedance.
+    """
+    lowest, low, high = b.ends_v
+    held = np.clip(u, np.maximum(low, 1e-9), high)
+    p, q = b.exponents
+
+    def own(volts: Floats) -> tuple[Complex, Complex]:
+        active = power.real * (volts / b.base_v) ** p / volts**2
+        reactive = power.imag * (volts / b.base_v) ** q / volts**2
+        slope = ((p - 2) * active - 1j * (q - 2) * reactive) / volts
+        return active - 1j * reactive, slope
+
+    y, slope = own(held)
+    slope = np.where(u > high, 0, slope)
+    rated = np.conj(power) / b.base_v**2
+    below = u < low
+    if below.any():
+        first = rated * lowest
+        rise = (y * low - first) / np.maximum(low - lowest, 1e-9)
+        line = first + rise * (u - lowest)
+        y = np.where(below, line / u, y)
+        slope = np.where(below, rise / u - line / u**2, slope)
+        still = u <= lowest
+        y, slope = np.where(still, rated, y), np.where(still, 0, slope)
+    return y, slope
+
+
+def _ring(nodes: Sequence[int]) -> list[tuple[int, int]]:
+    return [(nodes[i], nodes[(i + 1) % len(nodes)]) for i in range(len(nodes))]
+
+
+def _gathered(current: Complex, ends: NDArray[np.int64], count: int) -> Complex:
+    """Return what branches draw from each node, shape (node,)."""
+    at = ends.ravel()
+    signed: Complex = np.concatenate([current, -current])
+    real = np.bincount(at, signed.real, count + 1)
+    return (real + 1j * np.bincount(at, signed.imag, count + 1))[:count]
