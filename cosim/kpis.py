@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import xarray as xr
 from numpy.typing import NDArray
 
-from cosim.signals import ROLES, TICK_S
+from cosim.signals import ROLES, TICK_HOURS, TICK_S
 from cosim.team import Status
 
 KM_PER_MILE = 1.609344
@@ -24,6 +24,8 @@ KM_PER_MILE = 1.609344
 DAYS_PER_MONTH = 365.25 / 12
 VOLTAGE_LOW_PU, VOLTAGE_HIGH_PU = 0.95, 1.05
 """ANSI C84.1 service voltage, range A."""
+TRANSFORMER_LIFE_H = 180_000
+"""Normal life of a transformer's insulation at 110 degC [h], IEEE Std C57.91."""
 
 
 @dataclass(frozen=True)
@@ -265,9 +267,30 @@ def _overloaded(run: RunData) -> float:
     return float((run.array("transformer_loading_pct") > 100).any(axis=0).sum())
 
 
-@_figure("lines_overloaded", "1", "lines above their rating in any tick")
+@_figure(
+    "transformer_life_lost_pct",
+    "%",
+    "share of its normal life (180,000 h, IEEE C57.91) that the fastest-ageing transformer lost",
+)
+def _life(run: RunData) -> float:
+    aged_h = run.array("transformer_ageing_factor").sum(axis=0) * TICK_HOURS
+    return 100 * float(aged_h.max(initial=0)) / TRANSFORMER_LIFE_H
+
+
+@_figure("hot_spot_max_c", "degC", "hottest spot of any transformer's winding")
+def _hot_spot(run: RunData) -> float:
+    return float(run.array("transformer_hot_spot_c").max())
+
+
+@_figure("voltage_unbalance_max_pct", "%", "largest negative over positive sequence of any bus")
+def _unbalance(run: RunData) -> float:
+    return float(run.array("voltage_unbalance_pct").max(initial=0))
+
+
+@_figure("lines_overloaded", "1", "lines above their own rating in any tick")
 def _lines(run: RunData) -> float:
-    return float((run.array("line_loading_pct") > 100).any(axis=0).sum())
+    rated = run.array("line_rated").astype(bool)
+    return float(((run.array("line_loading_pct") > 100) & rated).any(axis=0).sum())
 
 
 @_figure("audit_breaches", "1", "conservation laws found broken")

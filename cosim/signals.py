@@ -156,6 +156,13 @@ station_power_kw           | kW            | station     | f8 | -100000..100000 
 bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base
 transformer_loading_pct    | %             | transformer | f8 | 0..10000        | grid    | agents              | mean  | -          | apparent power over rating
 transformer_ev_kw          | kW            | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | charger load below the transformer as OpenDSS drew it; 0 where none hangs
+transformer_hot_spot_c     | degC          | transformer | f8 | -60..1000       | grid    | -                   | end   | -          | hottest spot of the winding, IEEE C57.91 clause 7
+transformer_ageing_factor  | 1             | transformer | f8 | 0..             | grid    | -                   | mean  | -          | speed at which its insulation ages over that at 110 degC
+regulator_tap              | 1             | regulator   | i4 | -100..100       | grid    | -                   | end   | -          | tap of the regulator, 0 for a ratio of 1
+capacitor_on               | 1             | capacitor   | ?  | -               | grid    | -                   | end   | -          | whether the capacitor is connected
+voltage_unbalance_pct      | %             | three_phase_bus | f8 | 0..100      | grid    | -                   | mean  | -          | negative over positive sequence of the voltage at a bus with three phases
+bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | -          | losses per power drawn more at the bus's phase, taps and capacitors as they are
+station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | -          | losses per power drawn more by the station
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
 feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeders' heads, all together
 feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together

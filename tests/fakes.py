@@ -22,6 +22,9 @@ IDS: Ids = {
     "bus": ("650.1", "650.2", "650.3"),
     "transformer": ("t0", "t1"),
     "line": ("l0",),
+    "regulator": ("r0",),
+    "capacitor": ("c0",),
+    "three_phase_bus": ("650",),
     "feeder": ("f00",),
     "zone": ("A", "B", "C", "D", "E"),
     "generator": ("g0", "g1"),
@@ -36,6 +39,9 @@ OWNER: Mapping[str, Role] = {
     "bus": "grid",
     "transformer": "grid",
     "line": "grid",
+    "regulator": "grid",
+    "capacitor": "grid",
+    "three_phase_bus": "grid",
     "feeder": "grid",
     "zone": "market",
     "generator": "market",
@@ -43,9 +49,14 @@ OWNER: Mapping[str, Role] = {
 }
 FACTS: dict[str, tuple[str, list[Any]]] = {
     "station_transformer": ("station", ["t0", "t1"]),
+    "line_rated": ("line", [True]),
     "generator_zone": ("generator", ["A", "E"]),
 }
-TELLS: Mapping[str, Role] = {"station_transformer": "grid", "generator_zone": "market"}
+TELLS: Mapping[str, Role] = {
+    "station_transformer": "grid",
+    "line_rated": "grid",
+    "generator_zone": "market",
+}
 TINY = {
     "duration": "1h",
     "fleet": {"vehicles": 3, "stations": {"count": 2, "level_2": 1, "dc_fast": 0, "v2g": 0}},

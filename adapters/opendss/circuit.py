@@ -26,6 +26,9 @@ class Circuit:
         Tables of a feeder, or the master file of an OpenDSS circuit. The file is used as it is:
         everything in it stays, but for the settings of the solver.
 
+    layout
+        What the circuit consists of, where another engine holds the same one; read if left out.
+
     Raises
     ------
     PowerFlowError
@@ -33,14 +36,14 @@ class Circuit:
         circuit has no voltage bases.
     """
 
-    def __init__(self, source: FeederData | Path) -> None:
+    def __init__(self, source: FeederData | Path, layout: Layout | None = None) -> None:
         self.name = source.name if isinstance(source, FeederData) else source.stem
         self._folder = tempfile.TemporaryDirectory(prefix="voltstep-dss-")
         self.engine: Any = new_engine(Path(self._folder.name))
         try:
             with named(f"building {self.name}"):
                 self._build(source)
-                self.layout: Layout = read_layout(self.engine)
+                self.layout: Layout = layout or read_layout(self.engine)
         except BaseException:
             self.close()
             raise

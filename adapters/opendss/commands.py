@@ -59,14 +59,15 @@ def commands(feeder: FeederData) -> Iterator[str]:
             )
     for transformer in feeder.transformers:
         yield _transformer(transformer)
+    kv = _bus_kv(feeder)
     for capacitor in feeder.capacitors:
         yield (
             f"new capacitor.{capacitor.id} bus1={_nodes(capacitor.bus, capacitor.phases)} "
             f"phases={len(capacitor.phases)} kvar={capacitor.q_kvar} "
-            f"kv={_kv(len(capacitor.phases), 'wye', source.kv)}"
+            f"kv={_kv(len(capacitor.phases), 'wye', kv[capacitor.bus])}"
         )
     for load in feeder.loads:
-        yield _load(load, source.kv)
+        yield _load(load, kv[load.bus])
     bases = sorted({source.kv, *(t.kv_to for t in feeder.transformers)})
     yield f"set voltagebases={_list(bases)}"
     yield "calcvoltagebases"
@@ -106,6 +107,20 @@ def _triangle(matrix: NDArray[np.float64]) -> str:
 def _kv(phases: int, connection: str, kv: float) -> float:
     """Voltage rating as OpenDSS wants it: across the element for one phase, else line to line."""
     return kv / np.sqrt(3) if phases == 1 and connection == "wye" else kv
+
+
+def _bus_kv(feeder: FeederData) -> dict[str, float]:
+    """Line-to-line voltage of every bus [kV], that of the source but behind transformers."""
+    links = [(row.from_bus, row.to_bus) for row in (*feeder.lines, *feeder.switches)]
+    kv = {row.to_bus: row.kv_to for row in feeder.transformers}
+    reached = list(kv)
+    while reached:
+        bus = reached.pop()
+        for one, other in (*links, *((b, a) for a, b in links)):
+            if one == bus and other not in kv:
+                kv[other] = kv[bus]
+                reached.append(other)
+    return {row.id: kv.get(row.id, feeder.source.kv) for row in feeder.buses}
 
 
 def _configuration(row: Configuration, frequency_hz: float) -> str:
@@ -168,7 +183,8 @@ def _load(row: Load, kv: float) -> str:
 
 def _load_kv(phases: int, connection: str, kv: float) -> float:
     # The published load data are rated at 2.4 kV to ground, not at 4.16/sqrt(3) = 2.402 kV.
-    return round(_kv(phases, connection, kv), 1) if phases == 1 and connection == "wye" else kv
+    rated_kv = _kv(phases, connection, kv)
+    return float(f"{rated_kv:.3g}") if phases == 1 and connection == "wye" else kv
 
 
 def _service(service: ServiceTransformers, index: int) -> Iterator[str]:

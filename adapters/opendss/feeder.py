@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit, named
-from adapters.opendss.commands import WINDOW_PU, service_commands
+from adapters.opendss.commands import WINDOW_PU, secondary_bus, service_commands
+from adapters.opendss.nodal import NodalEquations
 from adapters.opendss.service import ServiceTransformers
 from cosim.errors import PowerFlowError
 
@@ -38,6 +39,15 @@ class FeederTick:
     """What the feeder's own loads drew, less what its own generators gave [kW]."""
     tap: NDArray[np.int64]
     """Tap of each regulator after the solution, -16 to 16, shape (regulator,)."""
+    capacitor_on: NDArray[np.bool_]
+    """Whether each capacitor is connected, shape (capacitor,)."""
+    unbalance_pct: Floats
+    """Negative over positive sequence of the voltage, shape (three-phase bus,) [%]."""
+    bus_marginal_loss: Floats
+    """Losses per power drawn more at the power factor of chargers, shape (node,) [1]."""
+    charger_marginal_loss: Floats
+    """The same for the chargers behind each service transformer, all phases alike, shape (service
+    transformer,) [1]."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +96,36 @@ class Feeder:
             for command in service_commands(service):
                 self._dss.Text.Command(command)
             self._bind()
-        self._solve_network()
         self._voltages_pu()
+        self.unpriced = ""
+        """Why the marginal losses of this circuit are not known; empty if they are."""
+        self._equations: NodalEquations | None = None
+        try:
+            self._equations = NodalEquations(self._dss)
+        except PowerFlowError as error:
+            self.unpriced = str(error)
+        else:
+            at = {name: i for i, name in enumerate(self.bus_ids)}
+            # The nodes of the equations have an order of their own.
+            self._order = np.array([at[name] for name in self._equations.nodes], np.int64)
 
     def _bind(self) -> None:
         engine, layout = self._dss.to_altdss(), self.layout
         self._solve_network()
         self.bus_ids: tuple[str, ...] = tuple(n.lower() for n in self._dss.Circuit.AllNodeNames())
+        at = {name: i for i, name in enumerate(self.bus_ids)}
+        buses = dict.fromkeys(name.rsplit(".", 1)[0] for name in self.bus_ids)
+        whole = [[at.get(f"{bus}.{k}", -1) for k in (1, 2, 3)] for bus in buses]
+        self.three_phase_ids = tuple(b for b, n in zip(buses, whole, strict=True) if min(n) >= 0)
+        """Buses with all three phases."""
+        self._three_phases = np.array([n for n in whole if min(n) >= 0], np.int64).reshape(-1, 3)
+        drawn = [
+            (at[f"{secondary_bus(name)}.{k}"], owner)
+            for owner, name in enumerate(self.service.ids)
+            for k in self.service.phases[owner]
+        ]
+        # Nodes that chargers draw from, and the service transformer of each.
+        self._charger_node, self._charger_of = np.array(drawn, np.int64).reshape(-1, 2).T
         self.regulator_ids = tuple(row.id for row in layout.regulators)
         self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids)
         self.first_service = len(layout.transformer_ids)
@@ -144,15 +177,11 @@ class Feeder:
         except PowerFlowError:
             self.restore(before)
             self._solve_network(newton=True)
-        return self._read()
+        return self._read(charger_kw)
 
     def state(self) -> FeederState:
         """Return what the feeder remembers, as fresh arrays."""
-        capacitors, states = self._dss.Capacitors, list[bool]()
-        for name in self.layout.capacitor_ids:
-            capacitors.Name(name)
-            states.append(capacitors.States()[0] == 1)
-        return FeederState(self._taps_pu(), np.array(states, dtype=bool))
+        return FeederState(self._taps_pu(), self._capacitors_on())
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
@@ -234,6 +263,13 @@ class Feeder:
             )
         return voltage_pu
 
+    def _capacitors_on(self) -> NDArray[np.bool_]:
+        capacitors, states = self._dss.Capacitors, list[bool]()
+        for name in self.layout.capacitor_ids:
+            capacitors.Name(name)
+            states.append(capacitors.States()[0] == 1)
+        return np.array(states, dtype=bool)
+
     def _taps_pu(self) -> Floats:
         taps_pu: list[float] = []
         for row in self.layout.regulators:
@@ -251,7 +287,25 @@ class Feeder:
     def _tap_step_pu(self) -> Floats:
         return np.array([row.step_pu for row in self.layout.regulators])
 
-    def _read(self) -> FeederTick:
+    def _unbalance_pct(self) -> Floats:
+        parts = np.asarray(self._dss.Circuit.AllBusVolts())
+        phases = (parts[::2] + 1j * parts[1::2])[self._three_phases]
+        turn = np.exp(2j * np.pi / 3 * np.arange(3))
+        positive, negative = np.abs(phases @ turn), np.abs(phases @ turn.conj())
+        return 100 * np.minimum(positive, negative) / np.maximum(positive, negative)
+
+    def _marginal_loss(self, charger_kw: Floats) -> Floats:
+        if self._equations is None:
+            return np.zeros(len(self.bus_ids))
+        tan_phi = np.full(len(self.bus_ids), self._tan_phi)
+        # Feeding back less is drawing more, and takes reactive power away.
+        tan_phi[self._charger_node[charger_kw[self._charger_of] < 0]] *= -1
+        order = self._order
+        per_load = np.empty_like(tan_phi)
+        per_load[order] = self._equations.linearised().head_per_load(tan_phi[order])
+        return per_load - 1
+
+    def _read(self, charger_kw: Floats) -> FeederTick:
         with named("reading the solution"):
             voltage_pu = self._voltages_pu()
             # Terminals of a transformer follow each other: primary, secondary, perhaps a third.
@@ -262,6 +316,9 @@ class Feeder:
             if self._chargers is not None:
                 ev_kw[self.first_service :] = self._chargers.TotalPowers().real
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
+            marginal_loss = self._marginal_loss(charger_kw)
+            nodes = np.bincount(self._charger_of, minlength=len(self.service))
+            drawn = np.bincount(self._charger_of, marginal_loss[self._charger_node], len(nodes))
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,
@@ -274,6 +331,10 @@ class Feeder:
                     sum(part.TotalPowers().real.sum() for part in (self._base, *self._generators))
                 ),
                 tap=np.rint((self._taps_pu() - 1) / self._tap_step_pu()).astype(np.int64),
+                capacitor_on=self._capacitors_on(),
+                unbalance_pct=self._unbalance_pct(),
+                bus_marginal_loss=marginal_loss,
+                charger_marginal_loss=drawn / nodes,
             )
 
 

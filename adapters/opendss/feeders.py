@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,16 @@ class FeedersTick:
     """Losses in lines, regulators and transformers of each feeder, shape (feeder,) [kW]."""
     base_kw: Floats
     """What the own loads of each feeder drew, shape (feeder,) [kW]."""
+    tap: NDArray[np.int64]
+    """Tap of each regulator, shape (regulator,)."""
+    capacitor_on: NDArray[np.bool_]
+    """Whether each capacitor is connected, shape (capacitor,)."""
+    unbalance_pct: Floats
+    """Negative over positive sequence of the voltage, shape (three-phase bus,) [%]."""
+    bus_marginal_loss: Floats
+    """Losses per power drawn more, shape (node,) [1]."""
+    charger_marginal_loss: Floats
+    """The same behind each service transformer, shape (service transformer,) [1]."""
 
 
 def feeder_ids(count: int) -> tuple[str, ...]:
@@ -102,7 +113,8 @@ class Feeders:
             for index in range(count):
                 here = np.flatnonzero(feeder_of_station == index)
                 with self._telling(index):
-                    circuit = Circuit(source)
+                    same = self._circuits[0].layout if self._circuits else None
+                    circuit = Circuit(source, same)
                     self._circuits.append(circuit)
                     service, at = place_service_transformers(
                         circuit.layout, rating_kw[here], three_phase[here], power_factor, here
@@ -119,6 +131,9 @@ class Feeders:
         self.line_ids = self._named(lambda feeder: feeder.line_ids)
         self.line_rated = np.concatenate([feeder.layout.line_rated for feeder in self.each])
         """Whether the rating of each of `line_ids` is its own and not the engine's default."""
+        self.regulator_ids = self._named(lambda feeder: feeder.regulator_ids)
+        self.capacitor_ids = self._named(lambda feeder: feeder.layout.capacitor_ids)
+        self.three_phase_ids = self._named(lambda feeder: feeder.three_phase_ids)
         self.service_ids = self._named(lambda feeder: feeder.service.ids)
         self.rating_kva: Floats = np.concatenate([feeder.rating_kva for feeder in self.each])
         """Rating of each of `transformer_ids` [kVA]."""
@@ -150,7 +165,7 @@ class Feeders:
             with self._telling(index):
                 ticks.append(feeder.solve(load_scale, power_kw))
 
-        def joined(part: Callable[[FeederTick], Floats]) -> Floats:
+        def joined(part: Callable[[FeederTick], Any]) -> Any:
             return np.concatenate([part(tick) for tick in ticks])
 
         return FeedersTick(
@@ -162,6 +177,11 @@ class Feeders:
             head_kvar=np.array([tick.feeder_reactive_kvar for tick in ticks]),
             losses_kw=np.array([tick.feeder_losses_kw for tick in ticks]),
             base_kw=np.array([tick.feeder_base_kw for tick in ticks]),
+            tap=joined(lambda tick: tick.tap),
+            capacitor_on=joined(lambda tick: tick.capacitor_on),
+            unbalance_pct=joined(lambda tick: tick.unbalance_pct),
+            bus_marginal_loss=joined(lambda tick: tick.bus_marginal_loss),
+            charger_marginal_loss=joined(lambda tick: tick.charger_marginal_loss),
         )
 
     def state(self) -> tuple[FeederState, ...]:

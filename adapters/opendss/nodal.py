@@ -37,7 +37,7 @@ from cosim.errors import PowerFlowError
 Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-RESIDUAL = 1e-3
+RESIDUAL = 1e-5
 """Largest current that the equations may miss at a node, over the largest current of a load."""
 _EXPONENTS = {1: (0.0, 0.0), 2: (2.0, 2.0), 3: (0.0, 2.0), 5: (1.0, 1.0)}
 """Exponents of active and reactive power by OpenDSS's load model; model 4 has its own."""
@@ -304,17 +304,17 @@ class Linearisation:
     def __init__(self, v: Complex, factors: Any, head_gradient: Floats) -> None:
         self._v, self._factors, self._head = v, factors, head_gradient
 
-    def head_per_load(self, tan_phi: float) -> Floats:
+    def head_per_load(self, tan_phi: float | Floats) -> Floats:
         """Power at the head of the feeder per power drawn at each node, shape (node,) [1].
 
         Parameters
         ----------
         tan_phi
-            Reactive over active power of what is drawn more.
+            Reactive over active power of what is drawn more, one for all or shape (node,).
         """
         return self.per_load(self._head, tan_phi)
 
-    def per_load(self, gradient: Floats, tan_phi: float) -> Floats:
+    def per_load(self, gradient: Floats, tan_phi: float | Floats) -> Floats:
         """Change of a figure per watt drawn from each node to ground, shape (node,).
 
         Parameters
@@ -322,7 +322,7 @@ class Linearisation:
         gradient
             Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,).
         tan_phi
-            Reactive over active power of what is drawn.
+            Reactive over active power of what is drawn, one for all or shape (node,).
         """
         count = len(self._v)
         adjoint: Floats = self._factors.solve(gradient, trans="T")

@@ -12,8 +12,10 @@ import networks.loads
 from adapters.opendss.charging import station_power_kw, transformer_power_kw
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
+from adapters.opendss.life import TransformerLife
 from adapters.opendss.violations import (
     LOADING_HIGH_PCT,
+    UNBALANCE_HIGH_PCT,
     VOLTAGE_HIGH_PU,
     VOLTAGE_LOW_PU,
     Watch,
@@ -21,7 +23,7 @@ from adapters.opendss.violations import (
 from cosim.assets import Assets
 from cosim.errors import PowerFlowError
 from cosim.scenario import Scenario
-from cosim.signals import TICK_S, Role
+from cosim.signals import TICK_HOURS, TICK_S, Role
 from cosim.simulator import Simulator
 
 
@@ -49,6 +51,7 @@ class Grid(Simulator):
         self._first_slot = (start.hour * 3600 + start.minute * 60 + start.second) // TICK_S
         self._watches = (
             Watch("voltage_violation", self._feeders.bus_ids, VOLTAGE_LOW_PU, VOLTAGE_HIGH_PU),
+            Watch("voltage_unbalance", self._feeders.three_phase_ids, 0, UNBALANCE_HIGH_PCT),
             Watch("overload", self._feeders.transformer_ids, -np.inf, LOADING_HIGH_PCT),
             Watch(
                 "overload",
@@ -57,6 +60,8 @@ class Grid(Simulator):
                 np.where(self._feeders.line_rated, LOADING_HIGH_PCT, np.inf),
             ),
         )
+        self._life = TransformerLife(len(self._feeders.transformer_ids))
+        self._ambient_c = assets.ambient_c
         self._last_tick = scenario.ticks - 1
 
     def dimensions(self) -> dict[str, list[str]]:
@@ -66,6 +71,9 @@ class Grid(Simulator):
             "bus": list(self._feeders.bus_ids),
             "transformer": list(self._feeders.transformer_ids),
             "line": list(self._feeders.line_ids),
+            "regulator": list(self._feeders.regulator_ids),
+            "capacitor": list(self._feeders.capacitor_ids),
+            "three_phase_bus": list(self._feeders.three_phase_ids),
         }
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
@@ -74,6 +82,7 @@ class Grid(Simulator):
         return {
             "station_feeder": ("station", [self._feeders.ids[i] for i in self._feeder_of_station]),
             "station_transformer": ("station", [service[i] for i in at]),
+            "line_rated": ("line", self._feeders.line_rated.tolist()),
             "transformer_rating_kva": ("transformer", self._feeders.rating_kva.tolist()),
         }
 
@@ -83,11 +92,13 @@ class Grid(Simulator):
             station_kw = station_power_kw(
                 given["vehicle_power_kw"], given["vehicle_station"], self._stations
             )
-            charger_kw = transformer_power_kw(
-                station_kw, self._feeders.transformer_of_station, self._feeders.service_count
-            )
+            at = self._feeders.transformer_of_station
+            charger_kw = transformer_power_kw(station_kw, at, self._feeders.service_count)
             slot = (self._first_slot + tick) % len(self._shape)
             solved = self._feeders.solve(self._load_scale * float(self._shape[slot]), charger_kw)
+            life = self._life.advance(
+                solved.transformer_loading_pct / 100, float(self._ambient_c[tick]), TICK_HOURS
+            )
         except PowerFlowError as error:
             raise PowerFlowError(error.reason, where=error.where, tick=tick) from error
         return {
@@ -95,7 +106,14 @@ class Grid(Simulator):
             "bus_voltage_pu": solved.bus_voltage_pu,
             "transformer_loading_pct": solved.transformer_loading_pct,
             "transformer_ev_kw": solved.transformer_ev_kw,
+            "transformer_hot_spot_c": life.hot_spot_c,
+            "transformer_ageing_factor": life.ageing_factor,
             "line_loading_pct": solved.line_loading_pct,
+            "regulator_tap": solved.tap.astype(np.int32),
+            "capacitor_on": solved.capacitor_on,
+            "voltage_unbalance_pct": solved.unbalance_pct,
+            "bus_marginal_loss": solved.bus_marginal_loss,
+            "station_marginal_loss": solved.charger_marginal_loss[at],
             "feeder_power_kw": solved.head_kw.sum(),
             "feeder_reactive_kvar": solved.head_kvar.sum(),
             "feeder_losses_kw": solved.losses_kw.sum(),
@@ -106,6 +124,7 @@ class Grid(Simulator):
             "grid_events": self._watched(
                 tick,
                 solved.bus_voltage_pu,
+                solved.unbalance_pct,
                 solved.transformer_loading_pct,
                 solved.line_loading_pct,
             ),
@@ -132,8 +151,17 @@ class Grid(Simulator):
             "detail": text,
         }]  # fmt: skip
 
+    def _unpriced(self) -> list[dict[str, Any]]:
+        """Say of which feeder marginal losses are not known."""
+        return [
+            {"time_s": 0.0, "kind": "losses_unpriced", "place": name,
+             "detail": f"marginal losses count as none: {feeder.unpriced}"}
+            for name, feeder in zip(self._feeders.ids, self._feeders.each, strict=True)
+            if feeder.unpriced
+        ]  # fmt: skip
+
     def _watched(self, tick: int, *values: Any) -> list[dict[str, Any]]:
-        events = self._unrated() if tick == 0 else []
+        events = [*self._unrated(), *self._unpriced()] if tick == 0 else []
         for watch, now in zip(self._watches, values, strict=True):
             events += watch.update(tick * TICK_S, now)
             if tick == self._last_tick:

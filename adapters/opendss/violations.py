@@ -13,6 +13,8 @@ VOLTAGE_LOW_PU = 0.95
 VOLTAGE_HIGH_PU = 1.05
 """Upper limit of ANSI C84.1 range A."""
 LOADING_HIGH_PCT = 100.0
+UNBALANCE_HIGH_PCT = 3.0
+"""Limit of ANSI C84.1, annex C, at no load; here for the negative over the positive sequence."""
 
 
 class Watch:

@@ -29,6 +29,7 @@ def tiny_run(**changes: Any) -> RunData:
         s.name: (("tick", *s.dims), np.zeros((TICKS, *shape_of(s, IDS)), dtype=s.dtype))
         for s in RECORDED
     }
+    arrays["line_rated"] = ("line", np.array([True]))
     arrays["bus_voltage_pu"][1][:] = 1.0
     arrays["vehicle_soh"][1][:] = 1.0
     for name, (position, value) in changes.items():
@@ -107,6 +108,18 @@ CHARGED = {
         ("voltage_violation_pct", {"bus_voltage_pu": (np.s_[:6, 1], 0.93)}, 100 / 12),
         ("transformers_overloaded", {"transformer_loading_pct": (np.s_[3:5, 1], 101.0)}, 1),
         ("lines_overloaded", {"line_loading_pct": (np.s_[3, 0], 150.0)}, 1),
+        (
+            "lines_overloaded",
+            {"line_loading_pct": (np.s_[3, 0], 150.0), "line_rated": (0, False)},
+            0,
+        ),
+        (
+            "transformer_life_lost_pct",
+            {"transformer_ageing_factor": (np.s_[:, 1], 9.0)},
+            100 * 9.0 * 2 / 180_000,
+        ),
+        ("hot_spot_max_c", {"transformer_hot_spot_c": (np.s_[3, 1], 121.0)}, 121.0),
+        ("voltage_unbalance_max_pct", {"voltage_unbalance_pct": (np.s_[3, 0], 2.5)}, 2.5),
         ("audit_breaches", {}, 0),
         ("decision_latency_p50_ms", {"decision_latency_ms": (ALL, 4.0)}, 4.0),
         ("decision_latency_p99_ms", {"decision_latency_ms": (ALL, np.arange(24.0))}, 22.77),

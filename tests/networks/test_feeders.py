@@ -22,6 +22,13 @@ def test_published_totals_of_the_123_node_feeder() -> None:
     assert sum(row.q_kvar for row in data.capacitors) == 750
 
 
+def test_published_totals_of_the_13_node_feeder() -> None:
+    data = feeders.load("ieee13")
+    assert (data.load_kw, data.load_kvar) == (3466, 2102)
+    assert sum(row.q_kvar for row in data.capacitors) == 700
+    assert sum(row.length_ft for row in data.lines) == 8200
+
+
 def test_line_lengths_add_up_to_the_published_distances() -> None:
     # The published solution prints the distance of every bus from the source in miles.
     data = feeders.load("ieee123")
@@ -45,7 +52,7 @@ def test_line_lengths_add_up_to_the_published_distances() -> None:
 
 
 def test_matrices_are_symmetric_and_passive() -> None:
-    for row in feeders.load("ieee123").configurations:
+    for row in (*feeders.load("ieee123").configurations, *feeders.load("ieee13").configurations):
         for matrix in (row.r_ohm_per_mile, row.x_ohm_per_mile, row.b_us_per_mile):
             assert (matrix == matrix.T).all()
             assert (np.linalg.eigvalsh(matrix) > 0).all()
@@ -62,8 +69,9 @@ def test_configuration_12_is_the_concentric_neutral_cable() -> None:
     assert row.rating_a == 175
 
 
-def test_every_bus_of_every_element_has_coordinates() -> None:
-    data = feeders.load("ieee123")
+@pytest.mark.parametrize("name", feeders.names())
+def test_every_bus_of_every_element_has_coordinates(name: str) -> None:
+    data = feeders.load(name)
     known = {row.id for row in data.buses}
     for row in (*data.lines, *data.switches, *data.regulators, *data.transformers):
         assert {row.from_bus, row.to_bus} <= known
@@ -72,7 +80,7 @@ def test_every_bus_of_every_element_has_coordinates() -> None:
 
 
 def test_unknown_feeder_names_the_valid_ones() -> None:
-    with pytest.raises(UserError, match=r"'ieee12' is not known.*ieee123.*Did you mean ieee123"):
+    with pytest.raises(UserError, match=r"'ieee12' is not known.*ieee123.*Did you mean ieee1"):
         feeders.load("ieee12")
 
 

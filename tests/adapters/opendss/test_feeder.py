@@ -72,6 +72,27 @@ def test_voltages_equal_the_published_ones(published: Feeder) -> None:
     assert solved.tap.tolist() == [7, -1, 0, -1, 8, 1, 5]
 
 
+def test_the_13_node_feeder_solves_as_published() -> None:
+    data = feeders.load("ieee13")
+    circuit = Circuit(data)
+    service, _ = place_service_transformers(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
+    feeder = Feeder(circuit, service)
+    feeder.lock_taps()
+    feeder.set_taps(np.array([row.published_tap for row in data.regulators]))
+    solved = feeder.solve(1.0, np.zeros(0))
+    voltage_pu = dict(zip(feeder.bus_ids, solved.bus_voltage_pu, strict=True))
+    feeder.close()
+    with PUBLISHED.with_name("ieee13_published_voltages.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 29
+    for row in rows:
+        node = f"{row['bus']}.{row['phase']}"
+        assert voltage_pu[node] == pytest.approx(float(row["voltage_pu"]), abs=0.002), node
+    # Published: 3577.191 kW at the head, 111.063 kW of losses.
+    assert solved.feeder_power_kw == pytest.approx(3577.191, rel=3e-4)
+    assert solved.feeder_losses_kw == pytest.approx(111.063, rel=0.01)
+
+
 def test_line_voltages_of_the_delta_secondary_equal_the_published_ones(published: Feeder) -> None:
     published.solve(1.0, np.zeros(0))
     with PUBLISHED.open(newline="") as file:

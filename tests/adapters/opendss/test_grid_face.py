@@ -100,6 +100,8 @@ def test_facts_place_every_station_and_generator(faces: Any) -> None:
 
 def test_errors_carry_the_tick(faces: Any) -> None:
     grid, market, _ = faces
+    idle = {"vehicle_power_kw": np.zeros(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
+    solved = stepped(grid, 1, idle)
     stray = {"vehicle_power_kw": np.ones(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
     with pytest.raises(PowerFlowError, match="at tick 2: 1 kW without a station") as info:
         stepped(grid, 2, stray)
@@ -108,7 +110,7 @@ def test_errors_carry_the_tick(faces: Any) -> None:
         stepped(
             market,
             3,
-            {**stray, "feeder_power_kw": -50_000.0, "station_power_kw": np.zeros(8)},
+            {**solved, **stray, "feeder_power_kw": -50_000.0},
         )
 
 

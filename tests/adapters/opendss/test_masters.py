@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,7 @@ from adapters.opendss.service import place_service_transformers
 from cosim import loading
 from cosim.errors import PowerFlowError, ScenarioError, UserError
 
-PUBLISHED_13 = {
-    "rg60.1": 1.0625, "rg60.2": 1.0500, "rg60.3": 1.0687, "632.1": 1.0210, "632.2": 1.0420,
-    "632.3": 1.0174, "633.1": 1.0180, "633.2": 1.0401, "633.3": 1.0148, "634.1": 0.9940,
-    "634.2": 1.0218, "634.3": 0.9960, "645.2": 1.0329, "645.3": 1.0155, "646.2": 1.0311,
-    "646.3": 1.0134, "671.1": 0.9900, "671.2": 1.0529, "671.3": 0.9778, "680.1": 0.9900,
-    "680.2": 1.0529, "680.3": 0.9778, "684.1": 0.9881, "684.3": 0.9758, "611.3": 0.9738,
-    "652.1": 0.9825, "675.1": 0.9835, "675.2": 1.0553, "675.3": 0.9758,
-}  # fmt: skip
-"""IEEE 13-node test feeder, published voltages [pu]."""
+PUBLISHED_13 = Path(__file__).parents[2] / "networks" / "data" / "ieee13_published_voltages.csv"
 
 MASTER = """
 clear
@@ -156,5 +149,7 @@ def test_the_published_13_node_circuit_solves_as_published() -> None:
     solved = feeder.solve(1.0, np.zeros(0))
     voltage_pu = dict(zip(feeder.bus_ids, solved.bus_voltage_pu, strict=True))
     feeder.close()
-    for node, published_pu in PUBLISHED_13.items():
-        assert voltage_pu[node] == pytest.approx(published_pu, abs=0.002), node
+    with PUBLISHED_13.open(newline="") as rows:
+        for row in csv.DictReader(rows):
+            node = f"{row['bus']}.{row['phase']}"
+            assert voltage_pu[node] == pytest.approx(float(row["voltage_pu"]), abs=0.002), node

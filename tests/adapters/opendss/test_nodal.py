@@ -39,9 +39,9 @@ calcv
 """
 
 
-@pytest.fixture(scope="module")
-def feeder() -> Iterator[Feeder]:
-    circuit = Circuit(feeders.load("ieee123"))
+@pytest.fixture(scope="module", params=["ieee123", "ieee13"])
+def feeder(request: pytest.FixtureRequest) -> Iterator[Feeder]:
+    circuit = Circuit(feeders.load(request.param))
     service, _ = place_service_transformers(circuit.layout, RATING_KW, FAST)
     feeder = Feeder(circuit, service)
     feeder.lock_taps()
