@@ -51,7 +51,10 @@ BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
             "spme": "adapters.pybamm.simulator:Battery",
             "reservoir": "adapters.pybamm.simulator:Battery",
         },
-        "grid": {"opendss": "adapters.opendss.simulator:Grid"},
+        "grid": {
+            "opendss": "adapters.opendss.simulator:Grid",
+            "linear": "adapters.opendss.simulator:LinearGrid",
+        },
         "market": {"five_bus": "adapters.market.simulator:Market"},
         "agents": {"rule_based": "adapters.agents.simulator:Agents"},
     }

@@ -86,7 +86,13 @@ class Ageing(Section):
 class Grid(Section):
     """The distribution feeders that charge the fleet."""
 
-    kind: str = Field(default="opendss", description="power flow")
+    kind: str = Field(
+        default="opendss",
+        description="power flow: opendss solves every tick, linear every few and follows between",
+    )
+    refresh_ticks: Annotated[int, Field(ge=1, le=288)] = Field(
+        default=12, description="ticks from one solution of OpenDSS to the next, kind linear"
+    )
     feeder: str = Field(
         default="ieee123",
         description="distribution feeder: a shipped one, or the master file (.dss) of an OpenDSS "

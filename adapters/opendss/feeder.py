@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, secondary_bus, service_commands
-from adapters.opendss.nodal import NodalEquations
+from adapters.opendss.nodal import Linearisation, NodalEquations
 from adapters.opendss.service import ServiceTransformers
 from cosim.errors import PowerFlowError
 
@@ -99,6 +99,7 @@ class Feeder:
         self._voltages_pu()
         self.unpriced = ""
         """Why the marginal losses of this circuit are not known; empty if they are."""
+        self._about: Linearisation | None = None
         self._equations: NodalEquations | None = None
         try:
             self._equations = NodalEquations(self._dss)
@@ -247,6 +248,10 @@ class Feeder:
 
     def _voltages_pu(self) -> Floats:
         voltage_pu = np.array(self._dss.Circuit.AllBusMagPu(), dtype=float)
+        self._require_voltages(voltage_pu)
+        return voltage_pu
+
+    def _require_voltages(self, voltage_pu: Floats) -> None:
         bad = np.flatnonzero(~np.isfinite(voltage_pu))
         if len(bad):
             raise PowerFlowError(
@@ -261,7 +266,6 @@ class Feeder:
                 f"outside {WINDOW_PU[0]} to {WINDOW_PU[1]} pu no load draws what it asks for",
                 where=f"bus {self.bus_ids[worst]}",
             )
-        return voltage_pu
 
     def _capacitors_on(self) -> NDArray[np.bool_]:
         capacitors, states = self._dss.Capacitors, list[bool]()
@@ -289,10 +293,7 @@ class Feeder:
 
     def _unbalance_pct(self) -> Floats:
         parts = np.asarray(self._dss.Circuit.AllBusVolts())
-        phases = (parts[::2] + 1j * parts[1::2])[self._three_phases]
-        turn = np.exp(2j * np.pi / 3 * np.arange(3))
-        positive, negative = np.abs(phases @ turn), np.abs(phases @ turn.conj())
-        return 100 * np.minimum(positive, negative) / np.maximum(positive, negative)
+        return unbalance_pct((parts[::2] + 1j * parts[1::2])[self._three_phases])
 
     def _marginal_loss(self, charger_kw: Floats) -> Floats:
         if self._equations is None:
@@ -302,7 +303,8 @@ class Feeder:
         tan_phi[self._charger_node[charger_kw[self._charger_of] < 0]] *= -1
         order = self._order
         per_load = np.empty_like(tan_phi)
-        per_load[order] = self._equations.linearised().head_per_load(tan_phi[order])
+        self._about = self._equations.linearised()
+        per_load[order] = self._about.head_per_load(tan_phi[order])
         return per_load - 1
 
     def _read(self, charger_kw: Floats) -> FeederTick:
@@ -336,6 +338,13 @@ class Feeder:
                 bus_marginal_loss=marginal_loss,
                 charger_marginal_loss=drawn / nodes,
             )
+
+
+def unbalance_pct(phases_v: NDArray[np.complex128]) -> Floats:
+    """Return the lesser over the greater of the rotating sequences, from shape (bus, 3) [%]."""
+    turn = np.exp(2j * np.pi / 3 * np.arange(3))
+    one, other = np.abs(phases_v @ turn), np.abs(phases_v @ turn.conj())
+    return 100 * np.minimum(one, other) / np.maximum(one, other)
 
 
 def _generators(engine: Any) -> list[Any]:

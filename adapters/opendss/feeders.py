@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import ServiceTransformers, place_service_transformers
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
 
@@ -84,6 +84,8 @@ class Feeders:
         Whether each station needs three phases, shape (station,).
     power_factor
         Power factor of the chargers; see `Feeder`.
+    make
+        Builds a feeder of the kind wanted.
 
     Raises
     ------
@@ -101,6 +103,7 @@ class Feeders:
         rating_kw: Floats,
         three_phase: NDArray[np.bool_],
         power_factor: float = 0.99,
+        make: Callable[[Circuit, ServiceTransformers, float], Feeder] = Feeder,
     ) -> None:
         self.ids = feeder_ids(count)
         self.transformer_of_station = np.empty(len(rating_kw), dtype=np.int64)
@@ -119,7 +122,7 @@ class Feeders:
                     service, at = place_service_transformers(
                         circuit.layout, rating_kw[here], three_phase[here], power_factor, here
                     )
-                    self.each += (Feeder(circuit, service, power_factor),)
+                    self.each += (make(circuit, service, power_factor),)
                 self.transformer_of_station[here] = self.service_count + at
                 self.service_count += len(service)
         except BaseException:

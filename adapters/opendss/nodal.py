@@ -125,6 +125,33 @@ class NodalEquations:
         factors = sla.splu(matrix, permc_spec="MMD_AT_PLUS_A")
         return Linearisation(v[:-1], factors, self._head_gradient(v))
 
+    def drawn(self, v: Complex, kw: Floats, kvar: Floats) -> tuple[Complex, Complex]:
+        """Return what loads draw at given voltages.
+
+        Parameters
+        ----------
+        v
+            Voltages of the nodes, shape (node,) [V].
+        kw, kvar
+            Power of each load at its rated voltage, in the engine's order, shape (load,).
+
+        Returns
+        -------
+        current
+            Drawn from each node, shape (node,) [A].
+        power
+            Of each load, shape (load,) [VA].
+        """
+        b, count = self._branches, len(self.nodes)
+        whole = np.append(v, 0)
+        u = whole[b.ends[0]] - whole[b.ends[1]]
+        rated: Complex = 1e3 * (kw + 1j * kvar)[b.load] * b.share
+        current: Complex = _admittance(rated, np.abs(u), b)[0] * u
+        power: Complex = u * np.conj(current)
+        active = np.bincount(b.load, power.real, len(kw))
+        reactive = np.bincount(b.load, power.imag, len(kw))
+        return _gathered(current, b.ends, count), active + 1j * reactive
+
     def at(self, nodes: Sequence[str]) -> NDArray[np.int64]:
         """Return the positions of nodes among `nodes`."""
         return np.array([self._at[name.lower()] for name in nodes], np.int64)
@@ -302,7 +329,21 @@ class Linearisation:
     """
 
     def __init__(self, v: Complex, factors: Any, head_gradient: Floats) -> None:
-        self._v, self._factors, self._head = v, factors, head_gradient
+        self.v = v
+        """Voltages of the nodes, shape (node,) [V]."""
+        self._factors, self._head = factors, head_gradient
+
+    def respond(self, current: Complex) -> Complex:
+        """Return by how much voltages change where more current is drawn, shape (node,) [V].
+
+        Parameters
+        ----------
+        current
+            Drawn more from each node at the present voltages, shape (node,) [A].
+        """
+        parts = self._factors.solve(-np.concatenate([current.real, current.imag]))
+        count = len(self.v)
+        return parts[:count] + 1j * parts[count:]
 
     def head_per_load(self, tan_phi: float | Floats) -> Floats:
         """Power at the head of the feeder per power drawn at each node, shape (node,) [1].
@@ -324,9 +365,9 @@ class Linearisation:
         tan_phi
             Reactive over active power of what is drawn, one for all or shape (node,).
         """
-        count = len(self._v)
+        count = len(self.v)
         adjoint: Floats = self._factors.solve(gradient, trans="T")
-        current: Complex = np.conj((1 + 1j * tan_phi) / self._v)
+        current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
         return -(adjoint[:count] * current.real + adjoint[count:] * current.imag)
 
 

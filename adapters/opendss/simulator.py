@@ -1,8 +1,9 @@
-"""The mosaik face of the feeders: role ``grid``, kind ``opendss``."""
+"""The mosaik faces of the feeders: role ``grid``, kinds ``opendss`` and ``linear``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 import networks.feeders
 import networks.loads
 from adapters.opendss.charging import station_power_kw, transformer_power_kw
+from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
 from adapters.opendss.life import TransformerLife
+from adapters.opendss.linear import LinearFeeder
 from adapters.opendss.violations import (
     LOADING_HIGH_PCT,
     UNBALANCE_HIGH_PCT,
@@ -42,6 +45,7 @@ class Grid(Simulator):
             stations.rating_kw,
             stations.three_phase,
             grid.charger_power_factor,
+            self._maker(scenario),
         )
         self._feeder_of_station = stations.feeder
         self._stations = len(stations.ids)
@@ -63,6 +67,10 @@ class Grid(Simulator):
         self._life = TransformerLife(len(self._feeders.transformer_ids))
         self._ambient_c = assets.ambient_c
         self._last_tick = scenario.ticks - 1
+
+    def _maker(self, scenario: Scenario) -> Callable[..., Feeder]:
+        del scenario
+        return Feeder
 
     def dimensions(self) -> dict[str, list[str]]:
         """Feeders, and the nodes, transformers and lines of all of them."""
@@ -167,3 +175,10 @@ class Grid(Simulator):
             if tick == self._last_tick:
                 events += watch.finish((tick + 1) * TICK_S)
         return events
+
+
+class LinearGrid(Grid):
+    """Follows the feeders by derivatives between solutions of OpenDSS; see `LinearFeeder`."""
+
+    def _maker(self, scenario: Scenario) -> Callable[..., Feeder]:
+        return partial(LinearFeeder, refresh_ticks=scenario.grid.refresh_ticks)

@@ -1,0 +1,159 @@
+"""Feeders between two solutions of OpenDSS: voltages by their derivatives, all else from these.
+
+Every few intervals OpenDSS solves the feeder. In between, the voltages follow from the derivatives
+of the nodal equations there, one solution with known factors, and lines, transformers and losses
+from the voltages and their admittances. Taps and capacitors move, and marginal losses are taken,
+only when OpenDSS solves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.opendss.circuit import Circuit
+from adapters.opendss.feeder import Feeder, FeederState, FeederTick, unbalance_pct
+from adapters.opendss.flows import Flows
+from adapters.opendss.nodal import Linearisation, NodalEquations
+from adapters.opendss.service import ServiceTransformers
+from cosim.errors import PowerFlowError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearState(FeederState):
+    """What a feeder remembers between settlement intervals."""
+
+    age: int
+    """Intervals since OpenDSS solved, 0 where it solves next."""
+    load_scale: float
+    """Inputs of that solution; `tap_pu` and `capacitor_on` are from before it."""
+    charger_kw: Floats
+
+
+class LinearFeeder(Feeder):
+    """A feeder that OpenDSS solves every few intervals only; see the module and `Feeder`.
+
+    Parameters
+    ----------
+    refresh_ticks
+        Intervals from one solution of OpenDSS to the next.
+
+    Raises
+    ------
+    PowerFlowError
+        The circuit has elements that the nodal equations do not know.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        service: ServiceTransformers,
+        power_factor: float = 0.99,
+        refresh_ticks: int = 12,
+    ) -> None:
+        super().__init__(circuit, service, power_factor)
+        if self._equations is None or self._generators:
+            raise PowerFlowError(f"the linear kind cannot hold this circuit: {self.unpriced}")
+        self._every, self._age = refresh_ticks, 0
+        # Where each of `bus_ids` stands among the nodes of the equations.
+        self._position = np.argsort(self._order)
+        self._flows = Flows(
+            self._dss,
+            {name: i for i, name in enumerate(self._equations.nodes)},
+            self.line_ids,
+            self.transformer_ids,
+        )
+        self._line_rating_a = np.asarray(self._lines.NormAmps.to_array(), float)
+        self._since = self._fresh()
+
+    def solve(self, load_scale: float, charger_kw: Floats) -> FeederTick:
+        """Solve or follow the feeder for one settlement interval; see `Feeder.solve`."""
+        charger_kw = np.asarray(charger_kw, dtype=float)
+        if self._age == 0:
+            before = super().state()
+            solved = super().solve(load_scale, charger_kw)
+            self._settle(before, load_scale, charger_kw, solved)
+        else:
+            self._require_input(load_scale, charger_kw)
+            solved = self._followed(load_scale, charger_kw)
+        self._age = (self._age + 1) % self._every
+        return solved
+
+    def state(self) -> LinearState:
+        """Return what the feeder remembers, as fresh arrays."""
+        if self._age == 0:
+            return self._fresh()
+        since = self._since
+        return LinearState(
+            since.tap_pu, since.capacitor_on, self._age, since.load_scale, since.charger_kw
+        )
+
+    def restore(self, state: FeederState) -> None:
+        """Put the feeder back into `state`."""
+        super().restore(state)
+        self._age = 0
+        if isinstance(state, LinearState) and state.age:
+            self.solve(state.load_scale, state.charger_kw)
+            self._age = state.age
+
+    def _fresh(self) -> LinearState:
+        now, nothing = super().state(), np.zeros(len(self.service))
+        return LinearState(now.tap_pu, now.capacitor_on, 0, 0.0, nothing)
+
+    def _settle(
+        self, before: FeederState, load_scale: float, charger_kw: Floats, solved: FeederTick
+    ) -> None:
+        """Keep what the next intervals follow from."""
+        equations, about = self._point()
+        self._since = LinearState(
+            before.tap_pu, before.capacitor_on, 1, load_scale, charger_kw.copy()
+        )
+        self._solved = solved
+        self._drawn = equations.drawn(about.v, *self._all_loads(load_scale, charger_kw))[0]
+        self._base_v = np.abs(about.v[self._position]) / solved.bus_voltage_pu
+        self._flows.refresh()
+
+    def _point(self) -> tuple[NodalEquations, Linearisation]:
+        """Return the equations, and what they are about the last solution."""
+        if self._equations is None or self._about is None:
+            raise PowerFlowError("the feeder has not been solved")
+        return self._equations, self._about
+
+    def _all_loads(self, load_scale: float, charger_kw: Floats) -> tuple[Floats, Floats]:
+        own_kw, own_kvar = self.layout.load_kw * load_scale, self.layout.load_kvar * load_scale
+        charger_kvar = np.abs(charger_kw) * self._tan_phi
+        return np.append(own_kw, charger_kw), np.append(own_kvar, charger_kvar)
+
+    def _followed(self, load_scale: float, charger_kw: Floats) -> FeederTick:
+        equations, about = self._point()
+        loads = self._all_loads(load_scale, charger_kw)
+        more = equations.drawn(about.v, *loads)[0] - self._drawn
+        v = about.v + about.respond(more)
+        at_buses = v[self._position]
+        voltage_pu = np.abs(at_buses) / self._base_v
+        self._require_voltages(voltage_pu)
+        flows = self._flows.at(v)
+        power_kva = equations.drawn(v, *loads)[1] / 1e3
+        own, last = len(self.layout.load_ids), self._solved
+        ev_kw = np.zeros(len(self.transformer_ids))
+        ev_kw[self.first_service :] = power_kva[own:].real
+        head_kva = power_kva.sum() + flows.losses_kva
+        return FeederTick(
+            bus_voltage_pu=voltage_pu,
+            transformer_loading_pct=100 * flows.transformer_kva / self.rating_kva,
+            transformer_ev_kw=ev_kw,
+            line_loading_pct=100 * flows.line_a / self._line_rating_a,
+            feeder_power_kw=float(head_kva.real),
+            feeder_reactive_kvar=float(head_kva.imag),
+            feeder_losses_kw=flows.losses_kva.real,
+            feeder_base_kw=float(power_kva[:own].real.sum()),
+            tap=last.tap.copy(),
+            capacitor_on=last.capacitor_on.copy(),
+            unbalance_pct=unbalance_pct(at_buses[self._three_phases]),
+            bus_marginal_loss=last.bus_marginal_loss.copy(),
+            charger_marginal_loss=last.charger_marginal_loss.copy(),
+        )
