@@ -77,7 +77,7 @@ def test_it_is_exact_where_it_solves_and_close_between(pair: tuple[Feeder, Linea
     assert worst["feeder_power_kw"] < 4.0
     assert worst["transformer_ev_kw"] < 1e-5
     assert worst["unbalance_pct"] < 0.1
-    assert worst["bus_marginal_loss"] < 0.03
+    assert worst["bus_marginal_loss"] < 0.05
 
 
 def test_with_moving_taps_it_stays_within_two_steps(pair: tuple[Feeder, LinearFeeder]) -> None:
