@@ -24,6 +24,7 @@ class MarketData:
     bus_ids: tuple[str, ...]
     load_mw: Floats
     """Published load, shape (bus,) [MW]."""
+    load_mvar: Floats
     line_ids: tuple[str, ...]
     line_from: Indices
     """Bus index, shape (line,)."""
@@ -31,11 +32,15 @@ class MarketData:
     x_pu: Floats
     """Reactance on 100 MVA, shape (line,) [1]."""
     r_pu: Floats
+    b_pu: Floats
+    """Susceptance of the whole line on 100 MVA, shape (line,) [1]."""
     line_limit_mw: Floats
     """Infinite where there is none, shape (line,) [MW]."""
     generator_ids: tuple[str, ...]
     generator_bus: Indices
     generator_limit_mw: Floats
+    generator_limit_mvar: Floats
+    """Most reactive power in either direction, shape (generator,) [Mvar]."""
     offer_usd_per_mwh: Floats
     """Published offer, shape (generator,) [USD/MWh]."""
 
@@ -68,15 +73,18 @@ def load(name: str) -> MarketData:
         name=name,
         bus_ids=tuple(buses["id"]),
         load_mw=_floats(buses["load_mw"]),
+        load_mvar=_floats(buses["load_mvar"]),
         line_ids=tuple(lines["id"]),
         line_from=index(lines["from_bus"]),
         line_to=index(lines["to_bus"]),
         x_pu=_floats(lines["x_pu"]),
         r_pu=_floats(lines["r_pu"]),
+        b_pu=_floats(lines["b_pu"]),
         line_limit_mw=_floats(lines["limit_mw"]),
         generator_ids=tuple(generators["id"]),
         generator_bus=index(generators["bus"]),
         generator_limit_mw=_floats(generators["limit_mw"]),
+        generator_limit_mvar=_floats(generators["limit_mvar"]),
         offer_usd_per_mwh=_floats(generators["offer_usd_per_mwh"]),
     )
 
