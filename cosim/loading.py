@@ -27,7 +27,7 @@ _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "traffic.replay",
-    "grid.feeders", "market.feeder_multiplier",
+    "grid.feeders", "market.feeder_multiplier", "market.feeder_bus",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()
@@ -262,9 +262,11 @@ def _data_problems(data: Mapping[str, Any]) -> list[Problem]:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    if _at(data, "traffic.kind") == "replay":
-        # Any other kind, even a wrong one, is nothing that these checks go by.
-        given.setdefault("traffic", {})["kind"] = "replay"
+    for role in ("traffic", "market"):
+        # A wrong kind is told by itself; the other checks go by the default then.
+        kind = _at(data, f"{role}.kind")
+        if isinstance(kind, str) and kind in registry.kinds(role):
+            given.setdefault(role, {})["kind"] = kind
     if _choice_problems(given):
         return []
     try:

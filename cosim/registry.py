@@ -7,6 +7,7 @@ kind, for example ``[project.entry-points."voltstep.traffic"] my_sim = "my_packa
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -176,7 +177,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _roads_are_calibrated,
         _replay_fits,
         _own_trips_fit,
-        _bus_holds_the_feeders,
+        _buses_hold_the_feeders,
         _incidents_fit,
         _background_fits,
     )
@@ -258,16 +259,28 @@ def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
     return cast(Sequence[Problem], check(scenario))
 
 
-def _bus_holds_the_feeders(scenario: Scenario) -> Sequence[Problem]:
-    feeders, most = scenario.grid.feeders, scenario.market.feeder_multiplier
-    # One feeder may stand for less than itself, or have no part in the market at all.
-    if feeders <= max(most, 1):
+def _buses_hold_the_feeders(scenario: Scenario) -> Sequence[Problem]:
+    market, feeders = scenario.market, scenario.grid.feeders
+    if market.kind != "five_bus":
         return []
-    reason = (
-        f"must be at most market.feeder_multiplier, {most:g}: bus D holds so many feeders, "
-        "the simulated ones among them"
+    if len(market.feeder_bus) not in (1, feeders):
+        reason = f"must be one bus, or one for each of the {feeders} feeders (grid.feeders)"
+        return [Problem("market.feeder_bus", ", ".join(market.feeder_bus), reason)]
+    # One feeder may stand for less than itself, or have no part in the market at all.
+    most = max(market.feeder_multiplier, 1)
+    there = Counter(
+        market.feeder_bus if len(market.feeder_bus) > 1 else market.feeder_bus * feeders
     )
-    return [Problem("grid.feeders", str(feeders), reason)]
+    return [
+        Problem(
+            "grid.feeders",
+            str(feeders),
+            f"must be at most market.feeder_multiplier, {market.feeder_multiplier:g}, at one bus: "
+            f"bus {bus} holds so many feeders, the {count} simulated ones among them",
+        )
+        for bus, count in sorted(there.items())
+        if count > most
+    ]
 
 
 def _incidents_fit(scenario: Scenario) -> Sequence[Problem]:

@@ -26,6 +26,7 @@ IDS: Ids = {
     "zone": ("A", "B", "C", "D", "E"),
     "generator": ("g0", "g1"),
     "market_line": ("AB",),
+    "account": ("load A", "load B", "load C", "load D", "load E", "g0", "g1", "operator"),
 }
 OWNER: Mapping[str, Role] = {
     "vehicle": "fleet",
@@ -40,12 +41,18 @@ OWNER: Mapping[str, Role] = {
     "zone": "market",
     "generator": "market",
     "market_line": "market",
+    "account": "market",
 }
 FACTS: dict[str, tuple[str, list[Any]]] = {
     "station_transformer": ("station", ["t0", "t1"]),
     "generator_zone": ("generator", ["A", "E"]),
+    "feeder_zone": ("feeder", ["D"]),
+    "feeder_weight": ("feeder", [40.0]),
+    "station_billed_by": ("station", ["operator", "operator"]),
+    "account_counterparty": ("account", ["operator"] * 7 + ["market"]),
 }
-TELLS: Mapping[str, Role] = {"station_transformer": "grid", "generator_zone": "market"}
+TELLS: Mapping[str, Role] = {"station_transformer": "grid"}
+"""Who tells a fact; the market tells the others."""
 TINY = {
     "duration": "1h",
     "fleet": {"vehicles": 3, "stations": {"count": 2, "level_2": 1, "dc_fast": 0, "v2g": 0}},
@@ -113,7 +120,9 @@ def _fake(fake_role: Role, log: Log | None, change: Change | None) -> type[Simul
             return {dim: list(IDS[dim]) for dim, owner in OWNER.items() if owner == fake_role}
 
         def facts(self) -> dict[str, tuple[str, list[Any]]]:
-            return {name: fact for name, fact in FACTS.items() if TELLS[name] == fake_role}
+            return {
+                name: fact for name, fact in FACTS.items() if TELLS.get(name, "market") == fake_role
+            }
 
         def initial(self) -> dict[str, Any]:
             return {"vehicle_soc": self.soc} if fake_role == "battery" else {}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick
 from adapters.opendss.service import ServiceTransformers, place_service_transformers
 from adapters.opendss.topology import require_supply
+from cosim.areas import feeder_ids
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
 
@@ -39,12 +40,6 @@ class FeedersTick:
     """Losses in lines, regulators and transformers of each feeder, shape (feeder,) [kW]."""
     base_kw: Floats
     """What the own loads of each feeder drew, shape (feeder,) [kW]."""
-
-
-def feeder_ids(count: int) -> tuple[str, ...]:
-    """Return the names of `count` feeders: f00, f01 and so on."""
-    digits = max(2, len(str(count - 1)))
-    return tuple(f"f{i:0{digits}d}" for i in range(count))
 
 
 class Feeders:

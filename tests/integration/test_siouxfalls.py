@@ -101,6 +101,16 @@ def test_bills_are_energy_at_the_price_of_bus_d(data: xr.Dataset) -> None:
     assert float(data["vehicle_cost_usd"].sum()) == pytest.approx(float(cost))
 
 
+def test_the_ledger_has_every_bill_and_sums_to_zero(morning: Path, data: xr.Dataset) -> None:
+    ledger = pq.read_table(morning / "ledger.parquet").to_pandas()
+    assert ledger.groupby("tick")["amount_usd"].sum().abs().max() < 0.005
+    fleet = ledger[ledger["vehicle"].notna()]
+    assert len(fleet) == int((data["vehicle_billed_kwh"] != 0).sum()) > 50
+    assert fleet["amount_usd"].sum() == pytest.approx(float(data["vehicle_cost_usd"].sum()))
+    bills = pq.read_table(morning / "bills.parquet").to_pandas()
+    assert bills["total_usd"].sum() == pytest.approx(fleet["amount_usd"].sum())
+
+
 def test_the_feeder_carries_the_fleet(data: xr.Dataset) -> None:
     carried = data["feeder_power_kw"] - data["feeder_base_kw"] - data["feeder_losses_kw"]
     charged = data["vehicle_power_kw"].sum("vehicle")

@@ -29,7 +29,8 @@ def started(cls: type[Grid] | type[Market]) -> tuple[Any, dict[str, list[str]]]:
     (entity,) = simulator.create(1, next(iter(simulator.meta["models"])))
     info = entity["extra_info"]
     for dim, values in info["facts"].values():
-        assert dim == "station" or len(values) == len(info["dimensions"][dim])
+        others = dim not in info["dimensions"]
+        assert others or len(values) == len(info["dimensions"][dim])
     return simulator, info["dimensions"]
 
 
@@ -108,7 +109,7 @@ def test_errors_carry_the_tick(faces: Any) -> None:
         stepped(
             market,
             3,
-            {**stray, "feeder_power_kw": -50_000.0, "station_power_kw": np.zeros(8)},
+            {**stray, "feeder_head_kw": np.array([-50_000.0])},
         )
 
 
