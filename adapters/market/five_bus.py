@@ -47,6 +47,8 @@ BLOCK_STEP_USD_PER_MWH = 0.05
 """Rise from one block of a sloped offer to the next, before scaling."""
 MOST_BLOCKS = 100
 """Blocks of one generator at most; a steeper slope makes their steps larger."""
+OFFER_CAP = 0.999
+"""Highest offer over the value of lost load: markets cap offers there, and load is served first."""
 _TOLERANCE = 1e-6
 """Largest relative error accepted in an optimality condition."""
 
@@ -115,6 +117,11 @@ class FiveBus:
         self._rows = np.vstack([np.ones(len(at)), self._factors[np.ix_(self._limited, at)]])
         self._engine: Any = highspy.Highs()
         self._build(len(at))
+
+    @property
+    def most_scale(self) -> float:
+        """Factor at which the dearest offer is nearly the value of lost load [1]."""
+        return OFFER_CAP * self._value / float(self._block_offer.max())
 
     def _build(self, columns: int) -> None:
         engine = self._engine

@@ -29,22 +29,23 @@ def reference_price_usd_per_mwh(market: FiveBus) -> float:
     return float(market.clear(market.data.load_mw).lmp_usd_per_mwh[bus])
 
 
-def offer_scale(price_usd_per_mwh: Floats, reference_usd_per_mwh: float) -> Floats:
+def offer_scale(price_usd_per_mwh: Floats, market: FiveBus) -> Floats:
     """Factor on the offers that makes the published loads clear at the given price.
 
     Parameters
     ----------
     price_usd_per_mwh
         Shape (tick,) [USD/MWh].
-    reference_usd_per_mwh
-        See `reference_price_usd_per_mwh`.
+    market
+        The market; no offer is scaled beyond its value of lost load.
 
     Returns
     -------
     ndarray
         Shape (tick,) [1], at least `LEAST_SCALE`.
     """
-    return np.maximum(np.asarray(price_usd_per_mwh) / reference_usd_per_mwh, LEAST_SCALE)
+    scale = np.asarray(price_usd_per_mwh) / reference_price_usd_per_mwh(market)
+    return np.clip(scale, LEAST_SCALE, market.most_scale)
 
 
 class Attachment:

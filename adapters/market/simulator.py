@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adapters.market.pricing import Clearing, Pricing
+from adapters.market.retail import quadratic, series, time_of_use
 from adapters.market.settlement import account_ids, book, counterparties, settle
 from adapters.market.wholesale import Wholesale
 from cosim.assets import Assets
@@ -17,7 +18,9 @@ from cosim.scenario import Scenario
 from cosim.signals import TICK_S, Role
 from cosim.simulator import Simulator
 
-KINDS: Mapping[str, Callable[[Scenario], Pricing]] = MappingProxyType({"five_bus": Wholesale})
+KINDS: Mapping[str, Callable[[Scenario], Pricing]] = MappingProxyType(
+    {"five_bus": Wholesale, "quadratic": quadratic, "series": series, "time_of_use": time_of_use}
+)
 """What prices the energy, by kind."""
 _NO_SHEDDING_MW = 1e-6
 

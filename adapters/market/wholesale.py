@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 import networks.feeders
 import networks.markets
 from adapters.market.five_bus import FiveBus
-from adapters.market.offers import Attachment, offer_scale, reference_price_usd_per_mwh
+from adapters.market.offers import Attachment, offer_scale
 from adapters.market.price_path import price_path
 from adapters.market.pricing import Clearing, Layout
 from adapters.market.settlement import OPERATOR
@@ -34,7 +34,7 @@ class Wholesale:
         at = buses if len(buses) > 1 else buses * scenario.grid.feeders
         self._market, self._data = market, market.data
         self._attachment = Attachment(market.data, at, nominal_kw, chosen.feeder_multiplier)
-        self._scale = offer_scale(prices.usd_per_mwh, reference_price_usd_per_mwh(market))
+        self._scale = offer_scale(prices.usd_per_mwh, market)
         self.layout = Layout(
             zone_ids=market.data.bus_ids,
             generator_ids=market.data.generator_ids,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cosim import cli, loading
@@ -53,6 +53,7 @@ def test_names(stem: str, name: str) -> None:
     assert name_for(stem) == name
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=40))
 @example("2024")
 @example("1e3")

@@ -99,12 +99,17 @@ def test_published_loads_clear_at_the_day_ahead_price(slope: float) -> None:
     if slope == 0:
         assert reference == pytest.approx(39.9427, abs=1e-4)
     day_ahead = np.array([8.65, 113.01, 2598.29])
-    for price, scale in zip(day_ahead, offer_scale(day_ahead, reference), strict=True):
+    for price, scale in zip(day_ahead, offer_scale(day_ahead, market), strict=True):
         assert market.clear(DATA.load_mw, scale).lmp_usd_per_mwh[3] == pytest.approx(price)
 
 
-def test_negative_prices_are_floored() -> None:
-    assert offer_scale(np.array([-12.39, 0.0]), 40.0).tolist() == [LEAST_SCALE, LEAST_SCALE]
+def test_offers_are_floored_and_capped() -> None:
+    market = FiveBus(DATA, 5000.0)
+    scale = offer_scale(np.array([-12.39, 0.0, 9000.0]), market)
+    assert scale.tolist() == pytest.approx([LEAST_SCALE, LEAST_SCALE, 0.999 * 5000 / 40])
+    cleared = market.clear(DATA.load_mw, float(scale[-1]))
+    assert cleared.load_shed_mw.sum() == 0
+    assert cleared.lmp_usd_per_mwh[3] == pytest.approx(0.999 * 5000 / 40 * 39.9427, abs=0.1)
 
 
 def loads(head_kw: list[float], buses: str = "D", multiplier: float = 40.0) -> NDArray[np.float64]:
