@@ -48,13 +48,13 @@ class Quadratic(Section):
     """Price a L^2 + b L + c of the load L at the head of each feeder, in MW."""
 
     a_usd_per_mwh_per_mw2: Annotated[float, Field(gt=0, le=1e9)] = Field(
-        default=20.0, description="a [USD/MWh per MW^2]; above 0, so that the price is convex"
+        default=8.0, description="a [USD/MWh per MW^2]; above 0, so that the price is convex"
     )
     b_usd_per_mwh_per_mw: Annotated[float, Field(ge=0, le=1e9)] = Field(
-        default=30.0, description="b [USD/MWh per MW]"
+        default=8.0, description="b [USD/MWh per MW]"
     )
     c_usd_per_mwh: Annotated[float, Field(ge=-1000, le=10_000)] = Field(
-        default=50.0, description="c [USD/MWh]: price without load"
+        default=30.0, description="c [USD/MWh]: price without load"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import Problem, ScenarioError, UnknownOptionError, UserError
+from cosim.errors import UnknownOptionError, UserError
 from networks.prices.files import is_file, read_prices
 
 TICK = timedelta(minutes=5)
@@ -59,15 +59,8 @@ def path_of(
     if not is_file(name):
         found = day_ahead_usd_per_mwh(name, start, ticks)
         return PricePath(found, name, f"{name}, ERCOT day-ahead, hourly")
-    read = read_prices(name, zone, time_zone)
+    read = read_prices(name, zone, time_zone, (start, _end(start, ticks)))
     minutes = (start - read.start) / timedelta(minutes=1) + 5 * np.arange(ticks)
-    if minutes[0] < 0 or minutes[-1] + 5 > read.step_minutes * len(read.usd_per_mwh):
-        last = start + timedelta(minutes=5 * ticks)
-        allowed = (
-            f"must cover the run from {start:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}; it runs "
-            f"from {read.start:%Y-%m-%d %H:%M} to {read.end:%Y-%m-%d %H:%M}"
-        )
-        raise ScenarioError(name, [Problem("the file", "", allowed)])
     rows = (minutes // read.step_minutes).astype(np.int64)
     return PricePath(read.usd_per_mwh[rows], read.zone, read.about)
 
@@ -107,10 +100,7 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
     known = zones()
     if zone not in known:
         raise UnknownOptionError("price zone", zone, known)
-    try:
-        end = start + ticks * TICK
-    except OverflowError:
-        end = datetime.max
+    end = _end(start, ticks)
     if start < _FIRST or end > _END:
         raise UserError(
             f"no prices from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
@@ -119,6 +109,13 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
     minutes = (start - _FIRST) / timedelta(minutes=1) + 5 * np.arange(ticks)
     hours = (minutes // 60).astype(np.int64)
     return _table()[zone][hours]
+
+
+def _end(start: datetime, ticks: int) -> datetime:
+    try:
+        return start + ticks * TICK
+    except OverflowError:
+        return datetime.max
 
 
 @cache

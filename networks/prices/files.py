@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import Problem, ScenarioError, nearest
-from networks.prices.layouts import ENDINGS, Sheet, read_sheet
+from networks.prices.layouts import ENDINGS, Row, Sheet, read_sheet
 
 LOW_USD_PER_MWH, HIGH_USD_PER_MWH = -10_000.0, 100_000.0
 """Prices outside are slips."""
@@ -40,18 +41,15 @@ class PriceFile:
     about: str
     """Resolution, span, and what daylight saving did, in words."""
 
-    @property
-    def end(self) -> datetime:
-        """Local end of the last interval."""
-        return self.start + timedelta(minutes=self.step_minutes * len(self.usd_per_mwh))
-
 
 def is_file(name: str) -> bool:
     """Whether `market.prices` names a file."""
     return name.lower().endswith(ENDINGS)
 
 
-def read_prices(path: Path | str, zone: str, time_zone: str) -> PriceFile:
+def read_prices(
+    path: Path | str, zone: str, time_zone: str, span: tuple[datetime, datetime] | None = None
+) -> PriceFile:
     """Read a file of prices.
 
     Parameters
@@ -64,6 +62,8 @@ def read_prices(path: Path | str, zone: str, time_zone: str) -> PriceFile:
         IANA name of the zone of the run's clock, and of times without an offset from UTC. The
         clock of a run does not jump: of the hour that daylight saving repeats the first is taken,
         the hour that it skips has the price before it.
+    span
+        Local time from and to which there must be prices, if there must.
 
     Raises
     ------
@@ -81,18 +81,35 @@ def read_prices(path: Path | str, zone: str, time_zone: str) -> PriceFile:
         changed = path.stat().st_mtime_ns
     except OSError:
         changed = 0
-    return _read(path, zone, time_zone, changed)
+    found, problems = _read(path, zone, time_zone, changed)
+    if found is not None and span is not None:
+        problems = (*problems, *_lacking(found, *span))
+    if found is None or problems:
+        raise ScenarioError(str(path), problems)
+    return found
+
+
+def _lacking(found: PriceFile, start: datetime, end: datetime) -> tuple[Problem, ...]:
+    last = found.start + timedelta(minutes=found.step_minutes * len(found.usd_per_mwh))
+    if found.start <= start and end <= last:
+        return ()
+    form = "%Y-%m-%d %H:%M"
+    allowed = (
+        f"must cover the run from {start:{form}} to {end:{form}}; it runs from "
+        f"{found.start:{form}} to {last:{form}}"
+    )
+    return (Problem("the file", "", allowed),)
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, zone: str, time_zone: str, changed: int) -> PriceFile:
+def _read(
+    path: Path, zone: str, time_zone: str, changed: int
+) -> tuple[PriceFile | None, tuple[Problem, ...]]:
     del changed  # a part of the key: a file that was written again is read again
     sheet = read_sheet(path, zone)
     reader = _Reader(sheet, ZoneInfo(time_zone))
     found = reader.read(path.name)
-    if found is None or reader.problems:
-        raise ScenarioError(str(path), reader.told())
-    return found
+    return found, tuple(reader.told())
 
 
 class _Reader:
@@ -112,7 +129,7 @@ class _Reader:
         return found
 
     def read(self, name: str) -> PriceFile | None:
-        """Return the prices; None where there is too little to make sense of."""
+        """Return the prices, with gaps closed; None where there is too little to make sense of."""
         row, minute, repeated, price = self._columns()
         row, minute, price, dropped = self._once(row, minute, repeated, price)
         if "bad times" in self.problems:
@@ -121,16 +138,13 @@ class _Reader:
         if step is None:
             return None
         price, skipped = self._filled(row, minute, price, step)
-        if self.problems:
-            return None
-        start = _moment(int(minute[0]))
-        found = PriceFile(start, step, price, self._sheet.zone, "")
+        start, end = _moment(int(minute[0])), _moment(int(minute[-1]) + step)
         hours = [
             f"{count * step / 60:g} h that daylight saving {word}"
             for count, word in ((dropped, "repeats are left out"), (skipped, "skips are filled"))
             if count
         ]
-        span = f"{start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} {self._zone.key}"
+        span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {self._zone.key}"
         about = "; ".join([f"{self._sheet.zone} of {name}", f"every {step} min", span, *hours])
         price.flags.writeable = False
         return PriceFile(start, step, price, self._sheet.zone, about)
@@ -168,11 +182,11 @@ class _Reader:
         row, minute = columns[0].astype(np.int64), columns[1].astype(np.int64)
         return row, minute, columns[2] > 0, columns[3]
 
-    def _price(self, number: int, cells: object) -> float:
-        value: object = ""
+    def _price(self, number: int, cells: Row) -> float:
+        value: Any = ""
         try:
-            value = self._sheet.price(cells)  # pyright: ignore[reportArgumentType]
-            price = float(value)  # pyright: ignore[reportArgumentType]
+            value = self._sheet.price(cells)
+            price = float(value)
         except (ValueError, TypeError, IndexError):
             price = np.nan
         if not LOW_USD_PER_MWH <= price <= HIGH_USD_PER_MWH:
@@ -245,6 +259,7 @@ class _Reader:
                 reason = f"must be {step} minutes after the row before, as most are"
             at, number = _moment(end), int(row[index + 1])
             self._blame("gaps before them", number, self._sheet.time_column, at, reason)
+            repeat[index] = max(1, gap[index] // step)
         return np.repeat(price, repeat), skipped
 
 

@@ -58,8 +58,18 @@ def test_problems_of_a_price_file_are_told_with_those_of_the_scenario(tmp_path: 
     )
     text = "seed: x\nmarket: {prices: mine.csv, prices_zone: south}"
     found = problems(tmp_path, text)
-    assert len(found) == 3
-    assert f"{tmp_path / 'mine.csv'}, row 2, column south is x" in found[1]
+    file = tmp_path / "mine.csv"
+    for problem, words in zip(
+        found,
+        (
+            "seed is 'x'",
+            f"{file}, row 2, column south is x",
+            f"{file}, row 4, column south is y",
+            f"{file}, the file: must cover the run from 2022-09-14 00:00 to 2022-09-15 00:00",
+        ),
+        strict=True,
+    ):
+        assert problem.startswith(words)
     (wrong,) = problems(tmp_path, "market: {prices: mine.csv, prices_zone: suoth}")
     assert wrong.endswith("must be one of north, south. Did you mean south?")
     (wrong,) = problems(tmp_path, "market: {prices: nowhere.csv}")

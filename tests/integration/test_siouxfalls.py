@@ -153,6 +153,26 @@ def test_every_battery_kind_passes_the_audit(tmp_path: Path, kind: str) -> None:
     assert figures["battery_degradation_pct_per_year"]["value"] > 0
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["kind=quadratic", "kind=series", "kind=time_of_use", "real_time=on", "feeder_bus=B"],
+)
+def test_every_market_passes_the_audit_and_bills_what_was_charged(
+    tmp_path: Path, setting: str
+) -> None:
+    low = ("--set", "fleet.initial_soc=[0.2, 0.4]", "--set", f"market.{setting}")
+    done = cosim("run", *SHORT, *low, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "run" / "kpis.json").read_text())
+    assert figures["audit_breaches"]["value"] == 0
+    ledger = pq.read_table(tmp_path / "run" / "ledger.parquet").to_pandas()
+    assert ledger.groupby("tick")["amount_usd"].sum().abs().max() < 0.005
+    fleet = ledger[ledger["vehicle"].notna()]
+    assert fleet["energy_kwh"].sum() == pytest.approx(figures["energy_charged_kwh"]["value"])
+    assert fleet["energy_kwh"].sum() > 10
+    assert "prices" in manifest(tmp_path / "run")["engines"]["market"]
+
+
 @pytest.mark.parametrize("age_years", [1, 15])
 def test_a_fleet_that_stands_empty_is_charged(tmp_path: Path, age_years: int) -> None:
     empty = ("--set", "fleet.initial_soc=[0, 0]", "--set", f"ageing.age_years={age_years}")

@@ -123,9 +123,14 @@ def test_the_flag_tells_the_repeated_hour(tmp_path: Path) -> None:
     assert found.usd_per_mwh.tolist() == [0.5, 1.5, *(k + 0.5 for k in range(3, 25))]
 
 
-def told(path: Path, zone: str = "", time_zone: str = CHICAGO) -> list[str]:
+Span = tuple[datetime, datetime]
+
+
+def told(
+    path: Path, zone: str = "", time_zone: str = CHICAGO, span: Span | None = None
+) -> list[str]:
     with pytest.raises(ScenarioError) as caught:
-        read_prices(path, zone, time_zone)
+        read_prices(path, zone, time_zone, span)
     assert str(path) in str(caught.value)
     return [str(problem) for problem in caught.value.problems]
 
@@ -147,7 +152,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
             "2022-09-14T10:00,7",
         ],
     )
-    found = told(file)
+    found = told(file, span=(datetime(2022, 9, 14), datetime(2022, 9, 15)))
     reason = "must be a price from -10000 to 100000 USD/MWh."
     assert found == [
         f"row 3, column price is ten: {reason}",
@@ -158,6 +163,8 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         "row 8, column time is 2022-09-14 05:00:00: this time stands in row 7 already.",
         "row 10, column time is 2022-09-14 09:00:00: there is no price from 2022-09-14 07:00:00 "
         "on; rows are 60 minutes apart.",
+        "the file: must cover the run from 2022-09-14 00:00 to 2022-09-15 00:00; it runs from "
+        "2022-09-14 00:00 to 2022-09-14 11:00.",
     ]
 
 

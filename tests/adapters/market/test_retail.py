@@ -50,9 +50,9 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
     feeder = Assets.of(scenario).stations.feeder
     stations = [int(np.argmax(feeder == f)) for f in range(2)]
     out = market.advance(0, given([1000.0, 3000.0], (12.0, -12.0), stations))
-    # 20 L^2 + 30 L + 50 at 1 and 3 MW.
-    assert out["lmp_usd_per_mwh"] == pytest.approx([100, 320])
-    assert out["vehicle_cost_usd"] == pytest.approx([0.1, -0.32])
+    # 8 L^2 + 8 L + 30 at 1 and 3 MW.
+    assert out["lmp_usd_per_mwh"] == pytest.approx([46, 126])
+    assert out["vehicle_cost_usd"] == pytest.approx([0.046, -0.126])
     ids = market.dimensions()["account"]
     assert ids == ["load f00", "load f01", "supplier f00", "supplier f01", "operator"]
     # Other load draws 1 MW less the vehicle's power for five minutes.
