@@ -34,6 +34,8 @@ class PriceFile:
 
     start: datetime
     """Local start of the first interval."""
+    end: datetime
+    """Local end of the last interval."""
     step_minutes: int
     usd_per_mwh: Floats
     """Shape (interval,) [USD/MWh]."""
@@ -90,13 +92,12 @@ def read_prices(
 
 
 def _lacking(found: PriceFile, start: datetime, end: datetime) -> tuple[Problem, ...]:
-    last = found.start + timedelta(minutes=found.step_minutes * len(found.usd_per_mwh))
-    if found.start <= start and end <= last:
+    if found.start <= start and end <= found.end:
         return ()
     form = "%Y-%m-%d %H:%M"
     allowed = (
         f"must cover the run from {start:{form}} to {end:{form}}; it runs from "
-        f"{found.start:{form}} to {last:{form}}"
+        f"{found.start:{form}} to {found.end:{form}}"
     )
     return (Problem("the file", "", allowed),)
 
@@ -129,7 +130,7 @@ class _Reader:
         return found
 
     def read(self, name: str) -> PriceFile | None:
-        """Return the prices, with gaps closed; None where there is too little to make sense of."""
+        """Return the prices; None where there is too little to make sense of."""
         row, minute, repeated, price = self._columns()
         row, minute, price, dropped = self._once(row, minute, repeated, price)
         if "bad times" in self.problems:
@@ -147,7 +148,7 @@ class _Reader:
         span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {self._zone.key}"
         about = "; ".join([f"{self._sheet.zone} of {name}", f"every {step} min", span, *hours])
         price.flags.writeable = False
-        return PriceFile(start, step, price, self._sheet.zone, about)
+        return PriceFile(start, end, step, price, self._sheet.zone, about)
 
     def _blame(self, kind: str, row: int, column: str, value: object, allowed: str) -> None:
         problem = Problem(f"row {row}, column {column}", str(value).strip(), allowed)
@@ -160,27 +161,29 @@ class _Reader:
         for number, cells in sheet.rows:
             price = self._price(number, cells)
             try:
-                time = sheet.time(cells)
-                late = sheet.repeated(cells)
+                time, late, reason = self._local(cells)
             except (ValueError, TypeError, IndexError, AttributeError, OverflowError):
                 shown = ", ".join(str(cell) for cell in cells[:4])
                 self._blame("bad times", number, sheet.time_column, shown, _TIMES)
                 continue
-            if time.tzinfo is not None:
-                local = time.astimezone(self._zone)
-                time, late = local.replace(tzinfo=None), local.fold == 1
-            elif self._never(time):
-                reason = f"daylight saving skips this time in {self._zone.key}"
-                self._blame("bad times", number, sheet.time_column, time, reason)
-                continue
-            if time.second or time.microsecond or time.minute % 5:
-                reason = "must lie on a whole 5 minutes"
+            if reason:
                 self._blame("bad times", number, sheet.time_column, time, reason)
                 continue
             kept.append((number, _minute(time), late, price))
         columns = np.array(kept, dtype=np.float64).reshape(-1, 4).T
         row, minute = columns[0].astype(np.int64), columns[1].astype(np.int64)
         return row, minute, columns[2] > 0, columns[3]
+
+    def _local(self, cells: Row) -> tuple[datetime, bool, str]:
+        """Return a row's local time, whether of a repeated hour, and what is wrong with it."""
+        time, late = self._sheet.time(cells), self._sheet.repeated(cells)
+        if time.tzinfo is not None:
+            local = time.astimezone(self._zone)
+            time, late = local.replace(tzinfo=None), local.fold == 1
+        elif self._never(time):
+            return time, late, f"daylight saving skips this time in {self._zone.key}"
+        off = time.second or time.microsecond or time.minute % 5
+        return time, late, "must lie on a whole 5 minutes" if off else ""
 
     def _price(self, number: int, cells: Row) -> float:
         value: Any = ""
@@ -259,7 +262,6 @@ class _Reader:
                 reason = f"must be {step} minutes after the row before, as most are"
             at, number = _moment(end), int(row[index + 1])
             self._blame("gaps before them", number, self._sheet.time_column, at, reason)
-            repeat[index] = max(1, gap[index] // step)
         return np.repeat(price, repeat), skipped
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def _report(
         needed = Problem("row 1", "", "a column SettlementPoint or SettlementPointName is needed")
         raise ScenarioError(str(path), [needed])
     numbered = [(n, row) for n, row in enumerate(rows, start=2) if len(row) > point]
-    chosen = _chosen(path, zone, list(dict.fromkeys(row[point] for _, row in numbered)))
+    chosen = _chosen(path, zone, list(dict.fromkeys(str(row[point]) for _, row in numbered)))
 
     def counts(row: Row) -> bool:
         # Load zones stand there twice: LZEW and DCEW are weighted by energy.
@@ -185,6 +186,7 @@ def _iso(column: int) -> Moment:
     return moment
 
 
+@lru_cache(maxsize=64)  # the rows of a day stand together
 def _date(cell: Any) -> datetime:
     if isinstance(cell, str):
         american = "/" in cell

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cosim.errors import ScenarioError, UserError
 from networks import prices
@@ -245,3 +250,26 @@ def test_a_file_that_is_too_short_and_one_that_was_written_again(tmp_path: Path)
     assert prices.path_of(str(file), start, 144, "LZ_AEN", CHICAGO).usd_per_mwh[0] == 12.5
     write(file, DAM, dam(datetime(2022, 7, 1), 48))
     assert len(prices.path_of(str(file), start, 145, "LZ_AEN", CHICAGO).usd_per_mwh) == 145
+
+
+JUNK = st.sampled_from(
+    ["", "x", "nan", "-1e400", "25:00", "2022-09-14", "9999-12-31T23:55", "0001-01-01T00:00Z", "Y"]
+)
+GOOD = st.integers(0, 23).map(lambda hour: f"2022-11-06T{hour:02d}:00")
+HEADERS = st.sampled_from(["time,price", "time,north,south", DAM, RTM, "date,hour_ending,LZ", ""])
+
+
+@settings(deadline=None)
+@given(
+    header=HEADERS,
+    rows=st.lists(st.lists(JUNK | GOOD | st.text(max_size=5), max_size=8), max_size=8),
+    zone=st.sampled_from(["", "north", "x"]),
+)
+def test_any_file_is_read_or_refused(header: str, rows: list[list[str]], zone: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "prices.csv"
+        with file.open("w", newline="", encoding="utf-8", errors="replace") as text:
+            text.write(header + "\n")
+            csv.writer(text).writerows(rows)
+        with contextlib.suppress(UserError):
+            assert np.isfinite(read_prices(file, zone, CHICAGO).usd_per_mwh).all()
