@@ -17,6 +17,12 @@ from cosim.tables import Floats, Ints
 _Index = NDArray[np.int64]
 
 
+def feeder_ids(count: int) -> tuple[str, ...]:
+    """Return the names of `count` feeders: f00, f01 and so on."""
+    digits = max(2, len(str(count - 1)))
+    return tuple(f"f{i:0{digits}d}" for i in range(count))
+
+
 def areas(
     x_m: Floats, y_m: Floats, site: Ints, power_kw: Floats, count: int, feeder_kw: float
 ) -> Ints:

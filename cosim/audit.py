@@ -28,7 +28,8 @@ class Audit:
     ids
         Ids of every dimension.
     facts
-        Facts of the simulators; ``station_transformer`` and ``generator_zone`` are used.
+        Facts of the simulators; ``station_transformer``, ``generator_zone``, ``feeder_zone`` and
+        ``feeder_weight`` are used.
     note
         Called with (tick, event) for every breach that is recorded.
     """
@@ -44,8 +45,7 @@ class Audit:
         self._ids = ids
         self._stop = scenario.run.audit == "stop"
         self._note = note
-        simulated_share = scenario.market.feeder_multiplier / scenario.grid.feeders
-        self._plates = laws.Plates(assets, ids, facts, simulated_share)
+        self._plates = laws.Plates(assets, ids, facts)
         start = assets.vehicles.initial_soc
         self._before = laws.Before(soc=start, integral=start)
         self.count = 0
@@ -74,8 +74,8 @@ class Audit:
             first_soh=signals["vehicle_soh"] if first is None else first,
             charge_limit_kw=signals["vehicle_charge_limit_kw"],
             discharge_limit_kw=signals["vehicle_discharge_limit_kw"],
-            feeder_kw=float(signals["feeder_power_kw"]),
-            feeder_bus_mw=float(signals["bus_load_mw"][self._plates.feeder_zone]),
+            head_kw=signals["feeder_head_kw"],
+            bus_load_mw=signals["bus_load_mw"],
         )
 
     def breaches(self, tick: int, signals: Mapping[str, Any]) -> Iterator[Breach]:

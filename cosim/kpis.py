@@ -152,12 +152,45 @@ def _cost(run: RunData) -> float:
     return run.total("vehicle_cost_usd") / run.vehicles / run.days * DAYS_PER_MONTH
 
 
+def _cost_percentile(run: RunData, percent: float) -> float:
+    per_vehicle = run.array("vehicle_cost_usd").sum(axis=0)
+    return float(np.percentile(per_vehicle, percent)) / run.days * DAYS_PER_MONTH
+
+
+@_figure(
+    "energy_cost_p5_usd_per_vehicle_month",
+    "USD",
+    "bill of the vehicle below which 5 % lie, likewise",
+)
+def _cost_low(run: RunData) -> float:
+    return _cost_percentile(run, 5)
+
+
+@_figure("energy_cost_p50_usd_per_vehicle_month", "USD", "bill of the median vehicle, likewise")
+def _cost_median(run: RunData) -> float:
+    return _cost_percentile(run, 50)
+
+
+@_figure(
+    "energy_cost_p95_usd_per_vehicle_month",
+    "USD",
+    "bill of the vehicle above which 5 % lie, likewise",
+)
+def _cost_high(run: RunData) -> float:
+    return _cost_percentile(run, 95)
+
+
 @_figure("v2g_revenue_usd_per_vehicle_month", "USD", "pay for energy fed back, likewise")
 def _v2g(run: RunData) -> float:
     cost = run.array("vehicle_cost_usd")
     fed = run.array("vehicle_billed_kwh") < 0
     # Adding 0 turns a negative zero into zero.
     return -float(cost[fed].sum()) / run.vehicles / run.days * DAYS_PER_MONTH + 0.0
+
+
+@_figure("congestion_rent_usd", "USD", "what the market's operator kept: payments less revenue")
+def _rent(run: RunData) -> float:
+    return run.total("congestion_rent_usd")
 
 
 @_figure(

@@ -57,16 +57,16 @@ class Before:
     charge_limit_kw: Floats | None = None
     """Sustained limits that the battery foresaw at the end of the tick before."""
     discharge_limit_kw: Floats | None = None
-    feeder_kw: float | None = None
-    """Power at the feeders' heads in the tick before."""
-    feeder_bus_mw: float | None = None
-    """Load at the feeders' market bus in the tick before."""
+    head_kw: Floats | None = None
+    """Power at the head of each feeder in the tick before."""
+    bus_load_mw: Floats | None = None
+    """Load at each bus of the market in the tick before."""
 
 
 class Plates:
     """Name plates: what the static tables allow, independent of what any simulator says."""
 
-    def __init__(self, assets: Assets, ids: Ids, facts: Facts, feeder_multiplier: float) -> None:
+    def __init__(self, assets: Assets, ids: Ids, facts: Facts) -> None:
         stations, vehicles = assets.stations, assets.vehicles
         self.stations = stations
         self.ports = stations.ports
@@ -80,13 +80,16 @@ class Plates:
         self.ac_efficiency = vehicles.per_vehicle("ac_charge_efficiency")
         self.dc_efficiency = vehicles.per_vehicle("dc_charge_efficiency")
         self.battery_kwh = vehicles.per_vehicle("battery_kwh")
-        self.feeder_zone = ids["zone"].index("D")
-        self.feeder_multiplier = feeder_multiplier
-        """Change of the load at bus D over that of the simulated feeders."""
         transformer = {name: i for i, name in enumerate(ids["transformer"])}
         self.transformer = np.array([transformer[n] for n in facts["station_transformer"][1]])
         zone = {name: i for i, name in enumerate(ids["zone"])}
         self.generator_zone = np.array([zone[n] for n in facts["generator_zone"][1]])
+        self.feeder_zone = np.array([zone[n] for n in facts["feeder_zone"][1]])
+        self.feeder_weight = np.array(facts["feeder_weight"][1], dtype=np.float64)
+        """Change of the load at a feeder's bus over that at its head."""
+        self.station_zone = self.feeder_zone[stations.feeder]
+        self.prices_losses = np.array(facts["zone_prices_losses"][1], dtype=np.bool_)
+        """Whether energy in a zone also costs what it makes the feeder lose."""
 
     def efficiency(self, at: NDArray[np.int32]) -> Floats:
         """DC over AC energy of each vehicle's charger, 1 where it holds no port."""
@@ -233,23 +236,41 @@ def feeder(check: Checker, s: Signals, plates: Plates) -> Iterator[Breach]:
 def money(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:
     """Energy and money of the market."""
     price, load = s["lmp_usd_per_mwh"], s["bus_load_mw"] - s["load_shed_mw"]
+    zones = len(price)
     yield from check.equal_sum("generation = load served", s["generator_mw"], load, "MW")
-    if before.feeder_kw is not None and before.feeder_bus_mw is not None:
-        change_mw = float(s["bus_load_mw"][plates.feeder_zone]) - before.feeder_bus_mw
-        feeders_mw = (float(s["feeder_power_kw"]) - before.feeder_kw) / 1000
-        law = "change of load at bus D = change of the feeders there"
-        yield from check.equal_sum(law, change_mw, plates.feeder_multiplier * feeders_mw, "MW")
-    law = "bill = energy at the price of bus D"
-    bill = s["vehicle_billed_kwh"] * price[plates.feeder_zone] / 1000
+    if before.head_kw is not None and before.bus_load_mw is not None:
+        moved_mw = plates.feeder_weight * (s["feeder_head_kw"] - before.head_kw) / 1000
+        law = "change of load at a bus = change of its feeders"
+        change_mw = s["bus_load_mw"] - before.bus_load_mw
+        there_mw = np.bincount(plates.feeder_zone, moved_mw, zones)
+        yield from check.equal(law, "zone", change_mw, there_mw, "MW")
+    law = "price at a station = price of its bus and of what it makes the feeder lose"
+    at_station, of_bus = s["station_price_usd_per_mwh"], price[plates.station_zone]
+    lost = of_bus * s["station_marginal_loss"] * plates.prices_losses[plates.station_zone]
+    yield from check.equal(law, "station", at_station, of_bus + lost, "USD/MWh")
+    law = "bill = energy at the price of its station"
+    at, billed_kwh = s["vehicle_station"], s["vehicle_billed_kwh"]
+    plugged = at >= 0
+    bill = billed_kwh * np.where(plugged, at_station[np.maximum(at, 0)], 0.0) / 1000
     yield from check.equal(law, "vehicle", s["vehicle_cost_usd"], bill, "USD", MONEY_USD)
-    paid = float((load * price).sum()) * TICK_HOURS
-    earned = float((s["generator_mw"] * price[plates.generator_zone]).sum()) * TICK_HOURS
-    tolerance = MONEY_USD * max(1.0, abs(paid))
-    law = "load payments = generator revenue + congestion rent"
-    rent = s["congestion_rent_usd"]
-    yield from check.equal_sum(law, paid, earned + rent, "USD", tolerance)
     flow, shadow = np.abs(s["market_line_flow_mw"]), s["market_line_shadow_usd_per_mwh"]
+    rent = float((flow * shadow).sum()) * TICK_HOURS
+    tolerance = MONEY_USD * max(1.0, abs(float((load * price).sum()) * TICK_HOURS))
     law = "congestion rent = flow at the shadow price of its line"
-    yield from check.equal_sum(
-        law, rent, float((flow * shadow).sum()) * TICK_HOURS, "USD", tolerance
-    )
+    yield from check.equal_sum(law, s["congestion_rent_usd"], rent, "USD", tolerance)
+    in_zone = plates.station_zone[at[plugged]]
+    fleet_kwh = np.bincount(in_zone, billed_kwh[plugged], zones)
+    other_kwh = 1000 * TICK_HOURS * load - fleet_kwh
+    sold_kwh = 1000 * TICK_HOURS * s["generator_mw"]
+    energy = np.concatenate([other_kwh, -sold_kwh, [0.0, 0.0]])
+    law = "energy of a party = what it drew or sold"
+    yield from check.equal(law, "account", s["account_kwh"], energy, "kWh")
+    at_price = np.concatenate([price, price[plates.generator_zone], [0.0, 0.0]])
+    losses = float((billed_kwh[plugged] * lost[at[plugged]]).sum()) / 1000
+    paid = energy * at_price / 1000
+    paid[-2:] -= rent, losses
+    law = "payment of a party = its energy at its price"
+    yield from check.equal(law, "account", s["account_usd"], paid, "USD", tolerance)
+    law = "bills and payments sum to zero"
+    total = float(s["vehicle_cost_usd"].sum() + s["account_usd"].sum())
+    yield from check.equal_sum(law, total, 0.0, "USD", tolerance)

@@ -27,7 +27,9 @@ _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "traffic.replay",
-    "grid.kind", "grid.feeder", "grid.feeders", "market.feeder_multiplier",
+    "grid.kind", "grid.feeder",
+    "grid.feeders", "market.feeder_multiplier", "market.feeder_bus",
+    "market.prices_zone", "market.prices_time_zone", "market.periods", "market.real_time",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()
@@ -262,9 +264,11 @@ def _data_problems(data: Mapping[str, Any]) -> list[Problem]:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    if _at(data, "traffic.kind") == "replay":
-        # Any other kind, even a wrong one, is nothing that these checks go by.
-        given.setdefault("traffic", {})["kind"] = "replay"
+    for role in ("traffic", "market"):
+        # A wrong kind is told by itself; the other checks go by the default then.
+        kind = _at(data, f"{role}.kind")
+        if isinstance(kind, str) and kind in registry.kinds(role):
+            given.setdefault(role, {})["kind"] = kind
     if _choice_problems(given):
         return []
     try:

@@ -7,6 +7,7 @@ kind, for example ``[project.entry-points."voltstep.traffic"] my_sim = "my_packa
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -21,6 +22,8 @@ import networks.demand.background
 import networks.feeders
 import networks.loads
 import networks.prices
+import networks.prices.files
+import networks.prices.tariffs
 import networks.roads
 import networks.vehicles
 import networks.weather
@@ -55,7 +58,12 @@ BUILT_IN: Mapping[Role, Mapping[str, str]] = MappingProxyType(
             "opendss": "adapters.opendss.simulator:Grid",
             "linear": "adapters.opendss.simulator:LinearGrid",
         },
-        "market": {"five_bus": "adapters.market.simulator:Market"},
+        "market": {
+            "five_bus": "adapters.market.simulator:Market",
+            "quadratic": "adapters.market.simulator:Market",
+            "series": "adapters.market.simulator:Market",
+            "time_of_use": "adapters.market.simulator:Market",
+        },
         "agents": {"rule_based": "adapters.agents.simulator:Agents"},
     }
 )
@@ -117,6 +125,7 @@ def choices() -> dict[str, tuple[str, ...]]:
         "grid.feeder": tuple(networks.feeders.names()),
         "grid.load_shape": tuple(networks.loads.names()),
         "market.prices": tuple(networks.prices.zones()),
+        "market.tariff": tuple(networks.prices.tariffs.names()),
     }
 
 
@@ -140,8 +149,18 @@ def _no_feeder(value: str) -> str:
     return ""
 
 
+def _no_prices(value: str) -> str:
+    if networks.prices.files.is_file(value):
+        return ""
+    return f"must be one of {', '.join(networks.prices.zones())}, or a CSV or Parquet file"
+
+
 ALSO_PATHS: Mapping[str, Callable[[str], str]] = MappingProxyType(
-    {"traffic.roads": _no_roads, "grid.feeder": _no_feeder}
+    {
+        "traffic.roads": _no_roads,
+        "grid.feeder": _no_feeder,
+        "market.prices": _no_prices,
+    }
 )
 """Fields that take a path too: what is wrong with one that is none of the choices, or nothing."""
 
@@ -165,6 +184,11 @@ def _is_weather_path(value: str, folder: Path) -> bool:
     return value.lower().endswith(networks.weather.FILES)
 
 
+def _is_prices_path(value: str, folder: Path) -> bool:
+    del folder
+    return networks.prices.files.is_file(value)
+
+
 def _is_given(value: str, folder: Path) -> bool:
     del folder
     return bool(value)
@@ -181,6 +205,7 @@ PATHS: Mapping[str, Callable[[str, Path], bool]] = MappingProxyType(
         "grid.feeder": _is_feeder_path,
         "traffic.background.trips": _is_trips_path,
         "traffic.replay": _is_given,
+        "market.prices": _is_prices_path,
         "weather.series": _is_weather_path,
         "demand.own_trips.file": _is_given,
     }
@@ -192,26 +217,56 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     """Return the checks that need data: each gives the problems that it finds."""
     return (
         _prices_cover_the_run,
+        _market_fits_together,
         _weather_fits,
         _batteries_fit,
         _roads_are_calibrated,
         _replay_fits,
         _own_trips_fit,
         _feeder_works,
-        _bus_holds_the_feeders,
+        _buses_hold_the_feeders,
         _incidents_fit,
         _background_fits,
     )
 
 
 def _prices_cover_the_run(scenario: Scenario) -> Sequence[Problem]:
+    market = scenario.market
+    if market.kind in ("quadratic", "time_of_use"):
+        return []
     try:
-        networks.prices.day_ahead_usd_per_mwh(
-            scenario.market.prices, scenario.start_time, scenario.ticks
+        networks.prices.path_of(
+            market.prices,
+            scenario.start_time,
+            scenario.ticks,
+            market.prices_zone,
+            market.prices_time_zone,
         )
+    except ScenarioError as error:
+        return [
+            p if p.field.startswith("market.") else replace(p, field=f"{market.prices}, {p.field}")
+            for p in error.problems
+        ]
     except UserError as error:
+        if networks.prices.files.is_file(market.prices):
+            return [Problem("market.prices", market.prices, f"is no file of prices: {error}")]
         return [Problem("start", scenario.start, f"prices do not cover the run: {error}")]
     return []
+
+
+def _market_fits_together(scenario: Scenario) -> Sequence[Problem]:
+    market = scenario.market
+    problems = [
+        Problem("market.periods", "", f"must give every 5 minutes one price: {fault}")
+        for fault in (networks.prices.tariffs.faults(market.periods) if market.periods else ())
+    ]
+    if market.real_time == "on" and market.kind in ("quadratic", "time_of_use"):
+        reason = f"moves the prices of five_bus and series; {market.kind} has prices of its own"
+        problems.append(Problem("market.real_time", "on", reason, "off"))
+    if market.prices_zone and not networks.prices.files.is_file(market.prices):
+        reason = f"picks one of the prices of a file; {market.prices} is none"
+        problems.append(Problem("market.prices_zone", market.prices_zone, reason))
+    return problems
 
 
 def _weather_fits(scenario: Scenario) -> Sequence[Problem]:
@@ -288,16 +343,28 @@ def _feeder_works(scenario: Scenario) -> Sequence[Problem]:
     return cast(Sequence[Problem], check(scenario))
 
 
-def _bus_holds_the_feeders(scenario: Scenario) -> Sequence[Problem]:
-    feeders, most = scenario.grid.feeders, scenario.market.feeder_multiplier
-    # One feeder may stand for less than itself, or have no part in the market at all.
-    if feeders <= max(most, 1):
+def _buses_hold_the_feeders(scenario: Scenario) -> Sequence[Problem]:
+    market, feeders = scenario.market, scenario.grid.feeders
+    if market.kind != "five_bus":
         return []
-    reason = (
-        f"must be at most market.feeder_multiplier, {most:g}: bus D holds so many feeders, "
-        "the simulated ones among them"
+    if len(market.feeder_bus) not in (1, feeders):
+        reason = f"must be one bus, or one for each of the {feeders} feeders (grid.feeders)"
+        return [Problem("market.feeder_bus", ", ".join(market.feeder_bus), reason)]
+    # One feeder may stand for less than itself, or have no part in the market at all.
+    most = max(market.feeder_multiplier, 1)
+    there = Counter(
+        market.feeder_bus if len(market.feeder_bus) > 1 else market.feeder_bus * feeders
     )
-    return [Problem("grid.feeders", str(feeders), reason)]
+    return [
+        Problem(
+            "grid.feeders",
+            str(feeders),
+            f"must be at most market.feeder_multiplier, {market.feeder_multiplier:g}, at one bus: "
+            f"bus {bus} holds so many feeders, the {count} simulated ones among them",
+        )
+        for bus, count in sorted(there.items())
+        if count > most
+    ]
 
 
 def _incidents_fit(scenario: Scenario) -> Sequence[Problem]:

@@ -11,7 +11,7 @@ from time import perf_counter
 import xarray as xr
 from rich.console import Console
 
-from cosim import kpis, manifest
+from cosim import kpis, ledger, manifest
 from cosim.assets import Assets
 from cosim.audit import Audit
 from cosim.errors import IncompleteRunError, RunError, StoppedRunError, UserError, VoltstepError
@@ -204,6 +204,7 @@ class _Life:
             run = kpis.RunData(data, loop_wall_s, audit.count, acceleration, events)
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
+            ledger.write(self.folder, data)
         content = {
             key: {"value": f.value, "unit": f.unit, "meaning": f.meaning}
             for key, f in figures.items()

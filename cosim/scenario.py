@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from cosim.fleet_section import Demand, Fleet
+from cosim.market_section import Market
 from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
 from cosim.section import Section, Share
 from cosim.signals import TICK_S
@@ -113,25 +114,6 @@ class Grid(Section):
     )
 
 
-class Market(Section):
-    """The market that bills the energy."""
-
-    kind: str = Field(default="five_bus", description="market")
-    prices: str = Field(
-        default="LZ_AEN", description="ERCOT load zone whose prices scale the offers"
-    )
-    feeder_multiplier: Annotated[float, Field(ge=0, le=200)] = Field(
-        default=40.0,
-        description="how many feeders like the simulated ones the load at bus D holds, with those",
-    )
-    offer_slope_usd_per_mwh_per_mw: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.01, description="rise of each generator's offer with its output [USD/MWh per MW]"
-    )
-    value_of_lost_load_usd_per_mwh: Annotated[float, Field(gt=0, le=100_000)] = Field(
-        default=5000.0, description="price of load that cannot be served [USD/MWh]"
-    )
-
-
 class Rules(Section):
     """What the rule-based team goes by."""
 
@@ -147,8 +129,8 @@ class Rules(Section):
 
     feed_back_above_usd_per_mwh: Annotated[float, Field(ge=-1000, le=100_000)] | None = Field(
         default=None,
-        description="price at bus D from which vehicles at two-way ports feed back [USD/MWh]; "
-        "null: never",
+        description="price at a station from which vehicles at its two-way ports feed back "
+        "[USD/MWh]; null: never",
     )
     feed_back_to_soc: Share = Field(
         default=0.6, description="feeding back ends here, or where the next trip needs the charge"

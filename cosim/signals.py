@@ -152,7 +152,7 @@ vehicle_discharge_limit_kw | kW            | vehicle     | f8 | 0..1000         
 vehicle_c_rate_headroom    | 1/h           | vehicle     | f8 | -50..50         | battery | agents              | end   | -          | charging current that can be held through the next tick less that of this tick, over the capacity when new
 vehicle_wear_usd_per_kwh   | USD/kWh       | vehicle c_rate | f8 | -1000..1000  | battery | agents              | end   | unrecorded | battery wear of charging alone beyond that of rest, per kilowatt-hour into the pack, at 0.1, 0.5, 1 and 2 times the capacity an hour; most wear of cycles falls on discharge, which is not told
 # --- grid
-station_power_kw           | kW            | station     | f8 | -100000..100000 | grid    | market agents       | mean  | -          | power that the station draws from the feeder
+station_power_kw           | kW            | station     | f8 | -100000..100000 | grid    | agents              | mean  | -          | power that the station draws from the feeder
 bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base
 transformer_loading_pct    | %             | transformer | f8 | 0..10000        | grid    | agents              | mean  | -          | apparent power over rating
 transformer_ev_kw          | kW            | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | charger load below the transformer as OpenDSS drew it; 0 where none hangs
@@ -161,26 +161,34 @@ transformer_ageing_factor  | 1             | transformer | f8 | 0..             
 regulator_tap              | 1             | regulator   | i4 | -100..100       | grid    | -                   | end   | -          | tap of the regulator, 0 for a ratio of 1
 capacitor_on               | 1             | capacitor   | ?  | -               | grid    | -                   | end   | -          | whether the capacitor is connected
 voltage_unbalance_pct      | %             | three_phase_bus | f8 | 0..100      | grid    | -                   | mean  | -          | negative over positive sequence of the voltage at a bus with three phases
+bus_feeder                 | index:feeder  | bus         | i4 | -               | grid    | market              | start | unrecorded | feeder that the bus belongs to
 bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | -          | losses per power drawn more at the bus's phase, taps and capacitors as they are
 station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | -          | losses per power drawn more by the station
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
-feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | market agents       | mean  | -          | active power at the feeders' heads, all together
+feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | agents              | mean  | -          | active power at the feeders' heads, all together
 feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together
 feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of all feeders
 feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeders' own loads drew
-feeder_head_kw             | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | active power at the head of each feeder
+feeder_head_kw             | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | market              | mean  | -          | active power at the head of each feeder
 feeder_own_load_kw         | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the own loads of each feeder drew
 feeder_own_losses_kw       | kW            | feeder      | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of each feeder
 # --- market
-lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | agents              | mean  | -          | locational marginal price
-bus_load_mw                | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load at the market bus
+lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | -                   | mean  | -          | price of the market's bus or zone: the locational marginal price, or what stands for it
+station_price_usd_per_mwh  | USD/MWh       | station     | f8 | -10000..100000  | market  | agents              | mean  | -          | price that energy at the station is billed at
+bus_load_mw                | MW            | zone        | f8 | -               | market  | -                   | mean  | -          | load at the market's bus or zone
 load_shed_mw               | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load that could not be served
-generator_mw               | MW            | generator   | f8 | -1e-06..        | market  | -                   | mean  | -          | dispatch of the generator
+generator_mw               | MW            | generator   | f8 | -               | market  | -                   | mean  | -          | dispatch of the generator
 market_line_flow_mw        | MW            | market_line | f8 | -               | market  | -                   | mean  | -          | flow on the transmission line, positive in its named direction
 market_line_shadow_usd_per_mwh | USD/MWh       | market_line | f8 | -               | market  | -                   | mean  | -          | what one more MW of the line's limit would save
 congestion_rent_usd        | USD           | -           | f8 | -               | market  | -                   | sum   | -          | load payments less generator revenue
 vehicle_billed_kwh         | kWh           | vehicle     | f8 | -100..100       | market  | -                   | sum   | -          | energy billed to the vehicle; negative if fed back
 vehicle_cost_usd           | USD           | vehicle     | f8 | -               | market  | agents              | sum   | -          | what the vehicle pays for its energy
+station_loss_usd_per_mwh   | USD/MWh       | station     | f8 | -10000..100000  | market  | -                   | mean  | -          | part of that price for marginal losses; 0 with a tariff
+dlmp_usd_per_mwh           | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | distribution locational marginal price: what one more unit drawn at the bus's phase costs
+dlmp_energy_usd_per_mwh    | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | part of it for energy: the price of the market's bus that the feeder hangs at
+dlmp_loss_usd_per_mwh      | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | part of it for marginal losses in the feeder
+account_kwh                | kWh           | account     | f8 | -               | market  | -                   | sum   | -          | energy that each party beside the vehicles drew; negative if it fed in
+account_usd                | USD           | account     | f8 | -               | market  | -                   | sum   | -          | what that party pays; negative if it is paid
 # --- agents
 request_vehicle            | index:vehicle | request     | i4 | -               | agents  | fleet+1             | end   | unrecorded | vehicle assigned to the request by this decision; -1 for none
 vehicle_goto_station       | index:station | vehicle     | i4 | -               | agents  | fleet+1             | end   | unrecorded | order to drive to the station and plug in; -1 for none

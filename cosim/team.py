@@ -79,7 +79,7 @@ class Observation:
     bus_voltage_pu: Floats
     transformer_loading_pct: Floats
     feeder_power_kw: Floats
-    lmp_usd_per_mwh: Floats
+    station_price_usd_per_mwh: Floats
     vehicle_cost_usd: Floats
 
     @classmethod

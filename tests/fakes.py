@@ -29,6 +29,17 @@ IDS: Ids = {
     "zone": ("A", "B", "C", "D", "E"),
     "generator": ("g0", "g1"),
     "market_line": ("AB",),
+    "account": (
+        "load A",
+        "load B",
+        "load C",
+        "load D",
+        "load E",
+        "g0",
+        "g1",
+        "operator",
+        "feeders",
+    ),
 }
 OWNER: Mapping[str, Role] = {
     "vehicle": "fleet",
@@ -46,17 +57,20 @@ OWNER: Mapping[str, Role] = {
     "zone": "market",
     "generator": "market",
     "market_line": "market",
+    "account": "market",
 }
 FACTS: dict[str, tuple[str, list[Any]]] = {
     "station_transformer": ("station", ["t0", "t1"]),
     "line_rated": ("line", [True]),
     "generator_zone": ("generator", ["A", "E"]),
+    "feeder_zone": ("feeder", ["D"]),
+    "feeder_weight": ("feeder", [40.0]),
+    "zone_prices_losses": ("zone", [True] * 5),
+    "station_billed_by": ("station", ["operator", "operator"]),
+    "account_counterparty": ("account", ["operator"] * 7 + ["market", "operator"]),
 }
-TELLS: Mapping[str, Role] = {
-    "station_transformer": "grid",
-    "line_rated": "grid",
-    "generator_zone": "market",
-}
+TELLS: Mapping[str, Role] = {"station_transformer": "grid", "line_rated": "grid"}
+"""Who tells a fact; the market tells the others."""
 TINY = {
     "duration": "1h",
     "fleet": {"vehicles": 3, "stations": {"count": 2, "level_2": 1, "dc_fast": 0, "v2g": 0}},
@@ -124,7 +138,9 @@ def _fake(fake_role: Role, log: Log | None, change: Change | None) -> type[Simul
             return {dim: list(IDS[dim]) for dim, owner in OWNER.items() if owner == fake_role}
 
         def facts(self) -> dict[str, tuple[str, list[Any]]]:
-            return {name: fact for name, fact in FACTS.items() if TELLS[name] == fake_role}
+            return {
+                name: fact for name, fact in FACTS.items() if TELLS.get(name, "market") == fake_role
+            }
 
         def initial(self) -> dict[str, Any]:
             return {"vehicle_soc": self.soc} if fake_role == "battery" else {}

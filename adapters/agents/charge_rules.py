@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-import networks.markets
 from cosim.assets import Assets
 from cosim.scenario import Rules
 from cosim.signals import TICK_S
@@ -18,7 +17,6 @@ LEAST_STAY_S = 600.0
 """A vehicle that sets out sooner than this does not plug in where it is parked [s]."""
 HYSTERESIS_SOC = 0.05
 """A parked vehicle plugs in again when it is this far below where charging ends."""
-FEEDER_BUS = "D"
 
 
 class ChargeWhenLow(Agent):
@@ -48,7 +46,6 @@ class ChargeWhenLow(Agent):
         private = vehicles.private_station
         self._private = private
         self._private_edge = np.where(private >= 0, stations.edge[np.maximum(private, 0)], -1)
-        self._bus = networks.markets.load("pjm5bus").bus_ids.index(FEEDER_BUS)
 
     def due(self, seen: Observation) -> Ints:
         """Return the vehicles at stations and those that should go to one, lowest first."""
@@ -131,12 +128,11 @@ class ChargeWhenLow(Agent):
         if above is None or not who.size:
             return
         keep = np.maximum(self._rules.feed_back_to_soc, self._needed_soc(seen)[who])
-        if seen.lmp_usd_per_mwh[self._bus] >= above:
-            spare = seen.vehicle_soc[who] > keep
-            plan.vehicle_charge_kw[who[spare]] = -self._stations.port_kw[seen.vehicle_station[who]][
-                spare
-            ]
-            who = who[~spare]
+        dear = seen.station_price_usd_per_mwh[seen.vehicle_station[who]] >= above
+        spare = dear & (seen.vehicle_soc[who] > keep)
+        feeding = who[spare]
+        plan.vehicle_charge_kw[feeding] = -self._stations.port_kw[seen.vehicle_station[feeding]]
+        who = who[~spare]
         # A full one stays at a port of its own that nobody waits for, for the next high price.
         port = seen.vehicle_station[who]
         who = who[~self._stations.public[port] & (seen.station_queue[port] == 0)]

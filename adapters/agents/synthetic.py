@@ -52,7 +52,7 @@ def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Obse
         bus_voltage_pu=np.ones(1),
         transformer_loading_pct=np.zeros(1),
         feeder_power_kw=np.zeros(()),
-        lmp_usd_per_mwh=np.full(5, 30.0),
+        station_price_usd_per_mwh=np.full(stations, 30.0),
         vehicle_cost_usd=np.zeros(vehicles),
     )
 

@@ -1,1 +1,1 @@
-"""A five-bus wholesale market: cleared by HiGHS, settled per vehicle."""
+"""Kinds of markets: they price every interval, bill every vehicle and book all money."""

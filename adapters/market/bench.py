@@ -14,7 +14,7 @@ from adapters.market.settlement import settle
 from cosim.health import Measurement
 
 _REPEATS = 300
-_VEHICLES = 10_000
+_VEHICLES, _STATIONS = 10_000, 3_000
 
 
 def bench() -> list[Measurement]:
@@ -53,11 +53,14 @@ def _clearing(name: str, slope: float) -> Measurement:
 
 
 def _settlement() -> Measurement:
-    power_kw = np.random.default_rng(0).uniform(-10, 50, _VEHICLES)
+    rng = np.random.default_rng(0)
+    power_kw = rng.uniform(-10, 50, _VEHICLES)
+    station = rng.integers(0, _STATIONS, _VEHICLES)
+    price = rng.uniform(20, 60, _STATIONS)
     times: list[float] = []
     for _ in range(_REPEATS):
         start = perf_counter()
-        settle(power_kw, 40.0)
+        settle(power_kw, station, price)
         times.append(perf_counter() - start)
     return Measurement(
         f"settlement of {_VEHICLES} vehicles", 1e3 * median(times), "ms/tick", None, "median"

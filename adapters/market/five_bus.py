@@ -37,6 +37,7 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.market.pricing import Clearing
 from cosim.errors import MarketError
 from cosim.signals import TICK_HOURS
 from networks.markets import MarketData
@@ -46,26 +47,16 @@ BLOCK_STEP_USD_PER_MWH = 0.05
 """Rise from one block of a sloped offer to the next, before scaling."""
 MOST_BLOCKS = 100
 """Blocks of one generator at most; a steeper slope makes their steps larger."""
+OFFER_CAP = 0.999
+"""Highest offer over the value of lost load: markets cap offers there, and load is served first."""
 _TOLERANCE = 1e-6
 """Largest relative error accepted in an optimality condition."""
 
 
 @dataclass(frozen=True)
-class Clearing:
-    """A cleared settlement interval; every array is fresh."""
+class Dispatch(Clearing):
+    """A cleared settlement interval; its zones are the buses."""
 
-    lmp_usd_per_mwh: Floats
-    """Price at each bus, shape (bus,) [USD/MWh]."""
-    generator_mw: Floats
-    """Dispatch, shape (generator,) [MW]."""
-    line_flow_mw: Floats
-    """Flow, positive in the direction of the line's name, shape (line,) [MW]."""
-    line_shadow_usd_per_mwh: Floats
-    """What one more MW of limit would save, shape (line,) [USD/MWh]."""
-    load_shed_mw: Floats
-    """Load that is not served, shape (bus,) [MW]."""
-    congestion_rent_usd: float
-    """Payments for the served load less revenue of the generators, over 5 minutes [USD]."""
     cost_usd_per_h: float
     """Cost of generation by the offers, with the value of lost load [USD/h]."""
 
@@ -127,6 +118,11 @@ class FiveBus:
         self._engine: Any = highspy.Highs()
         self._build(len(at))
 
+    @property
+    def most_scale(self) -> float:
+        """Factor at which the dearest offer is nearly the value of lost load [1]."""
+        return OFFER_CAP * self._value / float(self._block_offer.max())
+
     def _build(self, columns: int) -> None:
         engine = self._engine
         for option, setting in (("output_flag", False), ("threads", 1), ("random_seed", 0)):
@@ -140,7 +136,7 @@ class FiveBus:
         for row in self._rows:
             engine.addRow(0.0, 0.0, columns, self._columns, row)
 
-    def clear(self, load_mw: Floats, offer_scale: float = 1.0) -> Clearing:
+    def clear(self, load_mw: Floats, offer_scale: float = 1.0) -> Dispatch:
         """Clear one settlement interval.
 
         Parameters
@@ -152,7 +148,7 @@ class FiveBus:
 
         Returns
         -------
-        Clearing
+        Dispatch
 
         Raises
         ------
@@ -175,7 +171,7 @@ class FiveBus:
         power = np.array(solution.col_value)
         duals = np.array(solution.row_dual)
         self._require_optimum(load_mw, offer_scale, power, duals)
-        return self._clearing(load_mw, offer_scale, power, duals)
+        return self._dispatch(load_mw, offer_scale, power, duals)
 
     def _require_input(self, load_mw: Floats, offer_scale: float) -> None:
         if load_mw.shape != (self._buses,):
@@ -233,9 +229,9 @@ class FiveBus:
                     f"at loads {np.round(load_mw, 3).tolist()} MW"
                 )
 
-    def _clearing(
+    def _dispatch(
         self, load_mw: Floats, offer_scale: float, power: Floats, duals: Floats
-    ) -> Clearing:
+    ) -> Dispatch:
         block_mw = power[: self._blocks].clip(0, self._block_mw)
         generator_mw = np.bincount(
             self._owner, weights=block_mw, minlength=len(self.data.generator_ids)
@@ -246,8 +242,9 @@ class FiveBus:
         lmp = offer_scale * (duals[0] + _times(self._factors[self._limited].T, duals[1:]))
         shadow = np.zeros(len(self.data.line_ids))
         shadow[self._limited] = offer_scale * np.abs(duals[1:])
-        return Clearing(
+        return Dispatch(
             lmp_usd_per_mwh=lmp,
+            load_mw=load_mw.copy(),
             generator_mw=generator_mw,
             line_flow_mw=_times(self._factors, injected - served_mw),
             line_shadow_usd_per_mwh=shadow,

@@ -1,4 +1,4 @@
-"""What every vehicle pays for the energy of a settlement interval."""
+"""Who pays how much for the energy of a settlement interval."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.market.pricing import Clearing, Layout
 from cosim.errors import MarketError
 from cosim.signals import TICK_HOURS
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+OPERATOR = "operator"
+"""Account that keeps the congestion rent."""
+FEEDERS = "feeders"
+"""Account that is paid for marginal losses. The losses themselves are part of the other load."""
 
 
 @dataclass(frozen=True)
@@ -21,31 +27,93 @@ class Bill:
     """Energy of each vehicle, negative if it fed back, shape (vehicle,) [kWh]."""
     cost_usd: Floats
     """What each vehicle pays, negative if it is paid, shape (vehicle,) [USD]."""
-    total_kwh: float
-    total_usd: float
 
 
-def settle(vehicle_power_kw: Floats, price_usd_per_mwh: float) -> Bill:
-    """Bill the energy of one settlement interval at one price.
+@dataclass(frozen=True)
+class Booking:
+    """What the parties beside the vehicles drew and pay; see `account_ids`."""
+
+    energy_kwh: Floats
+    """Energy drawn, negative if fed in, shape (account,) [kWh]."""
+    paid_usd: Floats
+    """What the party pays, negative if it is paid, shape (account,) [USD]."""
+
+
+def settle(
+    vehicle_power_kw: Floats, vehicle_station: NDArray[np.integer], station_usd_per_mwh: Floats
+) -> Bill:
+    """Bill the energy of one settlement interval, each vehicle's at the price of its station.
 
     Parameters
     ----------
     vehicle_power_kw
         Mean power of each vehicle at its plug, grid side, shape (vehicle,) [kW].
-    price_usd_per_mwh
-        Price of the interval.
+    vehicle_station
+        Station whose port each vehicle holds, -1 for none, shape (vehicle,).
+    station_usd_per_mwh
+        Price at each station, shape (station,) [USD/MWh].
 
     Raises
     ------
     MarketError
-        A power or the price is not finite.
+        A power or a price is not finite, or there is power without a station.
     """
     power_kw = np.asarray(vehicle_power_kw, dtype=float)
-    bad = np.flatnonzero(~np.isfinite(power_kw))
+    plugged = vehicle_station >= 0
+    bad = np.flatnonzero(~np.isfinite(power_kw) | ((power_kw != 0) & ~plugged))
     if len(bad):
-        raise MarketError(f"power to bill is {power_kw[bad[0]]}", where=f"vehicle {int(bad[0])}")
-    if not np.isfinite(price_usd_per_mwh):
-        raise MarketError(f"price to bill at is {price_usd_per_mwh}")
+        where = f"vehicle {int(bad[0])}"
+        without = "" if plugged[bad[0]] else " without a station"
+        raise MarketError(f"power to bill is {power_kw[bad[0]]:g} kW{without}", where=where)
+    bad = np.flatnonzero(~np.isfinite(station_usd_per_mwh))
+    if len(bad):
+        where = f"station {int(bad[0])}"
+        raise MarketError(f"price to bill at is {station_usd_per_mwh[bad[0]]}", where=where)
+    price = np.where(plugged, station_usd_per_mwh[np.where(plugged, vehicle_station, 0)], 0.0)
     billed_kwh = power_kw * TICK_HOURS
-    cost_usd = billed_kwh * (price_usd_per_mwh / 1000)
-    return Bill(billed_kwh, cost_usd, float(billed_kwh.sum()), float(cost_usd.sum()))
+    return Bill(billed_kwh, billed_kwh * price / 1000)
+
+
+def account_ids(layout: Layout) -> tuple[str, ...]:
+    """Names of the parties beside the vehicles: other load by zone, sellers, operator, feeders."""
+    loads = tuple(f"load {zone}" for zone in layout.zone_ids)
+    return (*loads, *layout.generator_ids, OPERATOR, FEEDERS)
+
+
+def counterparties(layout: Layout) -> tuple[str, ...]:
+    """With whom each of `account_ids` settles."""
+    sellers = zip(layout.generator_ids, layout.generator_zone.tolist(), strict=True)
+    houses = [layout.billed_by[zone] for _, zone in sellers]
+    # Who bills a zone has its customers on the other side.
+    others = (
+        "customers" if house == seller else house
+        for seller, house in zip(layout.generator_ids, houses, strict=True)
+    )
+    return (*layout.billed_by, *others, "market", OPERATOR)
+
+
+def book(layout: Layout, cleared: Clearing, bill: Bill, vehicle_zone: Indices) -> Booking:
+    """Book what everybody else drew and pays, so that all payments sum to zero.
+
+    Parameters
+    ----------
+    layout, cleared
+        The market and its interval.
+    bill
+        Bills of the vehicles. What the zone carried beyond their energy is other load; it includes
+        the losses of the feeders.
+    vehicle_zone
+        Zone of each vehicle's station, -1 for none, shape (vehicle,).
+    """
+    there = vehicle_zone >= 0
+    zones = len(layout.zone_ids)
+    fleet_kwh = np.bincount(vehicle_zone[there], bill.billed_kwh[there], zones)
+    served_kwh = 1000 * TICK_HOURS * (cleared.load_mw - cleared.load_shed_mw)
+    sold_kwh = 1000 * TICK_HOURS * cleared.generator_mw
+    energy_kwh = np.concatenate([served_kwh - fleet_kwh, -sold_kwh, [0.0, 0.0]])
+    price = cleared.lmp_usd_per_mwh[np.append(np.arange(zones), layout.generator_zone)]
+    paid_usd = energy_kwh[:-2] * price / 1000
+    # What vehicles pay beyond the price of their zone.
+    energy_usd = float((fleet_kwh * cleared.lmp_usd_per_mwh).sum()) / 1000
+    losses_usd = float(bill.cost_usd.sum()) - energy_usd
+    return Booking(energy_kwh, np.append(paid_usd, [-cleared.congestion_rent_usd, -losses_usd]))

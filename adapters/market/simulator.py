@@ -1,87 +1,92 @@
-"""The mosaik face of the market: role ``market``, kind ``five_bus``."""
+"""The mosaik face of every kind of market: it prices the interval and bills every vehicle."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
-import networks.feeders
-import networks.markets
-import networks.prices
-from adapters.market.five_bus import FiveBus
-from adapters.market.offers import (
-    FEEDER_BUS,
-    bus_loads_mw,
-    offer_scale,
-    reference_price_usd_per_mwh,
-)
-from adapters.market.settlement import settle
+from adapters.market.pricing import Clearing, Pricing
+from adapters.market.retail import quadratic, series, time_of_use
+from adapters.market.settlement import account_ids, book, counterparties, settle
+from adapters.market.wholesale import Wholesale
 from cosim.assets import Assets
 from cosim.errors import MarketError
 from cosim.scenario import Scenario
 from cosim.signals import TICK_S, Role
 from cosim.simulator import Simulator
 
-MARKET = "pjm5bus"
+KINDS: Mapping[str, Callable[[Scenario], Pricing]] = MappingProxyType(
+    {"five_bus": Wholesale, "quadratic": quadratic, "series": series, "time_of_use": time_of_use}
+)
+"""What prices the energy, by kind."""
 _NO_SHEDDING_MW = 1e-6
 
 
 class Market(Simulator):
-    """Clears the wholesale market with the feeders' load and bills every vehicle at bus D."""
+    """Prices the interval and bills every vehicle at the price of its station."""
 
     role: ClassVar[Role] = "market"
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
-        """Build the market and scale its offers to the day-ahead prices of the run."""
-        del assets
-        chosen = scenario.market
-        self._market = FiveBus(
-            networks.markets.load(MARKET),
-            chosen.value_of_lost_load_usd_per_mwh,
-            chosen.offer_slope_usd_per_mwh_per_mw,
-        )
-        day_ahead = networks.prices.day_ahead_usd_per_mwh(
-            chosen.prices, scenario.start_time, scenario.ticks
-        )
-        self._scale = offer_scale(day_ahead, reference_price_usd_per_mwh(self._market))
-        self._nominal_kw = networks.feeders.load_kw(scenario.grid.feeder)
-        self._multiplier = chosen.feeder_multiplier
-        self._feeders = scenario.grid.feeders
-        self._bus = self._market.data.bus_ids.index(FEEDER_BUS)
+        """Build the pricing that the scenario's kind names."""
+        self._pricing = KINDS[scenario.market.kind](scenario)
+        self._layout = self._pricing.layout
+        self._station_zone = self._layout.feeder_zone[assets.stations.feeder]
 
     def dimensions(self) -> dict[str, list[str]]:
-        """Buses, generators and lines of the market."""
-        data = self._market.data
+        """Zones, sellers, lines and parties of the market."""
+        layout = self._layout
         return {
-            "zone": list(data.bus_ids),
-            "generator": list(data.generator_ids),
-            "market_line": list(data.line_ids),
+            "zone": list(layout.zone_ids),
+            "generator": list(layout.generator_ids),
+            "market_line": list(layout.line_ids),
+            "account": list(account_ids(layout)),
         }
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
-        """At which bus each generator stands."""
-        data = self._market.data
-        return {"generator_zone": ("generator", [data.bus_ids[i] for i in data.generator_bus])}
+        """Where generators and feeders stand, and who settles with whom."""
+        layout = self._layout
+        zones = layout.zone_ids
+        return {
+            "generator_zone": ("generator", [zones[i] for i in layout.generator_zone]),
+            "feeder_zone": ("feeder", [zones[i] for i in layout.feeder_zone]),
+            "feeder_weight": ("feeder", layout.feeder_weight.tolist()),
+            "station_billed_by": ("station", [layout.billed_by[i] for i in self._station_zone]),
+            "zone_prices_losses": ("zone", [layout.prices_losses] * len(zones)),
+            "account_counterparty": ("account", list(counterparties(layout))),
+        }
+
+    def about(self) -> dict[str, str]:
+        """Return what is worth knowing of the prices."""
+        return {"prices": self._layout.about} if self._layout.about else {}
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Clear and settle one settlement interval."""
+        """Price and settle one settlement interval."""
+        station = given["vehicle_station"]
         try:
-            load_mw = bus_loads_mw(
-                self._market.data,
-                float(given["feeder_power_kw"]),
-                self._nominal_kw,
-                self._multiplier,
-                self._feeders,
-            )
-            cleared = self._market.clear(load_mw, float(self._scale[tick]))
-            bill = settle(given["vehicle_power_kw"], float(cleared.lmp_usd_per_mwh[self._bus]))
+            cleared = self._pricing.clear(tick, given["feeder_head_kw"])
+            energy = cleared.lmp_usd_per_mwh[self._station_zone]
+            loss = energy * given["station_marginal_loss"] * self._layout.prices_losses
+            price = energy + loss
+            bill = settle(given["vehicle_power_kw"], station, price)
         except MarketError as error:
             raise MarketError(error.reason, where=error.where, tick=tick) from error
+        vehicle_zone = np.where(station >= 0, self._station_zone[np.maximum(station, 0)], -1)
+        at_bus = self._layout.feeder_zone[given["bus_feeder"]]
+        bus_energy = cleared.lmp_usd_per_mwh[at_bus]
+        bus_loss = bus_energy * given["bus_marginal_loss"] * self._layout.prices_losses
+        booking = book(self._layout, cleared, bill, vehicle_zone)
         return {
             "lmp_usd_per_mwh": cleared.lmp_usd_per_mwh,
-            "bus_load_mw": load_mw,
+            "station_price_usd_per_mwh": price,
+            "station_loss_usd_per_mwh": loss,
+            "dlmp_usd_per_mwh": bus_energy + bus_loss,
+            "dlmp_energy_usd_per_mwh": bus_energy,
+            "dlmp_loss_usd_per_mwh": bus_loss,
+            "bus_load_mw": cleared.load_mw,
             "load_shed_mw": cleared.load_shed_mw,
             "generator_mw": cleared.generator_mw,
             "market_line_flow_mw": cleared.line_flow_mw,
@@ -89,16 +94,22 @@ class Market(Simulator):
             "congestion_rent_usd": cleared.congestion_rent_usd,
             "vehicle_billed_kwh": bill.billed_kwh,
             "vehicle_cost_usd": bill.cost_usd,
-            "market_events": [
-                {
-                    "time_s": float(tick * TICK_S),
-                    "kind": "load_shed",
-                    "place": self._market.data.bus_ids[bus],
-                    "value": float(cleared.load_shed_mw[bus]),
-                    "limit": 0.0,
-                    "start_s": float(tick * TICK_S),
-                    "detail": "MW not served in this interval",
-                }
-                for bus in np.flatnonzero(cleared.load_shed_mw > _NO_SHEDDING_MW)
-            ],
+            "account_kwh": booking.energy_kwh,
+            "account_usd": booking.paid_usd,
+            "market_events": self._shedding(tick, cleared),
         }
+
+    def _shedding(self, tick: int, cleared: Clearing) -> list[dict[str, Any]]:
+        start_s = float(tick * TICK_S)
+        return [
+            {
+                "time_s": start_s,
+                "kind": "load_shed",
+                "place": self._layout.zone_ids[zone],
+                "value": float(cleared.load_shed_mw[zone]),
+                "limit": 0.0,
+                "start_s": start_s,
+                "detail": "MW not served in this interval",
+            }
+            for zone in np.flatnonzero(cleared.load_shed_mw > _NO_SHEDDING_MW)
+        ]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick
 from adapters.opendss.service import ServiceTransformers, place_service_transformers
+from cosim.areas import feeder_ids
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
 
@@ -51,12 +52,6 @@ class FeedersTick:
     """Losses per power drawn more, shape (node,) [1]."""
     charger_marginal_loss: Floats
     """The same behind each service transformer, shape (service transformer,) [1]."""
-
-
-def feeder_ids(count: int) -> tuple[str, ...]:
-    """Return the names of `count` feeders: f00, f01 and so on."""
-    digits = max(2, len(str(count - 1)))
-    return tuple(f"f{i:0{digits}d}" for i in range(count))
 
 
 class Feeders:
@@ -130,6 +125,10 @@ class Feeders:
             raise
         self._split = np.cumsum([len(feeder.service) for feeder in self.each])[:-1]
         self.bus_ids = self._named(lambda feeder: feeder.bus_ids)
+        self.feeder_of_bus = np.repeat(
+            np.arange(count, dtype=np.int32), [len(feeder.bus_ids) for feeder in self.each]
+        )
+        """Feeder of each of `bus_ids`."""
         self.transformer_ids = self._named(lambda feeder: feeder.transformer_ids)
         self.line_ids = self._named(lambda feeder: feeder.line_ids)
         self.line_rated = np.concatenate([feeder.layout.line_rated for feeder in self.each])

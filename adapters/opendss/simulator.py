@@ -49,6 +49,7 @@ class Grid(Simulator):
         )
         self._feeder_of_station = stations.feeder
         self._stations = len(stations.ids)
+        self._bus_feeder = self._feeders.feeder_of_bus
         self._load_scale = grid.load_scale
         self._shape = networks.loads.load_shape(grid.load_shape)
         start = scenario.start_time
@@ -120,6 +121,7 @@ class Grid(Simulator):
             "regulator_tap": solved.tap.astype(np.int32),
             "capacitor_on": solved.capacitor_on,
             "voltage_unbalance_pct": solved.unbalance_pct,
+            "bus_feeder": self._bus_feeder,
             "bus_marginal_loss": solved.bus_marginal_loss,
             "station_marginal_loss": solved.charger_marginal_loss[at],
             "feeder_power_kw": solved.head_kw.sum(),

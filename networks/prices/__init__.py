@@ -1,9 +1,10 @@
-"""Day-ahead energy prices, with their source; see README.md in this folder."""
+"""Energy prices over time, shipped with their source or from a file; see README.md here."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import UnknownOptionError, UserError
+from networks.prices.files import is_file, read_prices
 
 TICK = timedelta(minutes=5)
 _FILE = Path(__file__).parent / "ercot_dam_2022.csv.gz"
 _FIRST = datetime(2022, 1, 1)
 _END = datetime(2023, 1, 1)
+
+
+@dataclass(frozen=True)
+class PricePath:
+    """Price of every 5 minutes of a run."""
+
+    usd_per_mwh: NDArray[np.float64]
+    """Shape (tick,) [USD/MWh]."""
+    zone: str
+    """Whose prices they are."""
+    about: str
+    """Where they come from and what daylight saving did to them, in words."""
+
+
+def path_of(
+    name: str, start: datetime, ticks: int, zone: str = "", time_zone: str = "America/Chicago"
+) -> PricePath:
+    """Return the prices of a run.
+
+    Parameters
+    ----------
+    name
+        One of `zones`, or a CSV or Parquet file.
+    start
+        Local start of the first interval, without time zone.
+    ticks
+        Number of intervals of 5 minutes.
+    zone, time_zone
+        For a file; see `networks.prices.files.read_prices`.
+
+    Raises
+    ------
+    ScenarioError
+        Every problem of a file at once, or that it does not cover the run.
+    UserError
+        The name is not known, the file cannot be read, or what ships does not cover the run.
+    """
+    if not is_file(name):
+        found = day_ahead_usd_per_mwh(name, start, ticks)
+        return PricePath(found, name, f"{name}, ERCOT day-ahead, hourly")
+    read = read_prices(name, zone, time_zone, (start, _end(start, ticks)))
+    minutes = (start - read.start) / timedelta(minutes=1) + 5 * np.arange(ticks)
+    rows = (minutes // read.step_minutes).astype(np.int64)
+    return PricePath(read.usd_per_mwh[rows], read.zone, read.about)
 
 
 def zones() -> tuple[str, ...]:
@@ -54,10 +100,7 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
     known = zones()
     if zone not in known:
         raise UnknownOptionError("price zone", zone, known)
-    try:
-        end = start + ticks * TICK
-    except OverflowError:
-        end = datetime.max
+    end = _end(start, ticks)
     if start < _FIRST or end > _END:
         raise UserError(
             f"no prices from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
@@ -66,6 +109,13 @@ def day_ahead_usd_per_mwh(zone: str, start: datetime, ticks: int) -> NDArray[np.
     minutes = (start - _FIRST) / timedelta(minutes=1) + 5 * np.arange(ticks)
     hours = (minutes // 60).astype(np.int64)
     return _table()[zone][hours]
+
+
+def _end(start: datetime, ticks: int) -> datetime:
+    try:
+        return start + ticks * TICK
+    except OverflowError:
+        return datetime.max
 
 
 @cache

@@ -41,7 +41,19 @@ def market() -> dict[str, Any]:
         "market_line_flow_mw": np.array([-400.0]),
         "market_line_shadow_usd_per_mwh": np.array([30.0]),
         "congestion_rent_usd": np.array(30.0 * 400.0 / 12),
+        "station_price_usd_per_mwh": np.full(2, PRICE),
+        **accounts(np.zeros(3)),
     }
+
+
+def accounts(vehicle_kwh: Any) -> dict[str, Any]:
+    """Return what everybody else drew and pays beside these vehicles at bus D."""
+    load_kwh = np.array([0, 25e3, 25e3, 400e3 / 12 - np.sum(vehicle_kwh), 0])
+    sold_kwh = np.array([400e3, 600e3]) / 12
+    price = np.array([10.0, 10.0, 10.0, PRICE, 10.0, 10.0, 10.0])
+    energy = np.concatenate([load_kwh, -sold_kwh, [0.0, 0.0]])
+    paid = np.append(energy[:-2] * price / 1000, [-30.0 * 400.0 / 12, 0.0])
+    return {"account_kwh": energy, "account_usd": paid}
 
 
 def moved(pack_kwh: Any, loss_kwh: Any = 0.0) -> dict[str, Any]:
@@ -78,6 +90,7 @@ def busy_tick() -> dict[str, Any]:
             "feeder_losses_kw": np.array(90.0),
             "vehicle_billed_kwh": power / 12,
             "vehicle_cost_usd": power / 12 * PRICE / 1000,
+            **accounts(power / 12),
         }
     )
 
@@ -85,14 +98,21 @@ def busy_tick() -> dict[str, Any]:
 class OneFeederAudit(Audit):
     """An audit in which the one feeder has what all have, unless the tick says otherwise."""
 
+    def take(self, tick: int, signals: Mapping[str, Any]) -> None:
+        super().take(tick, one_feeder_of(signals))
+
     def breaches(self, tick: int, signals: Mapping[str, Any]) -> Iterator[Breach]:
-        of_one = {
-            "feeder_head_kw": signals["feeder_power_kw"],
-            "feeder_own_load_kw": signals["feeder_base_kw"],
-            "feeder_own_losses_kw": signals["feeder_losses_kw"],
-        }
-        missing = {n: np.atleast_1d(v) for n, v in of_one.items() if not signals[n].any()}
-        return super().breaches(tick, {**signals, **missing})
+        return super().breaches(tick, one_feeder_of(signals))
+
+
+def one_feeder_of(signals: Mapping[str, Any]) -> dict[str, Any]:
+    of_one = {
+        "feeder_head_kw": signals["feeder_power_kw"],
+        "feeder_own_load_kw": signals["feeder_base_kw"],
+        "feeder_own_losses_kw": signals["feeder_losses_kw"],
+    }
+    missing = {n: np.atleast_1d(v) for n, v in of_one.items() if not signals[n].any()}
+    return {**signals, **missing}
 
 
 def audit(scenario: Scenario = SCENARIO, **options: Any) -> Audit:
@@ -148,9 +168,19 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("power of all feeders", "the sum", one_feeder("feeder_head_kw", 3096.01)),
     ("generation = load", "the sum", add("generator_mw", 1, 0.1)),
     ("bill = energy", "vehicle 0", add("vehicle_cost_usd", 0, 0.01)),
-    ("load payments", "the sum", add("congestion_rent_usd", None, 0.1)),
+    ("price at a station", "station 1", add("station_price_usd_per_mwh", 1, 0.01)),
+    ("congestion rent = flow", "the sum", add("congestion_rent_usd", None, 0.1)),
     ("shadow price of its line", "the sum", add("market_line_shadow_usd_per_mwh", 0, 0.1)),
-    ("change of load at bus D", "the sum", add("bus_load_mw", 3, 1.0)),
+    ("change of load at a bus", "zone D", add("bus_load_mw", 3, 1.0)),
+    ("energy of a party", "account load D", add("account_kwh", 3, 0.5)),
+    ("energy of a party", "account g1", add("account_kwh", 6, 0.5)),
+    ("payment of a party", "account load C", add("account_usd", 2, 0.01)),
+    ("payment of a party", "account g0", add("account_usd", 5, 0.01)),
+    ("payment of a party", "account operator", add("account_usd", 7, 0.01)),
+    ("payment of a party", "account feeders", add("account_usd", 8, 0.01)),
+    ("price at a station", "station 0", add("station_marginal_loss", 0, 0.001)),
+    ("payments sum to zero", "the sum", add("account_usd", 7, 0.01)),
+    ("payments sum to zero", "the sum", add("vehicle_cost_usd", 2, 0.01)),
     (
         "holds a port only while plugged in",
         "vehicle 0",
@@ -178,6 +208,7 @@ def test_sums_are_checked_too() -> None:
     tick = busy_tick()
     tick["vehicle_billed_kwh"] = tick["vehicle_billed_kwh"] + 0.9e-6
     tick["vehicle_cost_usd"] = tick["vehicle_billed_kwh"] * PRICE / 1000
+    tick |= accounts(tick["vehicle_billed_kwh"])
     assert broken_laws(tick) == [
         "billed energy = energy that the feeder carried to chargers: the sum"
     ]
@@ -211,6 +242,7 @@ def plugged(power_kw: float, station: int = 0, efficiency: Any = AC) -> dict[str
         "feeder_base_kw": np.array(3006.0 - power_kw),
         "vehicle_billed_kwh": power / 12,
         "vehicle_cost_usd": power / 12 * PRICE / 1000,
+        **accounts(power / 12),
     }  # fmt: skip
 
 
@@ -262,6 +294,7 @@ def test_ports_and_station_ratings_hold() -> None:
         "feeder_base_kw": np.array(3006.0 - 21.6),
         "vehicle_billed_kwh": power / 12,
         "vehicle_cost_usd": power / 12 * PRICE / 1000,
+        **accounts(power / 12),
     }  # fmt: skip
     assert broken_laws(crowd) == [
         "station power within its rating: station 0",

@@ -73,7 +73,7 @@ def test_schema_is_json_with_the_options(cosim: Command) -> None:
         "micro",
         "replay",
     ]
-    assert "LZ_AEN" in schema["$defs"]["Market"]["properties"]["prices"]["enum"]
+    assert "LZ_AEN" in schema["$defs"]["Market"]["properties"]["prices"]["examples"]
     assert "team" in schema["properties"]
 
 

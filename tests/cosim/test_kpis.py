@@ -80,6 +80,15 @@ CHARGED = {
             },
             0.1 * MONTHS,
         ),
+        *(
+            (
+                f"energy_cost_{part}_usd_per_vehicle_month",
+                {"vehicle_cost_usd": (np.s_[5:7, :], [0.3, 0.6, -0.3])},
+                value * MONTHS,
+            )
+            for part, value in (("p5", -0.48), ("p50", 0.6), ("p95", 1.14))
+        ),
+        ("congestion_rent_usd", {"congestion_rent_usd": (np.s_[5:7], 1.5)}, 3.0),
         (
             "battery_degradation_pct_per_year",
             {"vehicle_soh": (np.s_[-1, :], [1 - 1e-6, 1 - 2e-6, 1 - 3e-6])},

@@ -42,16 +42,17 @@ def run_world(log: Log, change: Change | None = None, duration: str = "30min") -
 
 
 def stamp(role: Role, tick: int, values: dict[str, Any]) -> None:
-    """Write the tick into one output of each role."""
-    mark = {
-        "fleet": "plug_power_kw",
-        "traffic": "vehicle_traction_kwh",
-        "battery": "vehicle_power_kw",
-        "grid": "station_power_kw",
-        "market": "vehicle_cost_usd",
-        "agents": "vehicle_charge_kw",
+    """Write the tick into outputs of each role."""
+    marks = {
+        "fleet": ("plug_power_kw",),
+        "traffic": ("vehicle_traction_kwh",),
+        "battery": ("vehicle_power_kw",),
+        "grid": ("station_power_kw", "feeder_head_kw"),
+        "market": ("vehicle_cost_usd",),
+        "agents": ("vehicle_charge_kw",),
     }[role]
-    values[mark] = np.full(values[mark].shape, float(tick))
+    for mark in marks:
+        values[mark] = np.full(values[mark].shape, float(tick))
 
 
 def test_order_within_every_tick() -> None:
@@ -95,7 +96,7 @@ def test_forward_edges_are_of_the_same_tick_and_backward_edges_of_the_last() -> 
         now = {
             "battery": ("plug_power_kw", "vehicle_traction_kwh"),
             "grid": ("vehicle_power_kw",),
-            "market": ("vehicle_power_kw", "station_power_kw"),
+            "market": ("vehicle_power_kw", "feeder_head_kw"),
             "agents": ("station_power_kw", "vehicle_cost_usd"),
         }.get(role, ())
         for name in now:

@@ -101,6 +101,16 @@ def test_bills_are_energy_at_the_price_of_bus_d(data: xr.Dataset) -> None:
     assert float(data["vehicle_cost_usd"].sum()) == pytest.approx(float(cost))
 
 
+def test_the_ledger_has_every_bill_and_sums_to_zero(morning: Path, data: xr.Dataset) -> None:
+    ledger = pq.read_table(morning / "ledger.parquet").to_pandas()
+    assert ledger.groupby("tick")["amount_usd"].sum().abs().max() < 0.005
+    fleet = ledger[ledger["vehicle"].notna()]
+    assert len(fleet) == int((data["vehicle_billed_kwh"] != 0).sum()) > 50
+    assert fleet["amount_usd"].sum() == pytest.approx(float(data["vehicle_cost_usd"].sum()))
+    bills = pq.read_table(morning / "bills.parquet").to_pandas()
+    assert bills["total_usd"].sum() == pytest.approx(fleet["amount_usd"].sum())
+
+
 def test_the_feeder_carries_the_fleet(data: xr.Dataset) -> None:
     carried = data["feeder_power_kw"] - data["feeder_base_kw"] - data["feeder_losses_kw"]
     charged = data["vehicle_power_kw"].sum("vehicle")
@@ -141,6 +151,26 @@ def test_every_battery_kind_passes_the_audit(tmp_path: Path, kind: str) -> None:
     assert figures["audit_breaches"]["value"] == 0
     assert figures["energy_driven_kwh"]["value"] > 0
     assert figures["battery_degradation_pct_per_year"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["kind=quadratic", "kind=series", "kind=time_of_use", "real_time=on", "feeder_bus=B"],
+)
+def test_every_market_passes_the_audit_and_bills_what_was_charged(
+    tmp_path: Path, setting: str
+) -> None:
+    low = ("--set", "fleet.initial_soc=[0.2, 0.4]", "--set", f"market.{setting}")
+    done = cosim("run", *SHORT, *low, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "run" / "kpis.json").read_text())
+    assert figures["audit_breaches"]["value"] == 0
+    ledger = pq.read_table(tmp_path / "run" / "ledger.parquet").to_pandas()
+    assert ledger.groupby("tick")["amount_usd"].sum().abs().max() < 0.005
+    fleet = ledger[ledger["vehicle"].notna()]
+    assert fleet["energy_kwh"].sum() == pytest.approx(figures["energy_charged_kwh"]["value"])
+    assert fleet["energy_kwh"].sum() > 10
+    assert "prices" in manifest(tmp_path / "run")["engines"]["market"]
 
 
 @pytest.mark.parametrize("age_years", [1, 15])

@@ -60,7 +60,8 @@ def seen(station: int = -1, **values: Any) -> Observation:
     price = values.pop("price", 50.0)
     for name, value in values.items():
         fields[name][COMMUTER] = value
-    return replace(quiet, tick=3, lmp_usd_per_mwh=np.full(5, price), **fields)
+    prices = np.full(len(ASSETS.stations.ids), price)
+    return replace(quiet, tick=3, station_price_usd_per_mwh=prices, **fields)
 
 
 def decide(saw: Observation) -> Plan:

@@ -13,12 +13,13 @@ import pytest
 
 from adapters.opendss.circuit import Circuit, layout_of
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.feeders import Feeders, feeder_ids
+from adapters.opendss.feeders import Feeders
 from adapters.opendss.service import (
     SINGLE_PHASE_KVA,
     THREE_PHASE_KVA,
     place_service_transformers,
 )
+from cosim.areas import feeder_ids
 from cosim.assets import Assets
 from cosim.errors import PowerFlowError, UserError
 from cosim.scenario import Scenario

@@ -29,7 +29,8 @@ def started(cls: type[Grid] | type[Market]) -> tuple[Any, dict[str, list[str]]]:
     (entity,) = simulator.create(1, next(iter(simulator.meta["models"])))
     info = entity["extra_info"]
     for dim, values in info["facts"].values():
-        assert dim == "station" or len(values) == len(info["dimensions"][dim])
+        others = dim not in info["dimensions"]
+        assert others or len(values) == len(info["dimensions"][dim])
     return simulator, info["dimensions"]
 
 
@@ -74,9 +75,12 @@ def test_a_tick_through_grid_and_market(faces: Any) -> None:
     cleared = stepped(market, 0, {**given, **solved})
     price = cleared["lmp_usd_per_mwh"][ids["zone"].index("D")]
     assert cleared["vehicle_billed_kwh"].sum() == pytest.approx(8 / 12)
+    at_station = price * (1 + solved["station_marginal_loss"])
+    assert cleared["station_price_usd_per_mwh"] == pytest.approx(at_station)
     assert cleared["vehicle_cost_usd"][:2] == pytest.approx(
-        [7 / 12 * price / 1000, -5 / 12 * price / 1000]
+        [7 / 12 * at_station[0] / 1000, -5 / 12 * at_station[1] / 1000]
     )
+    assert -0.02 < solved["station_marginal_loss"].min() < solved["station_marginal_loss"].max()
     feeder_mw = 40 * (float(solved["feeder_power_kw"]) - 3490) / 1000
     assert cleared["bus_load_mw"].tolist() == pytest.approx([0, 300, 300, 400 + feeder_mw, 0])
 
@@ -110,7 +114,7 @@ def test_errors_carry_the_tick(faces: Any) -> None:
         stepped(
             market,
             3,
-            {**solved, **stray, "feeder_power_kw": -50_000.0},
+            {**solved, **stray, "feeder_head_kw": np.array([-50_000.0])},
         )
 
 

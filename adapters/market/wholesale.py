@@ -1,0 +1,53 @@
+"""Kind ``five_bus``: feeders as part of the load of a wholesale market with a network."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import networks.feeders
+import networks.markets
+from adapters.market.five_bus import FiveBus
+from adapters.market.offers import Attachment, offer_scale
+from adapters.market.price_path import price_path
+from adapters.market.pricing import Clearing, Layout
+from adapters.market.settlement import OPERATOR
+from cosim.scenario import Scenario
+
+Floats = NDArray[np.float64]
+MARKET = "pjm5bus"
+
+
+class Wholesale:
+    """Clears the five buses with the feeders' load at offers that follow real prices."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        chosen = scenario.market
+        market = FiveBus(
+            networks.markets.load(MARKET),
+            chosen.value_of_lost_load_usd_per_mwh,
+            chosen.offer_slope_usd_per_mwh_per_mw,
+        )
+        prices = price_path(scenario)
+        nominal_kw = networks.feeders.load_kw(scenario.grid.feeder)
+        buses = chosen.feeder_bus
+        at = buses if len(buses) > 1 else buses * scenario.grid.feeders
+        self._market, self._data = market, market.data
+        self._attachment = Attachment(market.data, at, nominal_kw, chosen.feeder_multiplier)
+        self._scale = offer_scale(prices.usd_per_mwh, market)
+        self.layout = Layout(
+            zone_ids=market.data.bus_ids,
+            generator_ids=market.data.generator_ids,
+            generator_zone=market.data.generator_bus,
+            line_ids=market.data.line_ids,
+            feeder_zone=self._attachment.bus,
+            feeder_weight=self._attachment.weight,
+            billed_by=(OPERATOR,) * len(market.data.bus_ids),
+            prices_losses=True,
+            about=prices.about,
+        )
+
+    def clear(self, tick: int, head_kw: Floats) -> Clearing:
+        """Clear one settlement interval; see `FiveBus.clear`."""
+        load_mw = self._attachment.loads_mw(head_kw)
+        return self._market.clear(load_mw, float(self._scale[tick]))
