@@ -326,6 +326,20 @@ def _lines(run: RunData) -> float:
     return float(((run.array("line_loading_pct") > 100) & rated).any(axis=0).sum())
 
 
+@_figure(
+    "transmission_loading_max_pct",
+    "%",
+    "largest apparent power of a transmission line over its limit in the market, with alternating "
+    "current",
+)
+def _transmission(run: RunData) -> float | None:
+    limit = run.array("market_line_limit_mw")
+    limited = np.isfinite(limit)
+    if not limited.any():
+        return None
+    return 100 * float((run.array("market_line_ac_mva")[:, limited] / limit[limited]).max())
+
+
 @_figure("audit_breaches", "1", "conservation laws found broken")
 def _breaches(run: RunData) -> float:
     return float(run.audit_breaches)

@@ -162,14 +162,15 @@ regulator_tap              | 1             | regulator   | i4 | -100..100       
 capacitor_on               | 1             | capacitor   | ?  | -               | grid    | -                   | end   | -          | whether the capacitor is connected
 voltage_unbalance_pct      | %             | three_phase_bus | f8 | 0..100      | grid    | -                   | mean  | -          | negative over positive sequence of the voltage at a bus with three phases
 bus_feeder                 | index:feeder  | bus         | i4 | -               | grid    | market              | start | unrecorded | feeder that the bus belongs to
-bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | -          | losses per power drawn more at the bus's phase, taps and capacitors as they are
-station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | -          | losses per power drawn more by the station
+bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more at the bus's phase, taps and capacitors as they are
+station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
 feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | agents              | mean  | -          | active power at the feeders' heads, all together
 feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together
 feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of all feeders
 feeder_base_kw             | kW            | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the feeders' own loads drew
 feeder_head_kw             | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | market              | mean  | -          | active power at the head of each feeder
+feeder_head_kvar           | kvar          | feeder      | f8 | -1e+06..1e+06   | grid    | market              | mean  | -          | reactive power at the head of each feeder
 feeder_own_load_kw         | kW            | feeder      | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | what the own loads of each feeder drew
 feeder_own_losses_kw       | kW            | feeder      | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of each feeder
 # --- market
@@ -180,6 +181,11 @@ load_shed_mw               | MW            | zone        | f8 | 0..             
 generator_mw               | MW            | generator   | f8 | -               | market  | -                   | mean  | -          | dispatch of the generator
 market_line_flow_mw        | MW            | market_line | f8 | -               | market  | -                   | mean  | -          | flow on the transmission line, positive in its named direction
 market_line_shadow_usd_per_mwh | USD/MWh       | market_line | f8 | -               | market  | -                   | mean  | -          | what one more MW of the line's limit would save
+market_line_ac_mw          | MW            | market_line | f8 | -               | market  | -                   | mean  | -          | what the line carries of this dispatch with alternating current, at its first bus
+market_line_ac_mva         | MVA           | market_line | f8 | 0..             | market  | -                   | mean  | -          | apparent power at its more loaded end
+transmission_voltage_pu    | 1             | transmission_bus | f8 | 0..2       | market  | -                   | mean  | -          | voltage of a bus of the transmission network
+substation_voltage_pu      | 1             | transmission_bus | f8 | 0..2       | market  | -                   | mean  | -          | voltage behind its transformer to the feeders; its own where there are none
+transmission_losses_mw     | MW            | -           | f8 | 0..             | market  | -                   | mean  | -          | losses of the transmission network, which the market's dispatch does not know
 congestion_rent_usd        | USD           | -           | f8 | -               | market  | -                   | sum   | -          | load payments less generator revenue
 vehicle_billed_kwh         | kWh           | vehicle     | f8 | -100..100       | market  | -                   | sum   | -          | energy billed to the vehicle; negative if fed back
 vehicle_cost_usd           | USD           | vehicle     | f8 | -               | market  | agents              | sum   | -          | what the vehicle pays for its energy

@@ -29,6 +29,7 @@ IDS: Ids = {
     "zone": ("A", "B", "C", "D", "E"),
     "generator": ("g0", "g1"),
     "market_line": ("AB",),
+    "transmission_bus": ("A", "B", "C", "D", "E"),
     "account": (
         "load A",
         "load B",
@@ -57,6 +58,7 @@ OWNER: Mapping[str, Role] = {
     "zone": "market",
     "generator": "market",
     "market_line": "market",
+    "transmission_bus": "market",
     "account": "market",
 }
 FACTS: dict[str, tuple[str, list[Any]]] = {
@@ -65,6 +67,7 @@ FACTS: dict[str, tuple[str, list[Any]]] = {
     "generator_zone": ("generator", ["A", "E"]),
     "feeder_zone": ("feeder", ["D"]),
     "feeder_weight": ("feeder", [40.0]),
+    "market_line_limit_mw": ("market_line", [240.0]),
     "zone_prices_losses": ("zone", [True] * 5),
     "station_billed_by": ("station", ["operator", "operator"]),
     "account_counterparty": ("account", ["operator"] * 7 + ["market", "operator"]),

@@ -74,6 +74,17 @@ class Attachment:
         self.weight: Floats = multiplier / np.bincount(self.bus)[self.bus]
         """Change of the bus's load over that of each simulated feeder, shape (feeder,) [1]."""
 
+    def at_buses(self, head_kw: Floats) -> Floats:
+        """Return what all feeders at each bus draw, those not simulated too [MW or Mvar].
+
+        Parameters
+        ----------
+        head_kw
+            At the head of each simulated feeder, shape (feeder,) [kW or kvar].
+        """
+        drawn = np.bincount(self.bus, self.weight * head_kw / 1000, len(self._data.bus_ids))
+        return drawn.astype(np.float64)
+
     def loads_mw(self, head_kw: Floats) -> Floats:
         """Load at every market bus, shape (bus,) [MW].
 
@@ -88,8 +99,7 @@ class Attachment:
             The feeders feed back more than their bus holds.
         """
         data = self._data
-        moved_mw = self.weight * (head_kw - self._nominal_kw) / 1000
-        load_mw = data.load_mw + np.bincount(self.bus, moved_mw, len(data.bus_ids))
+        load_mw = data.load_mw + self.at_buses(head_kw - self._nominal_kw)
         if (load_mw < 0).any():
             bus = int(np.argmax(load_mw < 0))
             here = self.bus == bus

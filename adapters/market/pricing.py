@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,10 @@ class Layout:
     """Index into `zone_ids`, shape (generator,)."""
     line_ids: tuple[str, ...]
     """Transmission lines."""
+    line_limit_mw: Floats
+    """Infinite where there is none, shape (line,) [MW]."""
+    bus_ids: tuple[str, ...]
+    """Buses of the network, none without one."""
     feeder_zone: Indices
     """Zone that each feeder stands in, shape (feeder,)."""
     feeder_weight: Floats
@@ -35,6 +39,26 @@ class Layout:
     of its zone alone, as with a tariff."""
     about: str = ""
     """What is worth knowing of the prices: their file, its resolution, its odd hours."""
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What the network does with a dispatch, with alternating current; every array is fresh."""
+
+    line_mw: Floats
+    """Active power into each line at its first bus, shape (line,) [MW]."""
+    line_mva: Floats
+    """Apparent power at the more loaded end, shape (line,) [MVA]."""
+    voltage_pu: Floats
+    """Of the network's buses, shape (bus,)."""
+    feeder_voltage_pu: Floats
+    """Behind the transformers to the feeders; of the bus where there are none, shape (bus,)."""
+    losses_mw: float
+    """In lines and these transformers [MW]."""
+
+
+NOTHING_CARRIED = Carried(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0), 0.0)
+"""Of a market without a network."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,8 @@ class Clearing:
     """What one more MW of limit would save, shape (line,) [USD/MWh]."""
     congestion_rent_usd: float
     """Payments for the served load less revenue of the generators, over 5 minutes [USD]."""
+    carried: Carried = field(default=NOTHING_CARRIED, kw_only=True)
+    """What the network does with it."""
 
 
 class Pricing(Protocol):
@@ -62,7 +88,7 @@ class Pricing(Protocol):
 
     layout: Layout
 
-    def clear(self, tick: int, head_kw: Floats) -> Clearing:
+    def clear(self, tick: int, head_kw: Floats, head_kvar: Floats) -> Clearing:
         """Price one settlement interval.
 
         Parameters
@@ -71,10 +97,16 @@ class Pricing(Protocol):
             Settlement interval, from 0.
         head_kw
             Power at the head of each feeder, shape (feeder,) [kW].
+        head_kvar
+            Reactive power there [kvar].
 
         Raises
         ------
         MarketError
-            There is no price for these loads.
+            There is no price for these loads, or the network cannot carry them.
         """
+        ...
+
+    def close(self) -> None:
+        """Let go of engines."""
         ...

@@ -47,14 +47,17 @@ class Retail:
             generator_ids=suppliers,
             generator_zone=np.arange(len(zone_ids)),
             line_ids=(),
+            line_limit_mw=np.zeros(0),
+            bus_ids=(),
             feeder_zone=feeder_zone,
             feeder_weight=np.ones(len(feeder_zone)),
             billed_by=suppliers,
             about=about,
         )
 
-    def clear(self, tick: int, head_kw: Floats) -> Clearing:
+    def clear(self, tick: int, head_kw: Floats, head_kvar: Floats) -> Clearing:
         """Price one settlement interval; nothing is shed and there is no network."""
+        del head_kvar
         zones = len(self.layout.zone_ids)
         load_mw = np.bincount(self.layout.feeder_zone, head_kw / 1000, zones).astype(np.float64)
         none = np.zeros(0)
@@ -67,6 +70,9 @@ class Retail:
             line_shadow_usd_per_mwh=none.copy(),
             congestion_rent_usd=0.0,
         )
+
+    def close(self) -> None:
+        """Do nothing: there is no engine."""
 
 
 def quadratic(scenario: Scenario) -> Retail:

@@ -43,6 +43,7 @@ class Market(Simulator):
             "zone": list(layout.zone_ids),
             "generator": list(layout.generator_ids),
             "market_line": list(layout.line_ids),
+            "transmission_bus": list(layout.bus_ids),
             "account": list(account_ids(layout)),
         }
 
@@ -52,6 +53,7 @@ class Market(Simulator):
         zones = layout.zone_ids
         return {
             "generator_zone": ("generator", [zones[i] for i in layout.generator_zone]),
+            "market_line_limit_mw": ("market_line", layout.line_limit_mw.tolist()),
             "feeder_zone": ("feeder", [zones[i] for i in layout.feeder_zone]),
             "feeder_weight": ("feeder", layout.feeder_weight.tolist()),
             "station_billed_by": ("station", [layout.billed_by[i] for i in self._station_zone]),
@@ -67,7 +69,8 @@ class Market(Simulator):
         """Price and settle one settlement interval."""
         station = given["vehicle_station"]
         try:
-            cleared = self._pricing.clear(tick, given["feeder_head_kw"])
+            heads = given["feeder_head_kw"], given["feeder_head_kvar"]
+            cleared = self._pricing.clear(tick, *heads)
             energy = cleared.lmp_usd_per_mwh[self._station_zone]
             loss = energy * given["station_marginal_loss"] * self._layout.prices_losses
             price = energy + loss
@@ -91,6 +94,11 @@ class Market(Simulator):
             "generator_mw": cleared.generator_mw,
             "market_line_flow_mw": cleared.line_flow_mw,
             "market_line_shadow_usd_per_mwh": cleared.line_shadow_usd_per_mwh,
+            "market_line_ac_mw": cleared.carried.line_mw,
+            "market_line_ac_mva": cleared.carried.line_mva,
+            "transmission_voltage_pu": cleared.carried.voltage_pu,
+            "substation_voltage_pu": cleared.carried.feeder_voltage_pu,
+            "transmission_losses_mw": cleared.carried.losses_mw,
             "congestion_rent_usd": cleared.congestion_rent_usd,
             "vehicle_billed_kwh": bill.billed_kwh,
             "vehicle_cost_usd": bill.cost_usd,
@@ -98,6 +106,11 @@ class Market(Simulator):
             "account_usd": booking.paid_usd,
             "market_events": self._shedding(tick, cleared),
         }
+
+    def close(self) -> None:
+        """Empty the engine of the network, if there is one."""
+        if hasattr(self, "_pricing"):
+            self._pricing.close()
 
     def _shedding(self, tick: int, cleared: Clearing) -> list[dict[str, Any]]:
         start_s = float(tick * TICK_S)

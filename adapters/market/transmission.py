@@ -17,6 +17,7 @@ import opendssdirect
 from dss import DSSException
 from numpy.typing import NDArray
 
+from adapters.market.pricing import Carried
 from cosim.errors import MarketError
 from networks.markets import MarketData
 
@@ -38,19 +39,9 @@ _WINDOW = f"vminpu={WINDOW_PU[0]} vmaxpu={WINDOW_PU[1]}"
 
 
 @dataclass(frozen=True, eq=False)
-class TransmissionTick:
+class TransmissionTick(Carried):
     """A solved network; every array is fresh."""
 
-    line_mw: Floats
-    """Active power into each line at its first bus, shape (line,) [MW]."""
-    line_mva: Floats
-    """Apparent power at the more loaded end, shape (line,) [MVA]."""
-    voltage_pu: Floats
-    """Shape (bus,)."""
-    feeder_voltage_pu: Floats
-    """Behind the transformers to the feeders; of the bus where there are none, shape (bus,)."""
-    losses_mw: float
-    """In lines and these transformers [MW]."""
     slack_mw: float
     """What the slack bus gave beyond its dispatch [MW]: the losses."""
 

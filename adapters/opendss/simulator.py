@@ -129,6 +129,7 @@ class Grid(Simulator):
             "feeder_losses_kw": solved.losses_kw.sum(),
             "feeder_base_kw": solved.base_kw.sum(),
             "feeder_head_kw": solved.head_kw,
+            "feeder_head_kvar": solved.head_kvar,
             "feeder_own_load_kw": solved.base_kw,
             "feeder_own_losses_kw": solved.losses_kw,
             "grid_events": self._watched(

@@ -30,6 +30,7 @@ def tiny_run(**changes: Any) -> RunData:
         for s in RECORDED
     }
     arrays["line_rated"] = ("line", np.array([True]))
+    arrays["market_line_limit_mw"] = ("market_line", np.array([240.0]))
     arrays["bus_voltage_pu"][1][:] = 1.0
     arrays["vehicle_soh"][1][:] = 1.0
     for name, (position, value) in changes.items():
@@ -127,6 +128,7 @@ CHARGED = {
             {"transformer_ageing_factor": (np.s_[:, 1], 9.0)},
             100 * 9.0 * 2 / 180_000,
         ),
+        ("transmission_loading_max_pct", {"market_line_ac_mva": (np.s_[3, 0], 252.0)}, 105.0),
         ("hot_spot_max_c", {"transformer_hot_spot_c": (np.s_[3, 1], 121.0)}, 121.0),
         ("voltage_unbalance_max_pct", {"voltage_unbalance_pct": (np.s_[3, 0], 2.5)}, 2.5),
         ("audit_breaches", {}, 0),

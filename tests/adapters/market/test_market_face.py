@@ -32,6 +32,7 @@ def given(
 ) -> dict[str, NDArray[Any]]:
     return {
         "feeder_head_kw": np.atleast_1d(np.asarray(head_kw, dtype=float)),
+        "feeder_head_kvar": 0.4 * np.atleast_1d(np.asarray(head_kw, dtype=float)),
         "vehicle_power_kw": np.array(power_kw, dtype=float),
         "vehicle_station": np.array(station, dtype=np.int32),
         "station_marginal_loss": np.full(STATIONS, loss),
@@ -91,6 +92,29 @@ def test_what_a_station_makes_the_feeder_lose_is_in_its_price() -> None:
     assert out["dlmp_usd_per_mwh"] == pytest.approx([price, 1.07 * price])
     parts = out["dlmp_energy_usd_per_mwh"] + out["dlmp_loss_usd_per_mwh"]
     assert out["dlmp_usd_per_mwh"] == pytest.approx(parts, abs=1e-8)
+
+
+def test_lines_carry_the_dispatch_with_losses() -> None:
+    market, _ = market_of()
+    out = market.advance(0, given())
+    lines, limit = market.dimensions()["market_line"], dict(zip(*_limits(market), strict=True))
+    carried = dict(zip(lines, out["market_line_ac_mw"], strict=True))
+    direct = dict(zip(lines, out["market_line_flow_mw"], strict=True))
+    assert limit["D-E"] == 240
+    assert direct["D-E"] == pytest.approx(-240)
+    assert carried["D-E"] == pytest.approx(-240, abs=4)
+    assert max(abs(carried[line] - direct[line]) for line in lines) < 6
+    assert 3 < out["transmission_losses_mw"] < 10
+    at_d = market.dimensions()["transmission_bus"].index("D")
+    drop_pu = out["transmission_voltage_pu"][at_d] - out["substation_voltage_pu"][at_d]
+    # 63 % of the rating at 0.4 reactive, over 0.5 + j8 %.
+    assert drop_pu == pytest.approx(0.63 * (0.005 + 0.4 * 0.08), rel=0.15)
+    market.close()
+
+
+def _limits(market: Market) -> tuple[list[str], list[float]]:
+    _, limits = market.facts()["market_line_limit_mw"]
+    return market.dimensions()["market_line"], limits
 
 
 def test_feeders_stand_at_their_buses_and_vehicles_pay_there() -> None:

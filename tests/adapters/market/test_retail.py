@@ -40,6 +40,7 @@ def given(
 ) -> dict[str, NDArray[Any]]:
     return {
         "feeder_head_kw": np.array(head_kw, dtype=float),
+        "feeder_head_kvar": np.zeros(len(head_kw)),
         "vehicle_power_kw": np.array(power_kw, dtype=float),
         "vehicle_station": np.array(station, dtype=np.int32),
         "station_marginal_loss": np.full(STATIONS, loss),
@@ -67,7 +68,14 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
     assert out["account_kwh"] == pytest.approx([1e3 / 12 - 1, 250 + 1, -1e3 / 12, -250, 0, 0])
     assert out["vehicle_cost_usd"].sum() + out["account_usd"].sum() == pytest.approx(0)
     houses = market.facts()["account_counterparty"][1]
-    assert houses == ["supplier f00", "supplier f01", "customers", "customers", "market", "operator"]
+    assert houses == [
+        "supplier f00",
+        "supplier f01",
+        "customers",
+        "customers",
+        "market",
+        "operator",
+    ]
     assert market.facts()["station_billed_by"][1][stations[1]] == "supplier f01"
 
 
@@ -90,7 +98,7 @@ def test_the_quadratic_price_rises_and_is_convex(
     low, middle, high = sorted(loads)
 
     def price(head_kw: float) -> float:
-        return float(pricing.clear(0, np.array([head_kw])).lmp_usd_per_mwh[0])
+        return float(pricing.clear(0, np.array([head_kw]), np.zeros(1)).lmp_usd_per_mwh[0])
 
     share = (middle - low) / (high - low)
     chord = (1 - share) * price(low) + share * price(high)
