@@ -137,8 +137,8 @@ class Rules(Section):
 
     feed_back_above_usd_per_mwh: Annotated[float, Field(ge=-1000, le=100_000)] | None = Field(
         default=None,
-        description="price at bus D from which vehicles at two-way ports feed back [USD/MWh]; "
-        "null: never",
+        description="price at bus D, less battery wear of feeding back and charging again, from "
+        "which vehicles at two-way ports feed back [USD/MWh]; null: never",
     )
     feed_back_to_soc: Share = Field(
         default=0.6, description="feeding back ends here, or where the next trip needs the charge"

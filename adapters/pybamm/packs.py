@@ -377,7 +377,7 @@ class Packs:
         )
 
     def _wear(self) -> Floats:
-        lost = self._cells.wear_ah_per_j(self._balance.slopes, self._sustainable.charge_a)
+        lost = self._cells.wear_ah_per_j(self._balance.slopes, self._sustainable)
         worth = self._c["new_energy_wh"] / 1000 * self._life.usd_per_kwh
         return np.ascontiguousarray(lost.T) * J_PER_KWH / self._c["new_capacity_ah"] * worth
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
-from adapters.pybamm.circuit_ageing import Health, charging_cost
+from adapters.pybamm.circuit_ageing import Health, cost_held
 from adapters.pybamm.circuit_step import Ask, rated_a, step, within_rating
 from adapters.pybamm.constants import J_PER_KWH
 from adapters.pybamm.spec import (
@@ -250,6 +250,7 @@ class Reservoirs:
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)
+        self._least_a = np.maximum(-least_w / c["lower_v"], least_a)
 
     def _end_v(self, current_a: Floats) -> Floats:
         """Voltage at the end of a tick at this current, within the limits [V]."""
@@ -264,6 +265,7 @@ class Reservoirs:
         return self._tables[_MEMORY_V] * self._remembered
 
     def _wear(self) -> Floats:
-        """Cost of charging now, shape (vehicle, c_rate) [USD/kWh]."""
-        most_c_rate = self._most_a / self._c["new_capacity_ah"]
-        return charging_cost(self._tables[len(FLAT) :], most_c_rate) * self._life.usd_per_kwh
+        """Wear of charging and discharging now, shape (vehicle, c_rate) [USD/kWh]."""
+        new_ah = self._c["new_capacity_ah"]
+        held = cost_held(self._tables[len(FLAT) :], self._least_a / new_ah, self._most_a / new_ah)
+        return held * self._life.usd_per_kwh
