@@ -31,13 +31,29 @@ graphite passes a step of its potential."""
 
 def test_layout_has_the_energy_of_its_specification(spm: Kernel) -> None:
     c = spm.constants
-    packs = Packs(spm, PackSpec.of([75.0], 400.0, 150.0, 300.0), [0.5])
-    assert packs.cells[0] * c["new_energy_wh"] == pytest.approx(75_000)
-    assert packs.series[0] == round(400 / c["mean_v"])
-    assert packs.parallel[0] == round(packs.cells[0] / packs.series[0])
+    layout = PackSpec.of([75.0], 400.0, 150.0, 300.0).layout(c)
+    assert layout.cells[0] * c["new_energy_wh"] == pytest.approx(75_000)
+    assert layout.series[0] * c["mean_v"] == pytest.approx(400, abs=c["mean_v"] / 2)
+    assert layout.series[0] * layout.parallel[0] == pytest.approx(
+        layout.cells[0], abs=layout.series[0] / 2
+    )
     # Data sheets: LG M50 5 Ah and 18.2 Wh, A123 26650 2.3 to 2.5 Ah and 7.6 to 8 Wh.
     low, high = {"nmc": (5.0, 5.3), "lfp": (2.2, 2.5)}[spm.options.chemistry]
     assert low < c["new_capacity_ah"] < high
+
+
+def test_a_pack_is_its_cells(spm: Kernel) -> None:
+    """Cells share its power, and its limits are theirs."""
+    size = np.array([1.0, 4117.3])
+    given = cell_kwh(spm) * np.array([1.0, 2.0, 3.0])[:, None] * size
+    packs = Packs(spm, PackSpec.of(given[0], 400.0, given[1], given[2]), [0.5, 0.5])
+    np.testing.assert_allclose(packs.layout.cells, size)
+    for power_kw in (0.7, -0.9, 50.0):
+        tick = packs.advance(0, ask(2, power_kw * given[0]))
+        assert tick.pack_charge_ah[1] == pytest.approx(tick.pack_charge_ah[0], rel=1e-12)
+        for name in ("pack_energy_kwh", "vehicle_charge_limit_kw", "vehicle_discharge_limit_kw"):
+            cell, pack = getattr(tick, name)
+            assert pack == pytest.approx(size[1] * cell, rel=1e-12)
 
 
 def test_soc_is_its_own_coulomb_integral(kernel: Kernel) -> None:
@@ -314,7 +330,11 @@ def test_a_bad_request_is_named(nmc: Kernel, field: str, value: Any, words: str)
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("temperature", np.nan, "the cell state is not finite"),
+        (
+            "temperature",
+            np.nan,
+            "states that are not finite is 30, must be 0 to 0; .*power asked 0 kW",
+        ),
         ("temperature", 3.0, "temperature is .* degC, must be -40 to 110"),
         ("negative", 1.7, "must be"),
     ],
