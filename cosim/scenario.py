@@ -73,7 +73,9 @@ class Ageing(Section):
     """How batteries age and what that costs."""
 
     age_years: Annotated[float, Field(ge=0, le=20)] = Field(
-        default=1.0, description="calendar age of the batteries at the start [years]"
+        default=1.0,
+        description="calendar age of the batteries at the start [years]; new ones, 0, lose several "
+        "times the pace of their first year in its first days",
     )
     acceleration: Annotated[float, Field(ge=1, le=100)] = Field(
         default=1.0, description="how many times over the ageing of every tick is counted"

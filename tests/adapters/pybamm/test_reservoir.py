@@ -174,7 +174,7 @@ def test_books_are_exact(chemistry: str, ambient_c: float, acceleration: float) 
             rtol=1e-12,
         )
         volts = table.stored(passed.vehicle_soc) - table.stored(soc)
-        held_kwh = volts * passed.cell_capacity_ah * found.cells / 1000
+        held_kwh = volts * passed.cell_capacity_ah * found.layout.cells / 1000
         kept_kwh = passed.pack_energy_kwh - passed.pack_loss_kwh
         np.testing.assert_allclose(kept_kwh, held_kwh, atol=1e-9)
         power_kw = passed.pack_energy_kwh / HOURS
