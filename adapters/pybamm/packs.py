@@ -290,7 +290,7 @@ class Packs:
         """Take in the cells' state: check it, then state of charge, capacity and limits."""
         view = self._cells.view()
         told = watch.of_cells(view, self._life) | dict(done or {})
-        self._check.state(tick, watch.broken(self._cells.states) | told, watch.FINITE)
+        self._check.state(tick, watch.whole(self._cells.states) | told, watch.FINITE)
         soc = self._charge_of(view, searched)
         if before is not None:
             view = self._jump(before, view, soc)

@@ -13,7 +13,7 @@ from cosim.signals import TICK_S
 VOLTAGE_MARGIN_V = 0.3
 """How far a voltage may lie outside its limits before the cell counts as broken [V]. The current is
 held within the limits where a step begins; a cell emptied at 6C leaves them by 0.15 V within it."""
-FINITE = {"number of states that are not finite": (0.0, 0.0)}
+FINITE = {"sum of all states": (-np.inf, np.inf)}
 """What a cell must be before anything else can be told of it."""
 BOUNDS = {
     # Side reactions go on in a cell that stands empty and take it below 0 %: its graphite has no
@@ -31,9 +31,9 @@ TICK_BOUNDS = {"power": (-np.inf, np.inf), "voltage outside the limits": (0.0, V
 """The same for what cells did in a tick."""
 
 
-def broken(states: Floats) -> dict[str, Quantity]:
-    """Return how much of the states of cells, shape (states, cell), means nothing."""
-    return {"number of states that are not finite": ((~np.isfinite(states)).sum(axis=0), "")}
+def whole(states: Floats) -> dict[str, Quantity]:
+    """Return what is finite if all states of a cell are, shape (states, cell)."""
+    return {"sum of all states": (states.sum(axis=0), "")}
 
 
 def of_cells(view: CellView, life: Life) -> dict[str, Quantity]:

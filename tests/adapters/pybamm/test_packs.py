@@ -327,16 +327,18 @@ def test_a_bad_request_is_named(nmc: Kernel, field: str, value: Any, words: str)
     assert caught.value.tick == 4
 
 
+TOLD = (
+    r"state of charge [\d.]+, state of health [\d.]+, .*power [-\d.]+ kW, power asked 0 kW, "
+    r"lowest voltage [\d.]+ V, highest voltage [\d.]+ V"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        (
-            "temperature",
-            np.nan,
-            "states that are not finite is 30, must be 0 to 0; .*power asked 0 kW",
-        ),
-        ("temperature", 3.0, "temperature is .* degC, must be -40 to 110"),
-        ("negative", 1.7, "must be"),
+        ("temperature", np.nan, "sum of all states is nan, must be finite; .*power asked 0 kW"),
+        ("temperature", 3.0, f"temperature is .* degC, must be -40 to 110; {TOLD}"),
+        ("negative", 1.7, "must be .* to .*; "),
     ],
 )
 def test_a_cell_that_left_its_range_is_named(
@@ -349,6 +351,7 @@ def test_a_cell_that_left_its_range_is_named(
         packs.advance(7, ask(3))
     assert caught.value.where == "vehicle b"
     assert caught.value.tick == 7
+    assert "  " not in str(caught.value)
 
 
 def test_state_of_another_fleet_is_refused(nmc: Kernel) -> None:

@@ -355,8 +355,15 @@ def test_worn_out_packs_are_refused() -> None:
         for tick, ask in enumerate(asks(2, 20_000)):
             found.advance(tick, ask)
 
-    with pytest.raises(BatteryError, match="state of health"):
+    told = (
+        r"state of health is 0.49\d+, must be 0.5 to 1; state of charge [\d.]+, "
+        r"temperature [\d.]+ degC, .*acceleration of ageing 100, power .* kW, power asked .* kW, "
+        r"voltage [\d.]+ V"
+    )
+    with pytest.raises(BatteryError, match=told) as caught:
         wear_out()
+    assert caught.value.where.startswith("vehicle ")
+    assert caught.value.tick > 0
 
 
 def test_an_unknown_chemistry_is_refused() -> None:
