@@ -78,6 +78,8 @@ def test_four_hours_of_extremes_stay_physical(kernel: Kernel, seed: int) -> None
         # Side reactions take a little charge from empty cells.
         assert ((found.vehicle_soc >= -1e-4) & (found.vehicle_soc <= 1 + 1e-4)).all()
         assert (np.abs(found.vehicle_power_kw) <= np.abs(power_kw) + 1e-9).all()
+        # USD/kWh of packs at 100 USD/kWh: salt that seems to run out would make it any number.
+        assert (np.abs(found.vehicle_wear_usd_per_kwh) < 0.5).all()
         assert (found.vehicle_charge_limit_kw >= 0).all()
         assert (found.vehicle_discharge_limit_kw >= 0).all()
         assert (found.vehicle_temperature_c > -21).all()
