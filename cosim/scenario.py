@@ -74,7 +74,9 @@ class Ageing(Section):
     """How batteries age and what that costs."""
 
     age_years: Annotated[float, Field(ge=0, le=20)] = Field(
-        default=1.0, description="calendar age of the batteries at the start [years]"
+        default=1.0,
+        description="calendar age of the batteries at the start [years]; new ones, 0, lose several "
+        "times the pace of their first year in its first days",
     )
     acceleration: Annotated[float, Field(ge=1, le=100)] = Field(
         default=1.0, description="how many times over the ageing of every tick is counted"
@@ -129,8 +131,8 @@ class Rules(Section):
 
     feed_back_above_usd_per_mwh: Annotated[float, Field(ge=-1000, le=100_000)] | None = Field(
         default=None,
-        description="price at a station from which vehicles at its two-way ports feed back "
-        "[USD/MWh]; null: never",
+        description="price at a station, less battery wear of feeding back and charging again, "
+        "from which vehicles at its two-way ports feed back [USD/MWh]; null: never",
     )
     feed_back_to_soc: Share = Field(
         default=0.6, description="feeding back ends here, or where the next trip needs the charge"

@@ -28,8 +28,9 @@ LEGS = 3
 """Legs that one itinerary holds at most: to the pick-up, to the drop-off, to a station."""
 VIA = 3
 """Edges that one leg is led through at most."""
-C_RATES = (0.1, 0.5, 1.0, 2.0)
-"""Charging currents over the capacity when new for which the wear of charging is told [1/h]."""
+C_RATES = (-1.0, -0.5, -0.1, 0.1, 0.5, 1.0, 2.0)
+"""Currents over the capacity when new for which battery wear is told, rising; positive charges, as
+power does that is drawn [1/h]."""
 FIXED_DIMS: Mapping[str, int] = MappingProxyType({"leg": LEGS, "via": VIA, "c_rate": len(C_RATES)})
 """Lengths of the dimensions that are the same in every scenario."""
 
@@ -150,7 +151,7 @@ pack_loss_kwh              | kWh           | vehicle     | f8 | -20..50         
 vehicle_charge_limit_kw    | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can take through the whole next tick, its heater included
 vehicle_discharge_limit_kw | kW            | vehicle     | f8 | 0..1000         | battery | agents fleet+1      | end   | -          | DC power that the pack can give through the whole next tick
 vehicle_c_rate_headroom    | 1/h           | vehicle     | f8 | -50..50         | battery | agents              | end   | -          | charging current that can be held through the next tick less that of this tick, over the capacity when new
-vehicle_wear_usd_per_kwh   | USD/kWh       | vehicle c_rate | f8 | -1000..1000  | battery | agents              | end   | unrecorded | battery wear of charging alone beyond that of rest, per kilowatt-hour into the pack, at 0.1, 0.5, 1 and 2 times the capacity an hour; most wear of cycles falls on discharge, which is not told
+vehicle_wear_usd_per_kwh   | USD/kWh       | vehicle c_rate | f8 | -1000..1000  | battery | agents              | end   | unrecorded | battery wear beyond that of rest, per kilowatt-hour out of the pack at 1, 0.5 and 0.1 times the capacity an hour, then into it at 0.1, 0.5, 1 and 2; at the largest rate that can be held, where that is less
 # --- grid
 station_power_kw           | kW            | station     | f8 | -100000..100000 | grid    | agents              | mean  | -          | power that the station draws from the feeder
 bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.signals import TICK_S
+from cosim.signals import C_RATES, TICK_S
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -91,6 +91,31 @@ class Observation:
     def time_s(self) -> float:
         """Simulation time at the end of the tick [s]."""
         return float((self.tick + 1) * TICK_S)
+
+    def wear_at(self, vehicles: Ints, c_rate: Floats) -> Floats:
+        """Battery wear per kilowatt-hour out of or into packs at a current, beyond that of rest.
+
+        Parameters
+        ----------
+        vehicles
+            Whose packs, shape (n,).
+        c_rate
+            Current over the capacity when new, positive into the pack, shape (n,) [1/h].
+
+        Returns
+        -------
+        ndarray
+            What is told at `C_RATES`, between them by straight lines; at the nearest of the same
+            direction for currents beyond them and for smaller ones, shape (n,) [USD/kWh].
+        """
+        told, rates = self.vehicle_wear_usd_per_kwh[vehicles], np.array(C_RATES)
+        into = int(np.searchsorted(rates, 0))
+        first = np.where(c_rate > 0, into, 0)
+        last = np.where(c_rate > 0, len(rates) - 1, into - 1)
+        k = np.clip(np.searchsorted(rates, c_rate) - 1, first, last - 1)
+        part = np.clip((c_rate - rates[k]) / (rates[k + 1] - rates[k]), 0, 1)
+        row = np.arange(len(vehicles))
+        return told[row, k] + part * (told[row, k + 1] - told[row, k])
 
     @property
     def idle(self) -> Flags:

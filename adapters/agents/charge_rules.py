@@ -26,8 +26,8 @@ class ChargeWhenLow(Agent):
     of charge at which its driver does, or else below where charging ends. A vehicle with a low
     battery goes to the nearest free public port; of ports at the same distance the fastest is
     taken. Vehicles with trips of their own go only if there is time, or if the next trip already
-    waits for the battery. Where the scenario says so, plugged-in vehicles feed back at high prices
-    down to what they need for their next trip.
+    waits for the battery. Where the scenario says so, plugged-in vehicles feed back at prices that
+    are high beyond what it wears their batteries, down to what they need for their next trip.
     """
 
     name: ClassVar[str] = "charging_scheduler"
@@ -40,6 +40,9 @@ class ChargeWhenLow(Agent):
         self._vehicles, self._stations = vehicles, stations
         self._public = np.flatnonzero(stations.public)
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
+        self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
+        # Two-way ports give direct current.
+        self._efficiency = vehicles.per_vehicle("dc_charge_efficiency")
         # A driver with a habit plugs in by it, the others whenever it is worth the while.
         habit = vehicles.plug_in_soc
         self._habit_soc = np.where(np.isnan(habit), 1.0, habit)
@@ -128,17 +131,26 @@ class ChargeWhenLow(Agent):
         if above is None or not who.size:
             return
         keep = np.maximum(self._rules.feed_back_to_soc, self._needed_soc(seen)[who])
-        dear = seen.station_price_usd_per_mwh[seen.vehicle_station[who]] >= above
-        spare = dear & (seen.vehicle_soc[who] > keep)
-        feeding = who[spare]
-        plan.vehicle_charge_kw[feeding] = -self._stations.port_kw[seen.vehicle_station[feeding]]
-        who = who[~spare]
+        price = seen.station_price_usd_per_mwh[station[both_ways]]
+        gain = price - self._wear_usd_per_mwh(seen, who)
+        feeds = (seen.vehicle_soc[who] > keep) & (gain >= above)
+        plan.vehicle_charge_kw[who[feeds]] = -self._stations.port_kw[station[both_ways][feeds]]
+        who = who[~feeds]
         # A full one stays at a port of its own that nobody waits for, for the next high price.
         port = seen.vehicle_station[who]
         who = who[~self._stations.public[port] & (seen.station_queue[port] == 0)]
         full = seen.vehicle_soc[who] >= self._rules.charge_to_soc - HYSTERESIS_SOC
         plan.vehicle_charge_kw[who[full]] = 0.0
         plan.vehicle_target_soc[who] = 1.0
+
+    def _wear_usd_per_mwh(self, seen: Observation, who: Ints) -> Floats:
+        """Return what a megawatt-hour fed back at the plug, and charged again, wears the packs."""
+        efficiency = self._efficiency[who]
+        port_kw = self._stations.port_kw[seen.vehicle_station[who]]
+        power_kw = np.minimum(port_kw, self._v2g_kw[who]) / efficiency
+        c_rate = power_kw / self._battery_kwh[who]
+        usd_per_kwh = seen.wear_at(who, -c_rate) + seen.wear_at(who, c_rate)
+        return 1000 * usd_per_kwh / efficiency
 
 
 def _at_station(seen: Observation) -> Flags:

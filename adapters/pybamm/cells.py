@@ -225,23 +225,24 @@ class Cells:
         out = np.maximum(self._of_states(self.kernel.predict, 4, asked), 0)
         return Sustainable(discharge_w=out[0], charge_w=out[1], discharge_a=out[2], charge_a=out[3])
 
-    def wear_ah_per_j(self, slopes: Floats, charge_a: Floats) -> Floats:
-        """Capacity lost per energy taken in, beyond what rest costs, at `cosim.signals.C_RATES`.
+    def wear_ah_per_j(self, slopes: Floats, held: Sustainable) -> Floats:
+        """Capacity lost per energy moved, beyond what rest costs, at `cosim.signals.C_RATES`.
 
         Parameters
         ----------
         slopes
             How the capacity changes with lithium and with each electrode, of `balance`, shape
             (3, cell).
-        charge_a
-            Largest current that can be held, shape (cell,).
+        held
+            What can be held.
 
         Returns
         -------
         ndarray
             Shape (rates, cell) [A h/J].
         """
-        asked = np.vstack([self._filled(v) for v in (*slopes, charge_a)])
+        given = (*slopes, held.charge_a, held.discharge_a)
+        asked = np.vstack([self._filled(v) for v in given])
         return self._of_states(self.kernel.wear, len(C_RATES), asked)
 
     def shift(self, negative: Floats, positive: Floats) -> None:

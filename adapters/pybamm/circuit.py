@@ -20,6 +20,7 @@ from adapters.pybamm.constants import GAS_J_PER_MOL_K, ZERO_C_K
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.tick import Floats
 from cosim.errors import UnknownOptionError
+from cosim.signals import C_RATES
 
 TICK_S = CellOptions().tick_s
 """Length of the tick that the tables are fitted for [s]."""
@@ -58,8 +59,8 @@ class Circuit:
     roots: Floats
     """Roots of the C-rates of the tables, equal steps."""
     flat: Floats
-    """Tables `FLAT`, then the share of the pack's price that a stored kilowatt-hour of its energy
-    costs at `cosim.signals.C_RATES`, shape (soc times temperature, table)."""
+    """Tables `FLAT`, then what a kilowatt-hour out of or into the pack wears at
+    `cosim.signals.C_RATES`, over the price of one, shape (soc times temperature, table)."""
     resistance_ohm: Floats
     """Resistance [Ohm], flat from (soc, temperature, direction, root of the C-rate); the direction
     is 0 on discharge."""
@@ -82,16 +83,17 @@ class Circuit:
         tables["resistance_ohm"] = np.exp(_finer(np.log(tables["resistance_ohm"])))
         tables["wear"] = _finer(tables["wear"])
         flat = [_finer(tables[name]) for name in FLAT]
-        costs = np.moveaxis(_finer(tables["charging_cost"]), -1, 0)
         voltage = np.array(data["open_circuit_v"], dtype=float)
+        roots, constants = np.array(data["roots"], dtype=float), dict(data["constants"])
+        costs = _costs(tables["wear"], tables["resistance_ohm"], voltage, roots, constants)
         steps = 0.5 * (voltage[1:] + voltage[:-1]) / (len(voltage) - 1)
         return cls(
             chemistry=chemistry,
-            constants=dict(data["constants"]),
+            constants=constants,
             open_circuit_v=voltage,
             stored_v=np.concatenate([[0.0], np.cumsum(steps)]),
             temperatures_c=_finer(np.array([data["temperatures_c"]], dtype=float))[0],
-            roots=np.array(data["roots"], dtype=float),
+            roots=roots,
             flat=np.stack([*flat, *costs], axis=-1).reshape(-1, len(flat) + len(costs)),
             resistance_ohm=tables["resistance_ohm"].ravel(),
             wear=tables["wear"].ravel(),
@@ -190,6 +192,29 @@ def circuit(chemistry: str) -> Circuit:
 def path_of(chemistry: str) -> Path:
     """File of a chemistry's circuit."""
     return Path(__file__).with_name(f"reservoir_{chemistry}.toml")
+
+
+def _costs(
+    wear: Floats, ohm: Floats, voltage: Floats, roots: Floats, constants: Mapping[str, float]
+) -> list[Floats]:
+    """Return what a kilowatt-hour wears, over the price of one, a table (soc, temperature) a rate.
+
+    That is the capacity lost over that when new by the energy moved over that of the new cell.
+    """
+    soc = np.linspace(0, 1, len(wear))
+    open_v = np.interp(soc, np.linspace(0, 1, len(voltage)), voltage)[:, None]
+    found: list[Floats] = []
+    for c_rate in C_RATES:
+        k, part = _interval((abs(c_rate) ** 0.5 - roots[0]) / (roots[1] - roots[0]), len(roots))
+        lost, rise = (
+            (1 - part) * table[:, :, int(c_rate > 0), k]
+            + part * table[:, :, int(c_rate > 0), k + 1]
+            for table in (wear, ohm)
+        )
+        held_v = open_v + rise * c_rate * constants["new_capacity_ah"]
+        held_v = np.clip(held_v, constants["lower_v"], constants["upper_v"])
+        found.append(lost * constants["mean_v"] / held_v)
+    return found
 
 
 def _interval(at: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:

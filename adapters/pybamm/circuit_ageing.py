@@ -1,4 +1,4 @@
-"""Ageing of equivalent circuits: state of health, resistance, and what charging costs of them."""
+"""Ageing of equivalent circuits: state of health, resistance, and what moving charge costs."""
 
 from __future__ import annotations
 
@@ -96,25 +96,28 @@ class Health:
             setattr(self, name, np.array(state[name], dtype=float))
 
 
-def charging_cost(at_rates: Floats, most_c_rate: Floats) -> Floats:
-    """Cost of charging at `cosim.signals.C_RATES`, no more than at the largest that can be held.
+def cost_held(at_rates: Floats, least_c_rate: Floats, most_c_rate: Floats) -> Floats:
+    """Cost at `cosim.signals.C_RATES`, at no more than the largest that can be held.
 
     Parameters
     ----------
     at_rates
         Cost at these rates, whether they can be held or not, shape (c_rate, cell).
-    most_c_rate
-        Largest C-rate that can be held, shape (cell,).
+    least_c_rate, most_c_rate
+        Largest C-rates that can be held on discharge, <= 0, and on charge, shape (cell,).
 
     Returns
     -------
     ndarray
         Shape (cell, c_rate), in the unit of `at_rates`.
     """
-    cost = np.empty((len(most_c_rate), len(C_RATES)))
-    cost[:, 0] = held = at_rates[0]
-    for k, (low, high) in enumerate(pairwise(C_RATES)):
-        part = np.clip((most_c_rate - low) / (high - low), 0, 1)
-        held = held + part * (at_rates[k + 1] - at_rates[k])
-        cost[:, k + 1] = held
+    cost = np.empty(at_rates.shape[::-1])
+    charge = [k for k, rate in enumerate(C_RATES) if rate > 0]
+    discharge = [k for k, rate in enumerate(C_RATES) if rate < 0][::-1]
+    for way, bound in ((charge, most_c_rate), (discharge, least_c_rate)):
+        cost[:, way[0]] = held = at_rates[way[0]]
+        for low, high in pairwise(way):
+            step = C_RATES[high] - C_RATES[low]
+            part = np.clip((bound - C_RATES[low]) / step, 0, 1)
+            cost[:, high] = held = held + part * (at_rates[high] - at_rates[low])
     return cost

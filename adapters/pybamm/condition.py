@@ -1,4 +1,4 @@
-"""State of health of a cell: electrode balance, resistance, and what charging wears.
+"""State of health of a cell: electrode balance, resistance, and what charging and discharging wear.
 
 CasADi functions of the state; the balance is of the three figures that ageing changes.
 """
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from adapters.pybamm.constants import FARADAY_C_PER_MOL
-from adapters.pybamm.diffusion import Diffusion, plating_slope
+from adapters.pybamm.diffusion import plating_slope
 from adapters.pybamm.export import FIELDS, Model, observed_slopes, open_circuit_expression
+from adapters.pybamm.forecast import ahead
 from adapters.pybamm.limits import SURFACE_MARGIN, clip, inside, temperature_k
+from adapters.pybamm.plating import per_watt
 from cosim.errors import BatteryError
 from cosim.signals import C_RATES
 
@@ -27,11 +29,11 @@ MIXING_DEGREES = {"negative": 12, "positive": 10}
 """Degrees of numerator and denominator of what stands for the integral of a potential."""
 MIXING_ERROR_V = 2e-6
 """Largest error of such an integral over the stoichiometry."""
-WEAR_STEPS = 2
-"""Steps of the time integration to the middle of the horizon of the wear of charging."""
+WEAR_TIME = 0.4
+"""When the gradients are those that wear on average, over the horizon."""
 WEAR_LEAST_C = 0.02
-"""Least current for which the wear of charging is told, over the capacity when new [1/h]."""
-WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a")
+"""Least current for which wear is told, over the capacity when new [1/h]."""
+WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a", "discharge_a")
 
 
 def balance(model: Model) -> Any:
@@ -186,51 +188,44 @@ def _horner(coefficients: Any, at: Any) -> Any:
 
 
 def wear(model: Model, horizon_s: float) -> Any:
-    """Capacity that charging costs, beyond what rest costs.
+    """Capacity that charging and discharging cost, beyond what rest costs.
 
     Parameters
     ----------
     model
         The cell model.
     horizon_s
-        Time over which the charging lasts [s].
+        Time that they last [s].
 
     Returns
     -------
     casadi.Function
-        (x, `WEAR_INPUTS`) -> capacity lost per energy taken in [A h/J] at each of `C_RATES`,
-        or at the largest current that can be held (``charge_a`` [A], of `forecast.predict`) where
-        that is less. The first three inputs say how the capacity changes with each figure of
-        `balance`.
+        (x, `WEAR_INPUTS`) -> capacity lost per energy moved [A h/J] at each of `C_RATES`, or at the
+        largest current that can be held (``charge_a`` and ``discharge_a`` [A], of
+        `forecast.predict`) where that is less. The first three inputs say how the capacity changes
+        with each figure of `balance`.
 
     Notes
     -----
-    The rates are those in the middle of the horizon, of a cell that charging has warmed and plated
-    till then. Where plating grows evenly, the mean of what is plated is half the horizon times the
-    rate at its third; what diffuses is there by the root of time.
+    The rates are those of one moment, `WEAR_TIME`, of a cell that half the horizon has warmed and
+    plated. What stress costs goes with the square of the gradients: with time while they grow by
+    its root, so that its mean is that of the middle; where they are full before, it is that of an
+    earlier moment. They are the smaller the faster lithium diffuses in the warmed particles, by the
+    root of the diffusivity while they grow.
 
-    Against what a tick costs, after an hour of rest, 0 to 40 degC, 10 to 85 % charged, `C_RATES`:
-    0.92 to 1.09 of it for NMC, 0.8 where the tick ends so warm that the current is derated; 0.9 to
-    1.1 for LFP, 1.25 where the surface of the graphite passes a step of its potential within the
-    tick.
+    README.md has the errors against what a tick costs.
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(WEAR_INPUTS))
-    per_figure, charge_a = q[:3], q[3]
+    per_figure, charge_a, discharge_a = q[:3], q[3], q[4]
     c = model.constants
     warm = temperature_k(model, x)
     half = 0.5 * horizon_s
-    # One step would throw the gradients of a busy cell to the other side.
-    moves = Diffusion(model, x, warm, half / WEAR_STEPS)
-    at, unit = x, ca.SX.zeros(x.numel())
-    for _ in range(WEAR_STEPS):
-        at, unit = at + moves.answer(at, 0), moves.per_ampere(unit)
-    idle = at - x
+    idle, unit = ahead(model, x, WEAR_TIME * horizon_s)
     rows = observed_slopes(model)
-    names = FIELDS
 
     def row(name: str) -> Any:
-        return rows[names.index(name), :]
+        return rows[FIELDS.index(name), :]
 
     # Plated lithium is not lost: it can be stripped.
     bound = row("side_mol") - row("plated_mol")
@@ -241,30 +236,48 @@ def wear(model: Model, horizon_s: float) -> Any:
         row("positive_fraction") * c["positive_capacity_ah"] / c["positive_fraction"],
     )
 
-    warmth = row("temperature_k")
-    per_joule = ca.DM(x.numel(), 1)
-    for place in warmth.sparsity().get_triplet()[1]:
-        per_joule[place] = 1 / (warmth[0, place] * c["heat_capacity_j_k"])
+    particles = [_Particle(model, side) for side in ("negative", "positive")]
 
     def lost(current: Any) -> tuple[Any, Any]:
-        change = idle + unit * current
-        state = x + (2 / 3) ** 0.5 * change
+        state = idle + unit * current
         rate, voltage, _, heating = model.f(state, ca.vertcat(current, warm, 1))
         slope = plating_slope(model, state, current, warm)
         plated = (slope != 0) * rate / (1 - half * slope)
-        state = x + change + half * (plated + heating * per_joule)
+        state = state + half * (plated + heating * per_watt(model))
+        for particle in particles:
+            mean = particle.mean(idle) + particle.mean(unit) * current
+            share = ca.sqrt(particle.pace(x) / particle.pace(state))
+            for i in particle.states:
+                state[i] = share * state[i] + (1 - share) * mean
         rate = model.f(state, ca.vertcat(current, warm, 1))[0]
         return -ca.dot(per_figure, ca.mtimes(figures, rate)), voltage
 
     at_rest = lost(ca.SX(0))[0]
-    least, _ = inside(model, x + idle, unit, -charge_a, ca.SX(0))
+    lowest, highest = inside(model, idle, unit, -charge_a, discharge_a)
     results: list[Any] = []
     for c_rate in C_RATES:
-        current = -clip(
-            ca.fmin(charge_a, -least),
-            WEAR_LEAST_C * c["new_capacity_ah"],
-            c_rate * c["new_capacity_ah"],
-        )
-        rate, voltage = lost(current)
-        results.append((rate - at_rest) / (-current * voltage))
+        # Currents of the model are positive on discharge, rates on charge.
+        sign, most = (-1, -lowest) if c_rate > 0 else (1, highest)
+        low, high = (share * c["new_capacity_ah"] for share in (WEAR_LEAST_C, abs(c_rate)))
+        current = clip(most, low, high)
+        rate, voltage = lost(sign * current)
+        results.append((rate - at_rest) / (current * voltage))
     return ca.Function("wear", [x, q], [ca.vertcat(*results)])
+
+
+class _Particle:
+    """Where lithium in the particles of an electrode is among the states."""
+
+    def __init__(self, model: Model, side: str) -> None:
+        weights = observed_slopes(model)[FIELDS.index(side), :]
+        self._weights = weights / ca.sum2(weights)
+        self.states = weights.sparsity().get_triplet()[1]
+        x = ca.SX.sym("x", model.f.size1_in(0))
+        rate = model.f(x, ca.vertcat(0, model.constants["reference_k"], 0))[0]
+        first = self.states[0]
+        self.pace = ca.Function("pace", [x], [ca.jacobian(rate[first], x[first])])
+        """Something of a state that goes with the diffusivity."""
+
+    def mean(self, x: Any) -> Any:
+        """Mean of a state over the particles."""
+        return ca.dot(self._weights.T, x)

@@ -13,6 +13,7 @@ from adapters.pybamm.packs import Packs
 from adapters.pybamm.reservoir import Reservoirs
 from adapters.pybamm.spec import PackSpec
 from adapters.pybamm.tick import BatteryTick, Floats, Request
+from cosim.signals import C_RATES
 
 VEHICLES = {"nmc": "sedan", "lfp": "van"}
 """Body type whose pack the days are driven with."""
@@ -142,9 +143,11 @@ def errors(day: Day, same: Day) -> dict[str, float]:
     spread = float(np.corrcoef(worn[0], worn[1])[0, 1])
     found["capacity_loss_correlation"] = spread
     wear = [np.median(of.of("vehicle_wear_usd_per_kwh"), axis=(0, 1)) for of in (day, same)]
-    for k, rate in enumerate(("0_1", "0_5", "1", "2")):
-        found[f"wear_usd_at_{rate}c"] = float(wear[0][k])
-        found[f"wear_error_at_{rate}c_usd"] = float(wear[1][k] - wear[0][k])
+    for k, rate in enumerate(C_RATES):
+        name = f"{'charge' if rate > 0 else 'discharge'}_wear_usd_at_{abs(rate):g}c"
+        name = name.replace(".", "_")
+        found[name] = float(wear[0][k])
+        found[f"{name}_circuit"] = float(wear[1][k])
     return found
 
 

@@ -191,15 +191,3 @@ def limits_aged(kernel: Kernel) -> tuple[float, float]:
 
 def _running_max(table: Floats) -> Floats:
     return np.fmax.accumulate(table, axis=0) * (1 - 1e-3)
-
-
-def charging_cost(kernel: Kernel) -> Floats:
-    """Wear of charging over the pack's price, shape (soc, temperature, rate) [1/kWh of 1 kWh]."""
-    found = [
-        hold_rate(single_cells(kernel, SOC, warm), 0.0, warm).vehicle_wear_usd_per_kwh
-        / Life().usd_per_kwh
-        for warm in START_C
-    ]
-    table = np.full((len(SOC), len(TEMPERATURE_C), found[0].shape[1]), np.nan)
-    table[:, : len(START_C)] = np.stack(found, axis=1)
-    return filled(table)

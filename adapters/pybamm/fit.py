@@ -19,7 +19,6 @@ from adapters.pybamm.days import drive, measure, replay
 from adapters.pybamm.experiments import (
     FITTED_YEARS,
     TEMPERATURE_C,
-    charging_cost,
     cooling_w_k,
     limits_aged,
     open_circuit_v,
@@ -82,7 +81,6 @@ def fit(kernel: Kernel) -> dict[str, Any]:
         "wear": wear,
         "charge_w": charge_w,
         "discharge_w": discharge_w,
-        "charging_cost": charging_cost(kernel),
         "rest_loss": rest_loss,
     } | memory(kernel)
     _scale_ageing(kernel, data)

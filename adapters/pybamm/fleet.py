@@ -9,11 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.pybamm.spec import Layout
 from adapters.pybamm.tick import BatteryTick, Floats, Request
 
 
 class Group(Protocol):
     """Packs of some vehicles: `packs.Packs` or `reservoir.Reservoirs`."""
+
+    layout: Layout
 
     def advance(self, tick: int, request: Request) -> BatteryTick:
         """Step every pack by one tick."""
@@ -56,6 +59,13 @@ class Batteries:
     def __init__(self, groups: Sequence[tuple[NDArray[np.int64], Group]]) -> None:
         self._groups = tuple(groups)
         self.count = sum(len(at) for at, _ in self._groups)
+
+    @property
+    def layout(self) -> Layout:
+        """How the packs of every vehicle are made of cells."""
+        parts = [group.layout for _, group in self._groups]
+        names = [f.name for f in fields(Layout)]
+        return Layout(**{n: self._joined([getattr(part, n) for part in parts]) for n in names})
 
     @property
     def soc(self) -> Floats:

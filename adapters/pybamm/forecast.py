@@ -78,7 +78,7 @@ def predict(model: Model, horizon_s: float) -> Any:
     # The margin is for what is searched: a rating or the charge left, where it binds, is exact.
     margin = 1 - chemistry.power_margin
     most_in, most_out = derated(model, x, charge_a, discharge_a)
-    idle, unit = _ahead(model, x, horizon_s)
+    idle, unit = ahead(model, x, horizon_s)
     least, most = inside(model, idle, unit, most_in / margin, most_out / margin)
     left = exp(-horizon_s * cooling_per_s(model))
     per_watt = (1 - left) / (cooling_per_s(model) * c["heat_capacity_j_k"])
@@ -268,8 +268,22 @@ def _crossing(low: Any, low_a: Any, high: Any, high_a: Any) -> Any:
     return low + (high - low) * clip(low_a / (low_a - high_a + TINY), 0, 1)
 
 
-def _ahead(model: Model, x: Any, horizon_s: float) -> tuple[Any, Any]:
-    """Return the state at the horizon at rest, and its change per ampere."""
+def ahead(model: Model, x: Any, horizon_s: float) -> tuple[Any, Any]:
+    """State at the horizon at rest, and its change per ampere.
+
+    Parameters
+    ----------
+    model
+        The cell model.
+    x
+        State now.
+    horizon_s
+        Time till then [s].
+
+    Notes
+    -----
+    What diffuses moves; see `predict`.
+    """
 
     def linear(electrolyte_at: Any) -> tuple[Any, Any]:
         step_s = horizon_s / STEPS

@@ -29,6 +29,7 @@ _RUNTIME = (
     "circuit_step.py", "compiler.py", "days.py", "doctor.py", "experiments.py", "fit.py",
     "fleet.py", "lithium.py", "numpy_batches.py", "numpy_code.py", "packs.py", "pulses.py",
     "reservoir.py", "reservoir_files.py", "simulator.py", "slots.py", "spec.py", "tick.py",
+    "watch.py",
 )  # fmt: skip
 """Modules on which a built model does not depend."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from adapters.pybamm import watch
 from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.balance import CORRECTIONS, Balance
 from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
@@ -15,30 +16,14 @@ from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.lithium import ampere_hours, cyclable_ah, electrodes_ah, lost_mol
 from adapters.pybamm.spec import (
     AMBIENT_RANGE_C,
-    SOH_RANGE,
-    TEMPERATURE_RANGE_C,
     Check,
     Life,
     PackSpec,
+    Quantity,
     check_saved,
     heating_kw,
 )
 from adapters.pybamm.tick import BatteryTick, Floats, Request, settle
-from cosim.errors import BatteryError
-
-VOLTAGE_MARGIN_V = 0.3
-"""How far a voltage may lie outside its limits before the cell counts as broken [V]. The current is
-held within the limits where a step begins; a cell emptied at 6C leaves them by 0.15 V within it."""
-SOC_MARGIN = 0.005
-"""How far the state of charge may rise above 1, by rounding and ageing."""
-GRAPHITE_RANGE = (1e-3, 1.0)
-"""Mean stoichiometries of the negative electrode for which the model means anything. Side reactions
-go on in a cell that stands empty and take it below 0 %: its graphite has no lithium left at -2.9 %
-(NMC) and -2.2 % (LFP)."""
-LITHIUM_RANGE = (0.5, 1 + 1e-6)
-"""Cyclable lithium over that of the new cell for which the model is used."""
-LITHIUM_ERROR = 1e-6
-"""Largest error of the lithium balance, over the lithium of the new cell."""
 
 
 class Packs:
@@ -64,11 +49,6 @@ class Packs:
 
     Notes
     -----
-    Series = nominal voltage over the cell's mean voltage, rounded; parallel = pack energy over the
-    energy of one series string, rounded, at least 1. The *effective* number of cells is pack
-    energy over cell energy and stays a real number, so that the pack has exactly the energy of its
-    specification; every cell of a pack is alike and takes the same share of the power.
-
     The state of charge equals its own coulomb integral, ``pack_charge_ah / cell_capacity_ah``
     summed, but for lithium that side reactions take.
 
@@ -98,11 +78,7 @@ class Packs:
                                   *AMBIENT_RANGE_C)  # fmt: skip
         self._check.life(self._life)
 
-        self.cells = spec.energy_kwh * 1000 / c["new_energy_wh"]
-        self.series = np.maximum(1, np.rint(spec.nominal_voltage_v / c["mean_v"])).astype(int)
-        self.parallel = np.maximum(1, np.rint(self.cells / self.series)).astype(int)
-        self._charge_a = spec.max_charge_kw * 1000 / self.cells / c["mean_v"]
-        self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / c["mean_v"]
+        self.layout = spec.layout(c)
         self._start_cells(soc, start + ZERO_C_K)
         self._mixing_j = np.zeros(self.count)
         self._ambient_k = start + ZERO_C_K
@@ -161,13 +137,13 @@ class Packs:
 
     @property
     def _cell_limit_kw(self) -> Floats:
-        limit = self._sustainable.charge_w * self.cells / 1000
+        limit = self._sustainable.charge_w * self.layout.cells / 1000
         return np.minimum(limit, self.spec.max_charge_kw)
 
     @property
     def discharge_limit_kw(self) -> Floats:
         """DC power that each pack can give through the whole next tick [kW]."""
-        limit = self._sustainable.discharge_w * self.cells / 1000
+        limit = self._sustainable.discharge_w * self.layout.cells / 1000
         return np.minimum(limit, self.spec.max_discharge_kw)
 
     @property
@@ -209,20 +185,22 @@ class Packs:
         self._ambient_k = request.ambient_c + ZERO_C_K
         before = self._cells.states[self._kernel.ageing] if self._life.acceleration > 1 else None
         passed = self._cells.advance(
-            power_kw * 1000 / self.cells,
+            power_kw * 1000 / self.layout.cells,
             self._ambient_k,
-            self._charge_a,
-            self._discharge_a,
+            self.layout.charge_a,
+            self.layout.discharge_a,
             self._room_ah * 3600,
             self._stored_ah * 3600,
-            heater_kw * 1000 / self.cells + self._mixing_j / self._tick_s,
+            heater_kw * 1000 / self.layout.cells + self._mixing_j / self._tick_s,
         )
         self._mix(passed)
-        self._look(tick, passed, before)
+        limits_v = self._c["lower_v"], self._c["upper_v"]
+        done = watch.of_tick(passed, asked_kw, self.layout.cells, limits_v, self._soc)
+        self._look(tick, done, before)
         if before is not None:
             self._hold()
 
-        energy_kwh = passed.energy_j * self.cells / J_PER_KWH
+        energy_kwh = passed.energy_j * self.layout.cells / J_PER_KWH
         settled = settle(request, energy_kwh, heater_kw * hours, hours)
         charge_ah = passed.charge_as / 3600
         new_ah = self._c["new_capacity_ah"]
@@ -243,7 +221,7 @@ class Packs:
             ) / new_ah,
             vehicle_wear_usd_per_kwh=self._wear(),
             pack_heater_kwh=heater_kw * hours,
-            pack_loss_kwh=passed.loss_j * self.cells / J_PER_KWH,
+            pack_loss_kwh=passed.loss_j * self.layout.cells / J_PER_KWH,
             pack_energy_kwh=energy_kwh,
         )  # fmt: skip
 
@@ -286,15 +264,11 @@ class Packs:
         """Charge of each cell that is missing to 100 % [A h]."""
         return np.maximum(1 - self._soc, 0) * self._capacity_ah
 
-    @property
-    def _aged(self) -> str:
-        """Say what a wrong state of health may come from."""
-        times = self._life.acceleration
-        return f" with ageing counted {times:g} times over" if times > 1 else ""
-
     def _heater_need_kw(self) -> Floats:
         cell_j_k = self._c["heat_capacity_j_k"]
-        return self._life.heater_need_kw(self.temperature_c, cell_j_k, self.cells, self._tick_s)
+        return self._life.heater_need_kw(
+            self.temperature_c, cell_j_k, self.layout.cells, self._tick_s
+        )
 
     def _mix(self, passed: CellTick) -> None:
         """Set aside for the next tick what became heat in this one and did not warm the cell."""
@@ -310,35 +284,26 @@ class Packs:
         self._held = self._cells.particle_energy_v(), 3600 * np.vstack(capacities_ah)
 
     def _look(
-        self, tick: int, passed: CellTick | None = None, before: Floats | None = None,
+        self, tick: int, done: Mapping[str, Quantity] | None = None, before: Floats | None = None,
         searched: bool = False,
     ) -> None:  # fmt: skip
         """Take in the cells' state: check it, then state of charge, capacity and limits."""
         view = self._cells.view()
-        self._check_finite(view, passed, tick)
+        told = watch.of_cells(view, self._life) | dict(done or {})
+        self._check.state(tick, watch.whole(self._cells.states) | told, watch.FINITE)
         soc = self._charge_of(view, searched)
         if before is not None:
             view = self._jump(before, view, soc)
             # As `restore` finds it.
             soc = self._charge_of(view, searched=True)
+            told |= watch.of_cells(view, self._life)
         self._view = view
-        self._check.range("negative stoichiometry", view.negative, *GRAPHITE_RANGE, "", tick)
-        self._check.range("state of charge", soc, -np.inf, 1 + SOC_MARGIN, "", tick)
-        low_c, high_c = TEMPERATURE_RANGE_C
-        self._check.range("temperature", view.temperature_k - ZERO_C_K, low_c, high_c, "degC", tick)
-        self._check.range("state of health", self.soh, *SOH_RANGE, self._aged, tick)
-        left = cyclable_ah(self._c, view) / self._c["lithium_ah"]
-        unit = f"of the new cell's{self._aged}"
-        self._check.range("cyclable lithium", left, *LITHIUM_RANGE, unit, tick)
-        error = self.lithium_ah / self._total_ah - 1
-        self._check.range("lithium balance", error, -LITHIUM_ERROR, LITHIUM_ERROR, "", tick)
-        if passed is not None:
-            low_v = self._c["lower_v"] - VOLTAGE_MARGIN_V
-            high_v = self._c["upper_v"] + VOLTAGE_MARGIN_V
-            for name, found_v in (("lowest", passed.lowest_v), ("highest", passed.highest_v)):
-                # The voltage of a cell that stands empty falls on.
-                above_v = np.where(self._soc < 0, np.maximum(found_v, low_v), found_v)
-                self._check.range(f"{name} voltage", above_v, low_v, high_v, "V", tick)
+        told = {"state of charge": (soc, ""), "state of health": (self.soh, "")} | told
+        told |= {
+            "cyclable lithium": (cyclable_ah(self._c, view) / self._c["lithium_ah"], "of the new"),
+            "error of the lithium balance": (self.lithium_ah / self._total_ah - 1, ""),
+        }
+        self._check.state(tick, told, watch.BOUNDS | (watch.TICK_BOUNDS if done else {}))
         self._soc = soc
         self._sustainable = self._limits()
 
@@ -370,25 +335,13 @@ class Packs:
         return self._cells.sustainable(
             self._stored_ah / hours,
             self._room_ah / hours,
-            self._charge_a,
-            self._discharge_a,
+            self.layout.charge_a,
+            self.layout.discharge_a,
             self._ambient_k,
             self._mixing_j / self._tick_s,
         )
 
     def _wear(self) -> Floats:
-        lost = self._cells.wear_ah_per_j(self._balance.slopes, self._sustainable.charge_a)
+        lost = self._cells.wear_ah_per_j(self._balance.slopes, self._sustainable)
         worth = self._c["new_energy_wh"] / 1000 * self._life.usd_per_kwh
         return np.ascontiguousarray(lost.T) * J_PER_KWH / self._c["new_capacity_ah"] * worth
-
-    def _check_finite(self, view: CellView, passed: CellTick | None, tick: int) -> None:
-        whole = np.isfinite(self._cells.states).all(axis=0)
-        if passed is not None:
-            whole &= np.isfinite(passed.energy_j)
-        if not whole.all():
-            i = int(np.argmin(whole))
-            reason = (
-                f"the cell state is not finite: stoichiometries {view.negative[i]:.6g} and "
-                f"{view.positive[i]:.6g}, temperature {view.temperature_k[i]:.6g} K"
-            )
-            raise BatteryError(reason, where=f"vehicle {self.spec.ids[i]}", tick=tick)

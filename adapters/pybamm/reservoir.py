@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
-from adapters.pybamm.circuit_ageing import Health, charging_cost
-from adapters.pybamm.circuit_step import Ask, rated_a, step, within_rating
+from adapters.pybamm.circuit_ageing import Health, cost_held
+from adapters.pybamm.circuit_step import Ask, Passed, rated_a, step, within_rating
 from adapters.pybamm.constants import J_PER_KWH
 from adapters.pybamm.spec import (
     AMBIENT_RANGE_C,
@@ -21,6 +21,7 @@ from adapters.pybamm.spec import (
     Check,
     Life,
     PackSpec,
+    Quantity,
     check_saved,
     heating_kw,
 )
@@ -31,6 +32,10 @@ MEMORY_MOST = 1.0
 (
     _CHARGE_W, _DISCHARGE_W, _MEMORY_V, _KEEP, _CHARGE_MEMORY_W, _DISCHARGE_MEMORY_W, _REST_LOSS
 ) = range(len(FLAT))  # fmt: skip
+BOUNDS = {
+    "state of charge": (0.0, 1.0), "temperature": TEMPERATURE_RANGE_C, "state of health": SOH_RANGE
+}  # fmt: skip
+"""States of cells for which the tables mean anything."""
 _STATE = ("soc", "temperature_c", "memory", "ambient_c")
 """What changes, beside the health of the cells."""
 
@@ -71,9 +76,7 @@ class Reservoirs:
         start = check.input("initial_temperature_c", initial_temperature_c, -1, *AMBIENT_RANGE_C)
         check.life(life)
 
-        self.cells = spec.energy_kwh * 1000 / self._c["new_energy_wh"]
-        self._charge_a = spec.max_charge_kw * 1000 / self.cells / self._c["mean_v"]
-        self._discharge_a = spec.max_discharge_kw * 1000 / self.cells / self._c["mean_v"]
+        self.layout = spec.layout(self._c)
         self._temperature_c, self._ambient_c = start.copy(), start.copy()
         self._memory = np.zeros(self.count)
         self._health = Health(circuit, life, self.count)
@@ -111,12 +114,12 @@ class Reservoirs:
 
     @property
     def _cell_limit_kw(self) -> Floats:
-        return np.minimum(self._charge_w * self.cells / 1000, self.spec.max_charge_kw)
+        return np.minimum(self._charge_w * self.layout.cells / 1000, self.spec.max_charge_kw)
 
     @property
     def discharge_limit_kw(self) -> Floats:
         """DC power that each pack can give through the whole next tick [kW]."""
-        return np.minimum(self._discharge_w * self.cells / 1000, self.spec.max_discharge_kw)
+        return np.minimum(self._discharge_w * self.layout.cells / 1000, self.spec.max_discharge_kw)
 
     @property
     def stored_kwh(self) -> Floats:
@@ -129,8 +132,8 @@ class Reservoirs:
         Raises
         ------
         cosim.errors.BatteryError
-            If an input is out of its range, or the temperature leaves where the tables mean
-            something: with the vehicle, the tick and the value.
+            If an input is out of its range, or the state leaves where the tables mean something:
+            with the vehicle, the tick and the state.
         """
         self._check.request(tick, request)
         hours = TICK_S / 3600
@@ -139,11 +142,10 @@ class Reservoirs:
         power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self._cell_limit_kw)
         # What the tick before wore; the state of charge stays.
         self._health.wear_in()
-        self._check.range("state of health", self._health.soh, *SOH_RANGE, "", tick)
         before = self._soc
         capacity_ah = self.capacity_ah
         self._ambient_c = np.array(request.ambient_c, dtype=float)
-        per_cell = 1000 / self.cells
+        per_cell = 1000 / self.layout.cells
         passed = step(self._circuit, self._ask(power_kw * per_cell, heater_kw * per_cell))
         current_a, power_w = passed.current_a, passed.power_w
         charge_ah = current_a * hours
@@ -155,9 +157,9 @@ class Reservoirs:
         keep = self._tables[_KEEP]
         self._memory = keep * self._memory + (1 - keep) * current_a / self._c["new_capacity_ah"]
         self._temperature_c = passed.temperature_c
-        self._look(tick)
+        self._look(tick, passed, asked_kw)
 
-        energy_kwh = power_w * self.cells * TICK_S / J_PER_KWH
+        energy_kwh = power_w * self.layout.cells * TICK_S / J_PER_KWH
         settled = settle(request, energy_kwh, heater_kw * hours, hours)
         return BatteryTick(
             vehicle_power_kw=settled.power_kw,
@@ -176,7 +178,7 @@ class Reservoirs:
             ) / self._c["new_capacity_ah"],
             vehicle_wear_usd_per_kwh=self._wear(),
             pack_heater_kwh=heater_kw * hours,
-            pack_loss_kwh=loss_w * self.cells * TICK_S / J_PER_KWH,
+            pack_loss_kwh=loss_w * self.layout.cells * TICK_S / J_PER_KWH,
             pack_energy_kwh=energy_kwh,
         )  # fmt: skip
 
@@ -203,7 +205,7 @@ class Reservoirs:
 
     def _heater_need_kw(self) -> Floats:
         cell_j_k = self._c["heat_capacity_j_k"]
-        return self._life.heater_need_kw(self._temperature_c, cell_j_k, self.cells, TICK_S)
+        return self._life.heater_need_kw(self._temperature_c, cell_j_k, self.layout.cells, TICK_S)
 
     def _ask(self, power_w: Floats, heater_w: Floats) -> Ask:
         """Ask cells for a power as they are."""
@@ -216,15 +218,15 @@ class Reservoirs:
             capacity_ah=self.capacity_ah,
             remembered_v=self._remembered_v(),
             more_ohm=self._health.more_ohm,
-            charge_a=self._charge_a,
-            discharge_a=self._discharge_a,
+            charge_a=self.layout.charge_a,
+            discharge_a=self.layout.discharge_a,
         )
 
-    def _look(self, tick: int) -> None:
+    def _look(
+        self, tick: int, passed: Passed | None = None, asked_kw: Floats | None = None
+    ) -> None:
         """Check the state, find its place in the tables, and foresee the limits."""
-        self._check.range("state of charge", self._soc, 0, 1, "", tick)
-        low_c, high_c = TEMPERATURE_RANGE_C
-        self._check.range("temperature", self._temperature_c, low_c, high_c, "degC", tick)
+        self._check.state(tick, self._told(passed, asked_kw), BOUNDS)
         c, circuit = self._c, self._circuit
         self._place = circuit.place(self._soc, self._temperature_c)
         self._tables = tables = circuit.at(self._place)
@@ -234,7 +236,7 @@ class Reservoirs:
         least_w = tables[_DISCHARGE_W] + tables[_DISCHARGE_MEMORY_W] * remembered
         most_w = np.maximum(most_w, 0) * aged ** c["charge_limit_aged"]
         least_w = np.maximum(least_w, 0) * aged ** c["discharge_limit_aged"]
-        rated = rated_a(circuit, self._charge_a, self._discharge_a, self._temperature_c)
+        rated = rated_a(circuit, self.layout.charge_a, self.layout.discharge_a, self._temperature_c)
         idle = np.zeros(self.count)
         least_a = np.maximum(rated[0], -least_w / c["lower_v"])
         most_a = np.minimum(rated[1], most_w / c["upper_v"])
@@ -250,6 +252,27 @@ class Reservoirs:
         self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
         self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)
+        self._least_a = np.maximum(-least_w / c["lower_v"], least_a)
+
+    def _told(self, passed: Passed | None, asked_kw: Floats | None) -> dict[str, Quantity]:
+        """Say how cells are, and what packs were asked and did, positive into them."""
+        told: dict[str, Quantity] = {
+            "state of charge": (self._soc, ""),
+            "temperature": (self._temperature_c, "degC"),
+            "state of health": (self._health.soh, ""),
+            "resistance over that when new": (self._health.ratio, ""),
+            "acceleration of ageing": (np.full(self.count, self._life.acceleration), ""),
+        }
+        if passed is None or asked_kw is None:
+            return told
+        power_w, current_a = passed.power_w, passed.current_a
+        resting = current_a == 0
+        open_v = self._circuit.open_circuit(self._soc)
+        return told | {
+            "power": (power_w * self.layout.cells / 1000, "kW"),
+            "power asked": (asked_kw + 0.0, "kW"),
+            "voltage": (np.where(resting, open_v, power_w / np.where(resting, 1, current_a)), "V"),
+        }
 
     def _end_v(self, current_a: Floats) -> Floats:
         """Voltage at the end of a tick at this current, within the limits [V]."""
@@ -264,6 +287,7 @@ class Reservoirs:
         return self._tables[_MEMORY_V] * self._remembered
 
     def _wear(self) -> Floats:
-        """Cost of charging now, shape (vehicle, c_rate) [USD/kWh]."""
-        most_c_rate = self._most_a / self._c["new_capacity_ah"]
-        return charging_cost(self._tables[len(FLAT) :], most_c_rate) * self._life.usd_per_kwh
+        """Wear of charging and discharging now, shape (vehicle, c_rate) [USD/kWh]."""
+        new_ah = self._c["new_capacity_ah"]
+        held = cost_held(self._tables[len(FLAT) :], self._least_a / new_ah, self._most_a / new_ah)
+        return held * self._life.usd_per_kwh

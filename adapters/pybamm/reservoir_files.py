@@ -28,8 +28,10 @@ SHOWN = {
     "capacity_loss_per_day": "capacity lost in the day, SPMe",
     "capacity_loss_pct": "its error [%]",
     "capacity_loss_correlation": "its correlation over vehicles",
-    "wear_usd_at_1c": "wear of charging at 1C, SPMe, median [USD/kWh]",
-    "wear_error_at_1c_usd": "its error",
+    "charge_wear_usd_at_1c": "wear told of charging at 1C, SPMe, median [USD/kWh]",
+    "charge_wear_usd_at_1c_circuit": "the same, circuits",
+    "discharge_wear_usd_at_0_5c": "wear told of discharging at 0.5C, SPMe, median [USD/kWh]",
+    "discharge_wear_usd_at_0_5c_circuit": "the same, circuits",
 }
 """Errors on the page and what they are."""
 
@@ -40,7 +42,7 @@ def render(chemistry: str, data: Mapping[str, Any], found: Mapping[str, Any]) ->
         "# Written by python -m adapters.pybamm.fit; do not edit.",
         f"# Equivalent circuit of a cell, fitted to SPMe: {CHEMISTRIES[chemistry].label}.",
         "# Tables go along state of charge (0 to 1), temperature, then direction (discharge,",
-        "# charge) and root of the C-rate, or the C-rates of wear; equal steps.",
+        "# charge) and root of the C-rate; equal steps.",
         *(f"{name} = {_row(data[name])}" for name in ("temperatures_c", "roots")),
         f"open_circuit_v = {_row(data['open_circuit_v'], '.4f')}",
         "",
@@ -79,6 +81,10 @@ def page() -> str:
         "accelerated ageing a circuit stood at a state of health of 0.76 where the SPMe cell had "
         "left the range of its model. Below some 0.8 use `spme`. Limits age by one power of the "
         "resistance: within 8 % of cells of 0 to 15 years on discharge, 18 % on charge.",
+        "",
+        "Wear told: SPMe cells tell what a kilowatt-hour costs in the tick in which it moves, "
+        "circuits what it costs in all, with the hour after, as they lose it themselves. The table "
+        "shows both.",
     ]
     for chemistry, cell in CHEMISTRIES.items():
         found = tomllib.loads(path_of(chemistry).read_text(encoding="utf-8"))["errors"]

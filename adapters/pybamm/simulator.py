@@ -39,7 +39,7 @@ class Battery(Simulator):
         vehicles = assets.vehicles
         chosen = scenario.battery.chemistry.model_dump()
         of_body = [chosen[spec.body] for spec in vehicles.specs]
-        chemistry = np.array(of_body)[vehicles.model]
+        self._chemistry = chemistry = np.array(of_body)[vehicles.model]
         self._batteries = Batteries(
             [
                 (at, self._packs(scenario, vehicles, name, at))
@@ -72,6 +72,16 @@ class Battery(Simulator):
         kernel = load(CellOptions(model=MODELS[scenario.battery.kind], chemistry=name))
         self._backend = {"backend": kernel.backend, "compiler": kernel.backend_detail}
         return Packs(kernel, spec, soc, life, initial_temperature_c=start_c)
+
+    def facts(self) -> dict[str, tuple[str, list[Any]]]:
+        """Chemistry of each vehicle's pack, and how it is made of cells."""
+        layout = self._batteries.layout
+        return {
+            "pack_chemistry": ("vehicle", self._chemistry.tolist()),
+            "pack_cells": ("vehicle", layout.cells.tolist()),
+            "pack_cells_in_series": ("vehicle", layout.series.astype(int).tolist()),
+            "pack_strings_in_parallel": ("vehicle", layout.parallel.astype(int).tolist()),
+        }
 
     def about(self) -> dict[str, str]:
         """Return who computes the cells: C and numpy differ in the last digits."""

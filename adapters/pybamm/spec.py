@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from adapters.pybamm.tick import Floats, Request
 from cosim.errors import BatteryError
+
+Quantity = tuple[Floats, str]
+"""Values, shape (vehicle,), and their unit."""
 
 AMBIENT_RANGE_C = (-30.0, 50.0)
 """Ambient temperatures that are accepted [degC]."""
@@ -25,6 +28,23 @@ REQUEST_RANGES = {
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How packs are made of cells; every array has shape (vehicle,)."""
+
+    cells: Floats
+    """Cells that the pack counts as: its energy over that of a new cell, a real number, so that the
+    pack has exactly the energy of its specification. Every cell takes the same share of power."""
+    series: Floats
+    """Cells in series: nominal voltage over the mean voltage of a cell, rounded, at least 1."""
+    parallel: Floats
+    """Strings in parallel: energy over that of one string, rounded, at least 1."""
+    charge_a: Floats
+    """Current into each cell at the rated charging power and the mean voltage [A]."""
+    discharge_a: Floats
+    """Current out of each cell at the rated discharging power and the mean voltage [A]."""
+
+
+@dataclass(frozen=True)
 class PackSpec:
     """The packs of a group of vehicles; every array has shape (vehicle,).
 
@@ -37,7 +57,7 @@ class PackSpec:
     energy_kwh: Floats
     """Energy of each new pack between 0 and 100 % at open circuit [kWh]."""
     nominal_voltage_v: Floats
-    """Nominal voltage [V]; only the layout follows from it."""
+    """Nominal voltage [V]; only `Layout.series` and `Layout.parallel` follow from it."""
     max_charge_kw: Floats
     """Rated charging power, DC [kW]."""
     max_discharge_kw: Floats
@@ -60,6 +80,24 @@ class PackSpec:
             check.input("max_charge_kw", max_charge_kw, low=0.0),
             check.input("max_discharge_kw", max_discharge_kw, low=0.0),
             names,
+        )
+
+    def layout(self, constants: Mapping[str, float]) -> Layout:
+        """Make the packs of cells.
+
+        Parameters
+        ----------
+        constants
+            Those of the cell, with ``new_energy_wh`` and ``mean_v``.
+        """
+        cells = self.energy_kwh * 1000 / constants["new_energy_wh"]
+        series = np.maximum(1, np.rint(self.nominal_voltage_v / constants["mean_v"]))
+        return Layout(
+            cells=cells,
+            series=series,
+            parallel=np.maximum(1, np.rint(cells / series)),
+            charge_a=self.max_charge_kw * 1000 / cells / constants["mean_v"],
+            discharge_a=self.max_discharge_kw * 1000 / cells / constants["mean_v"],
         )
 
 
@@ -145,7 +183,11 @@ class Check:
             raise BatteryError(
                 f"{name} has shape {shape}, not ({len(self._ids)},)", tick=tick
             ) from None
-        self.range(name, array, low, high, "", tick)
+        wrong = _outside(array, low, high)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            reason = f"{name} is {array[i]:.6g}, must be {_span(low, high)}"
+            raise BatteryError(reason, where=f"vehicle {self._ids[i]}", tick=tick)
         return array
 
     def request(self, tick: int, request: Request) -> None:
@@ -165,13 +207,38 @@ class Check:
         for name, (low, high) in bounds.items():
             self.input(name, getattr(life, name), low=low, high=high)
 
-    def range(
-        self, name: str, array: Floats, low: float, high: float, unit: str, tick: int
+    def state(
+        self, tick: int, state: Mapping[str, Quantity], bounds: Mapping[str, tuple[float, float]]
     ) -> None:
-        """Raise if an entry is not finite or outside the bounds."""
-        wrong = ~((array >= low) & (array <= high) & np.isfinite(array))
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            bounds = f"{low:g} to {high:g}" if np.isfinite([low, high]).any() else "finite"
-            reason = f"{name} is {array[i]:.6g} {unit}".rstrip() + f", must be {bounds}"
-            raise BatteryError(reason, where=f"vehicle {self._ids[i]}", tick=tick)
+        """Check the state of vehicles' batteries.
+
+        Parameters
+        ----------
+        tick
+            Settlement interval, for messages.
+        state
+            What is to be told of a battery, by name.
+        bounds
+            What values of these names may be.
+
+        Raises
+        ------
+        cosim.errors.BatteryError
+            If one is not finite or out of its bounds: with the vehicle and all of its state.
+        """
+        for name, (low, high) in bounds.items():
+            wrong = _outside(state[name][0], low, high)
+            if wrong.any():
+                i = int(np.argmax(wrong))
+                told = {n: f"{v[i]:.6g} {unit}".rstrip() for n, (v, unit) in state.items()}
+                reason = f"{name} is {told.pop(name)}, must be {_span(low, high)}; "
+                reason += ", ".join(f"{other} {value}" for other, value in told.items())
+                raise BatteryError(reason, where=f"vehicle {self._ids[i]}", tick=tick)
+
+
+def _outside(array: Floats, low: float, high: float) -> NDArray[np.bool_]:
+    return ~((array >= low) & (array <= high) & np.isfinite(array))
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g} to {high:g}" if np.isfinite([low, high]).any() else "finite"

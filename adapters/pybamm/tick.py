@@ -134,8 +134,9 @@ class BatteryTick:
     """Charging current that can be held through the next tick less that of this tick, over the
     capacity when new [1/h]."""
     vehicle_wear_usd_per_kwh: Floats
-    """Capacity that a kilowatt-hour charged now costs beyond what rest costs, at the price of the
-    pack, for each of `cosim.signals.C_RATES`, shape (vehicle, c_rate) [USD/kWh]."""
+    """Capacity that a kilowatt-hour costs which is charged or discharged now, beyond what rest
+    costs, at the price of the pack, for each of `cosim.signals.C_RATES`, shape (vehicle, c_rate)
+    [USD/kWh]."""
     pack_heater_kwh: Floats
     """Energy that the pack's heater took [kWh]."""
     pack_loss_kwh: Floats

@@ -12,8 +12,8 @@ from adapters.agents.charge_rules import LEAST_STAY_S, LEAST_STOP_S, ChargeWhenL
 from adapters.agents.synthetic import empty_plan, observation
 from cosim.assets import Assets
 from cosim.scenario import Scenario
-from cosim.signals import TICK_S
-from cosim.team import Observation, Plan, Status
+from cosim.signals import C_RATES, TICK_S
+from cosim.team import Floats, Observation, Plan, Status
 
 SCENARIO = Scenario.model_validate(
     {
@@ -53,6 +53,7 @@ def seen(station: int = -1, **values: Any) -> Observation:
         "vehicle_soh": np.ones(count),
         "vehicle_next_departure_s": np.full(count, -1.0),
         "vehicle_next_km": np.zeros(count),
+        "vehicle_wear_usd_per_kwh": np.zeros((count, len(C_RATES))),
     }
     if station >= 0:
         fields["vehicle_station"][COMMUTER] = station
@@ -150,6 +151,35 @@ def test_two_way_ports_feed_back_at_high_prices(
     port_kw = STATIONS.port_kw[WORK]
     expected = {"draw": STATIONS.port_kw.max(), "feed": -port_kw, "hold": 0.0}
     assert plan.vehicle_charge_kw[COMMUTER] == expected[power_kw]
+
+
+def wear(out: float, into: float) -> Floats:
+    """Wear of a pack at `C_RATES`, the same at all of a direction [USD/kWh]."""
+    return np.where(np.array(C_RATES) < 0, out, into)
+
+
+@pytest.mark.parametrize(("out", "into"), [(0.0, 0.0), (0.03, 0.0), (0.03, 0.002), (0.03, -0.01)])
+def test_feeding_back_waits_for_a_price_that_covers_the_wear(out: float, into: float) -> None:
+    """Of what comes out of the pack, more than at the plug, and of what goes in again."""
+    efficiency = VEHICLES.per_vehicle("dc_charge_efficiency")[COMMUTER]
+    covers = 100.0 + 1000 * (out + into) / efficiency
+    for price, feeds in ((covers - 0.01, False), (covers + 0.01, True)):
+        saw = seen(WORK, price=price, vehicle_soc=0.8, vehicle_wear_usd_per_kwh=wear(out, into))
+        assert (decide(saw).vehicle_charge_kw[COMMUTER] < 0) == feeds
+
+
+def test_what_feeding_back_wears_is_that_at_the_power_of_the_port() -> None:
+    values = VEHICLES.per_vehicle
+    efficiency = values("dc_charge_efficiency")[COMMUTER]
+    power_kw = min(STATIONS.port_kw[WORK], values("v2g_discharge_kw")[COMMUTER]) / efficiency
+    c_rate = power_kw / values("battery_kwh")[COMMUTER]
+    assert 0.1 < c_rate < 0.5
+    # As the current, on discharge.
+    told = np.maximum(-np.array(C_RATES), 0)
+    covers = 100.0 + 1000 * c_rate / efficiency
+    for price, feeds in ((covers - 0.01, False), (covers + 0.01, True)):
+        saw = seen(WORK, price=price, vehicle_soc=0.8, vehicle_wear_usd_per_kwh=told)
+        assert (decide(saw).vehicle_charge_kw[COMMUTER] < 0) == feeds
 
 
 def test_one_way_ports_do_not_feed_back() -> None:

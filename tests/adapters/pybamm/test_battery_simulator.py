@@ -80,3 +80,16 @@ def test_the_fleet_has_the_age_of_the_scenario() -> None:
     assert 0.001 < new - one < new - eight
     # Lost lithium goes with the root of time, so eight years take less than eight times one.
     assert 2 < (new - eight) / (new - one) < 8
+
+
+def test_the_record_says_how_packs_are_made_of_cells() -> None:
+    facts = _battery().create(1, "Battery")[0]["extra_info"]["facts"]
+    assert {dim for dim, _ in facts.values()} == {"vehicle"}
+    told = {name: np.array(values) for name, (_, values) in facts.items()}
+    assert set(told["pack_chemistry"]) == {"nmc", "lfp"}
+    # Packs of the same vehicle hold more of the smaller cell.
+    cells = {name: told["pack_cells"][told["pack_chemistry"] == name] for name in ("nmc", "lfp")}
+    assert cells["lfp"].min() > cells["nmc"].max()
+    whole = told["pack_cells_in_series"] * told["pack_strings_in_parallel"]
+    # Strings are whole.
+    np.testing.assert_allclose(whole, told["pack_cells"], atol=told["pack_cells_in_series"].max())

@@ -147,7 +147,7 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
     random_ticks(packs, 5, seed=2)
     x, view = packs.state()["states"], packs._view
     ends = packs.state()["ends"]
-    charge = np.vstack([packs._balance.slopes, np.full(n, c["new_capacity_ah"])])
+    rates = np.vstack([packs._balance.slopes, np.full((2, n), c["new_capacity_ah"])])
     figures = [*ends, cyclable_ah(packs._c, view), *electrodes_ah(packs._c, view)]
     hold = {
         "power_w": np.linspace(-1, 1, n) * c["new_energy_wh"],
@@ -166,7 +166,7 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
         "balance": (np.vstack(figures),),
         "resistance": (x,),
         "particle_energy": (x,),
-        "wear": (x, charge),
+        "wear": (x, rates),
     }
     rows = {
         "step": len(STEP_OUTPUTS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.pybamm.chemistry import CHEMISTRIES
+from adapters.pybamm.circuit import circuit
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, J_PER_KWH
 from adapters.pybamm.fleet import Batteries
 from adapters.pybamm.kernel import Kernel, load
 from adapters.pybamm.options import CellOptions
-from adapters.pybamm.packs import VOLTAGE_MARGIN_V, Packs
-from adapters.pybamm.spec import Life
+from adapters.pybamm.packs import Packs
+from adapters.pybamm.reservoir import Reservoirs
+from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import Request
+from adapters.pybamm.watch import VOLTAGE_MARGIN_V
+from cosim.laws import LITHIUM_PER_CAPACITY
 from tests.adapters.pybamm.books import Books
+from tests.adapters.pybamm.conftest import CELLS
 from tests.adapters.pybamm.fleets import HOUR, as_dict, ask, cell_kwh, single_cells
 
 examples = settings(
@@ -25,6 +32,9 @@ examples = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+Pair = Packs | Reservoirs
+ROUNDED = 1e-12
+"""Rounding of a state of charge."""
 levels = st.floats(0, 1)
 rates = st.lists(st.floats(-5, 5), min_size=4, max_size=12)
 
@@ -68,6 +78,8 @@ def test_four_hours_of_extremes_stay_physical(kernel: Kernel, seed: int) -> None
         # Side reactions take a little charge from empty cells.
         assert ((found.vehicle_soc >= -1e-4) & (found.vehicle_soc <= 1 + 1e-4)).all()
         assert (np.abs(found.vehicle_power_kw) <= np.abs(power_kw) + 1e-9).all()
+        # USD/kWh of packs at 100 USD/kWh: salt that seems to run out would make it any number.
+        assert (np.abs(found.vehicle_wear_usd_per_kwh) < 0.5).all()
         assert (found.vehicle_charge_limit_kw >= 0).all()
         assert (found.vehicle_discharge_limit_kw >= 0).all()
         assert (found.vehicle_temperature_c > -21).all()
@@ -167,17 +179,50 @@ def test_heaters_are_in_the_books(kernel: Kernel) -> None:
     assert np.abs(books.error()).max() < 1e-4
 
 
+@pytest.fixture(scope="module", params=[*CELLS, ("reservoir", "nmc"), ("reservoir", "lfp")])
+def pair(request: pytest.FixtureRequest, kernel_cache: None) -> Callable[[float, float], Pair]:
+    """Makes two like packs of one cell at a state of charge and a temperature, of every kind."""
+    model, chemistry = request.param
+    if model != "reservoir":
+        kernel = load(CellOptions(model=model, chemistry=chemistry))
+        return lambda soc, warm_c: single_cells(kernel, [soc, soc], None, warm_c)
+    found, rated = circuit(chemistry), CHEMISTRIES[chemistry]
+    energy_kwh = np.full(2, found.constants["new_energy_wh"] / 1000)
+    most_kw = rated.charge_c_rate * energy_kwh, rated.discharge_c_rate * energy_kwh
+    spec = PackSpec.of(energy_kwh, 3.5, *most_kw)
+    return lambda soc, warm_c: Reservoirs(found, spec, [soc, soc], initial_temperature_c=warm_c)
+
+
 @examples
-@given(soc=st.floats(0.15, 0.85), low=st.floats(-1, 1), more=st.floats(0.01, 1))
+@given(
+    soc=levels,
+    ambient_c=st.floats(5, 40),
+    asked=st.lists(st.tuples(st.floats(-4, 4), st.floats(0.01, 2)), min_size=3, max_size=6),
+)
 def test_soc_rises_with_what_is_charged(
-    kernel: Kernel, soc: float, low: float, more: float
+    pair: Callable[[float, float], Pair], soc: float, ambient_c: float, asked: list[Any]
 ) -> None:
-    packs = single_cells(kernel, [soc, soc])
-    power_kw = np.array([low, low + more]) * cell_kwh(kernel)
-    power_kw = np.clip(power_kw, -packs.discharge_limit_kw, packs.charge_limit_kw)
-    found = packs.advance(0, ask(2, power_kw))
-    assert (power_kw[1] > power_kw[0]) == (found.pack_charge_ah[1] > found.pack_charge_ah[0])
-    assert (power_kw[1] > power_kw[0]) == (found.vehicle_soc[1] > found.vehicle_soc[0])
+    """Of two cells alike, in every tick of a history, which goes on with the one asked for more.
+
+    State of charge is charge, less what side reactions take: no more than goes with the capacity
+    that a cell loses in that tick, and nothing in a circuit.
+    """
+    packs = pair(soc, ambient_c)
+    share = LITHIUM_PER_CAPACITY if isinstance(packs, Packs) else 0.0
+    for tick, (low, more) in enumerate(asked):
+        before, soh = packs.soc, packs.soh
+        power_kw = np.array([low, low + more]) * packs.spec.energy_kwh
+        power_kw = np.clip(power_kw, -packs.discharge_limit_kw, packs.charge_limit_kw)
+        found = packs.advance(tick, ask(2, power_kw, ambient_c=ambient_c))
+        charge_ah, rises = found.pack_charge_ah, power_kw[1] > power_kw[0]
+        assert rises == (charge_ah[1] > charge_ah[0])
+        moved = charge_ah / found.cell_capacity_ah
+        taken = share * np.abs(soh - found.vehicle_soh) / found.vehicle_soh + ROUNDED
+        assert (np.abs(found.vehicle_soc - before - moved) <= taken).all()
+        if moved[1] - moved[0] > taken.sum():
+            assert found.vehicle_soc[1] > found.vehicle_soc[0]
+        alike = {n: v[..., [1, 1]] for n, v in packs.state().items()}
+        packs.restore(alike)
 
 
 @examples

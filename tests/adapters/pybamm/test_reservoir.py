@@ -22,6 +22,7 @@ from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Request
 from cosim.errors import BatteryError, UnknownOptionError
 from cosim.registry import kinds
+from cosim.signals import C_RATES
 
 Floats = NDArray[np.float64]
 CHEMISTRIES = ("nmc", "lfp")
@@ -173,7 +174,7 @@ def test_books_are_exact(chemistry: str, ambient_c: float, acceleration: float) 
             rtol=1e-12,
         )
         volts = table.stored(passed.vehicle_soc) - table.stored(soc)
-        held_kwh = volts * passed.cell_capacity_ah * found.cells / 1000
+        held_kwh = volts * passed.cell_capacity_ah * found.layout.cells / 1000
         kept_kwh = passed.pack_energy_kwh - passed.pack_loss_kwh
         np.testing.assert_allclose(kept_kwh, held_kwh, atol=1e-9)
         power_kw = passed.pack_energy_kwh / HOURS
@@ -215,6 +216,35 @@ def test_wear_is_counted_as_often_as_life_says() -> None:
         lost.append(before - found.soh)
     assert (lost[0] > 0).all()
     np.testing.assert_allclose(lost[1], 50 * lost[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("ambient_c", [-10.0, 20.0, 35.0])
+@pytest.mark.parametrize("chemistry", CHEMISTRIES)
+def test_the_wear_told_is_what_the_next_tick_loses(chemistry: str, ambient_c: float) -> None:
+    count = 40
+    one, ambient = np.ones(count), np.full(count, ambient_c)
+    rest = Request(0 * one, 0 * one, one, ambient)
+    soc = np.linspace(0.1, 0.9, count)
+    found = Reservoirs(circuit(chemistry), spec(count), soc, initial_temperature_c=ambient_c)
+    told = found.advance(0, rest).vehicle_wear_usd_per_kwh
+    saved, energy_kwh = found.state(), found.spec.energy_kwh
+    new_ah = circuit(chemistry).constants["new_capacity_ah"]
+    found.advance(1, rest)
+    found.advance(2, rest)
+    rested = found.soh
+    for k, c_rate in enumerate(C_RATES):
+        power_kw, wanted_ah = c_rate * energy_kwh, HOURS * new_ah * c_rate
+        found.restore(saved)
+        tried = found.advance(1, Request(0 * one, power_kw, one, ambient)).pack_charge_ah
+        power_kw = power_kw * wanted_ah / np.where(tried == 0, np.inf, tried)
+        found.restore(saved)
+        tick = found.advance(1, Request(0 * one, power_kw, one, ambient))
+        found.advance(2, rest)
+        held = tick.pack_charge_ah / wanted_ah > 0.95
+        assert held.sum() > 20 or c_rate == 2 or ambient_c < 0
+        lost_usd = (rested - found.soh) * energy_kwh * Life().usd_per_kwh
+        usd_per_kwh = lost_usd[held] / np.abs(tick.pack_energy_kwh[held])
+        np.testing.assert_allclose(told[held, k], usd_per_kwh, rtol=0.12)
 
 
 def test_wear_costs_go_with_the_price_of_the_pack() -> None:
@@ -325,8 +355,15 @@ def test_worn_out_packs_are_refused() -> None:
         for tick, ask in enumerate(asks(2, 20_000)):
             found.advance(tick, ask)
 
-    with pytest.raises(BatteryError, match="state of health"):
+    told = (
+        r"state of health is 0.49\d+, must be 0.5 to 1; state of charge [\d.]+, "
+        r"temperature [\d.]+ degC, .*acceleration of ageing 100, power .* kW, power asked .* kW, "
+        r"voltage [\d.]+ V"
+    )
+    with pytest.raises(BatteryError, match=told) as caught:
         wear_out()
+    assert caught.value.where.startswith("vehicle ")
+    assert caught.value.tick > 0
 
 
 def test_an_unknown_chemistry_is_refused() -> None:
