@@ -63,6 +63,7 @@ def run(
         typer.echo(str(result.folder))
         return
     _print_figures(console, result.figures)
+    _print_segments(console, result.figures)
     _print_engines(console, result.engine_wall_s)
     _say(console, f"digest {result.output_digest}")
     _say(console, f"run    {result.folder}")
@@ -227,6 +228,22 @@ def _print_figures(console: Console, figures: Any) -> None:
     console.print(table)
     if not wide:
         console.print("kpis.json in the run folder says what each means", style="dim")
+
+
+def _print_segments(console: Console, figures: Any) -> None:
+    """Print the figures of each segment side by side, where there are several."""
+    parts = {key: figure for key, figure in figures.items() if figure.by_segment}
+    names = list(next(iter(parts.values())).by_segment) if parts else []
+    if len(names) < 2:
+        return
+    table = Table(title="By segment", title_justify="left", box=None, padding=(0, 0, 0, 1))
+    table.add_column("figure", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, figure in parts.items():
+        values = (figure.by_segment[name] for name in names)
+        table.add_row(key, *("-" if value is None else _number(value) for value in values))
+    console.print(table)
 
 
 def _print_engines(console: Console, wall_s: dict[str, float]) -> None:

@@ -20,6 +20,7 @@ from cosim.monitor import MonitorParts, TickSink
 from cosim.paths import cache_dir
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
+from cosim.run_data import RunData
 from cosim.scenario import Scenario
 from cosim.signals import Ids
 from cosim.simulator import Facts
@@ -201,14 +202,10 @@ class _Life:
         with xr.open_zarr(recorder.store, chunks=None) as data:
             acceleration = self.scenario.ageing.acceleration
             events = recorder.events.table()
-            run = kpis.RunData(data, loop_wall_s, audit.count, acceleration, events)
+            run = RunData(data, loop_wall_s, audit.count, acceleration, events)
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
-        content = {
-            key: {"value": f.value, "unit": f.unit, "meaning": f.meaning}
-            for key, f in figures.items()
-        }
-        manifest.write_json(self.folder / "kpis.json", content)
+        manifest.write_json(self.folder / "kpis.json", kpis.plain(figures))
         found = digest(self.folder, kpis.steady(figures))
         self.manifest["wall_s"] |= {
             "ticks": loop_wall_s,

@@ -120,9 +120,10 @@ request_destination_edge   | index:edge    | request     | i4 | -               
 request_deadline_s         | s             | request     | f8 | -1..            | fleet   | agents              | end   | unrecorded | latest pick-up in simulation time; -1 while the request is not known yet
 station_free_ports         | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | ports that are neither held nor promised to a vehicle under way
 station_queue              | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | vehicles that wait for a port
-requests_known             | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
-requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
-requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or served late
+requests_known             | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
+requests_in_time           | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
+requests_late              | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | served after their deadline and not failed since
+requests_missed            | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed, overdue or served late
 # --- traffic
 vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
 vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick

@@ -15,6 +15,7 @@ from cosim.world import Cast
 
 IDS: Ids = {
     "vehicle": ("0", "1", "2"),
+    "segment": ("ride_share",),
     "station": ("0", "1"),
     "site": ("s0", "s1"),
     "request": ("0", "1"),
@@ -29,6 +30,7 @@ IDS: Ids = {
 }
 OWNER: Mapping[str, Role] = {
     "vehicle": "fleet",
+    "segment": "fleet",
     "station": "fleet",
     "site": "fleet",
     "request": "fleet",
@@ -42,10 +44,17 @@ OWNER: Mapping[str, Role] = {
     "market_line": "market",
 }
 FACTS: dict[str, tuple[str, list[Any]]] = {
+    "vehicle_segment": ("vehicle", ["ride_share"] * 3),
+    "request_segment": ("request", ["ride_share"] * 2),
     "station_transformer": ("station", ["t0", "t1"]),
     "generator_zone": ("generator", ["A", "E"]),
 }
-TELLS: Mapping[str, Role] = {"station_transformer": "grid", "generator_zone": "market"}
+TELLS: Mapping[str, Role] = {
+    "vehicle_segment": "fleet",
+    "request_segment": "fleet",
+    "station_transformer": "grid",
+    "generator_zone": "market",
+}
 TINY = {
     "duration": "1h",
     "fleet": {"vehicles": 3, "stations": {"count": 2, "level_2": 1, "dc_fast": 0, "v2g": 0}},

@@ -107,7 +107,8 @@ class Operations:
             "station_queue": np.bincount(queued, minlength=len(self.chargers.ports)).astype(
                 np.int32
             ),
-            "requests_known": known.sum(),
-            "requests_in_time": requests.in_time.sum(),
-            "requests_missed": requests.missed(now_s).sum(),
+            "requests_known": requests.by_segment(known),
+            "requests_in_time": requests.by_segment(requests.in_time),
+            "requests_late": requests.by_segment(requests.late),
+            "requests_missed": requests.by_segment(requests.missed(now_s)),
         }
