@@ -109,6 +109,7 @@ tow_edge                   | index:edge    | vehicle     | i4 | -               
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
 vehicle_next_departure_s   | s             | vehicle     | f8 | -1..            | fleet   | agents              | end   | unrecorded | earliest departure of the vehicle's next own trip that is known; -1 for none
 vehicle_next_km            | km            | vehicle     | f8 | 0..             | fleet   | agents              | end   | unrecorded | length of that trip, of the rest of its tour where it belongs to one
+vehicle_request            | index:request | vehicle     | i4 | -               | fleet   | traffic             | start | -          | request that the vehicle serves through the tick, or was towed from; -1 for none
 vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | battery grid market agents | start | -   | station whose port the vehicle holds through the tick
 plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges

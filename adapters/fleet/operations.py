@@ -49,6 +49,7 @@ class Operations:
         if tick:
             service.follow(back, now_s)
             sessions.follow(back, orders, now_s)
+        towed_from = self.state.request.copy()
         empty = sessions.empty(back, now_s)
         service.fail(empty, now_s)
         tow_edge = sessions.tow(empty, back, now_s)
@@ -61,9 +62,12 @@ class Operations:
         if tick == self._last_tick:  # its own power is not known before the run is over
             sessions.report_open(back, now_s)
         self.requests.open_until(now_s + TICK_S)
+        if tick == self._last_tick:
+            service.report_open(now_s + TICK_S)
         return {
             **vars(plan),
             "tow_edge": tow_edge,
+            "vehicle_request": np.where(tow_edge >= 0, towed_from, self.state.request),
             **self._charging(back, orders),
             **self._outlook(now_s),
             "fleet_events": self._journal.events,
