@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cosim.run_data import RunData
-from cosim.signals import ROLES, TICK_S
+from cosim.signals import ROLES, TICK_S, Role
 from cosim.team import Status
 
 KM_PER_MILE = 1.609344
@@ -340,6 +340,6 @@ def _overhead(run: RunData) -> float | None:
     return _ratio(run.loop_wall_s, sum(engine_wall_s(run).values()))
 
 
-def engine_wall_s(run: RunData) -> dict[str, float]:
+def engine_wall_s(run: RunData) -> dict[Role, float]:
     """Return the wall time that each engine took over the run [s]."""
     return {role: run.total(f"{role}_wall_s") for role in ROLES[:-1]}

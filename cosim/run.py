@@ -20,9 +20,10 @@ from cosim.monitor import MonitorParts, TickSink
 from cosim.paths import cache_dir
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
+from cosim.registry import engine_names
 from cosim.run_data import RunData
 from cosim.scenario import Scenario
-from cosim.signals import Ids
+from cosim.signals import Ids, Role
 from cosim.simulator import Facts
 from cosim.world import Cast, World
 
@@ -33,7 +34,7 @@ class Result:
 
     folder: Path
     figures: dict[str, kpis.Figure]
-    engine_wall_s: dict[str, float]
+    engine_wall_s: dict[Role, float]
     output_digest: str
 
 
@@ -103,7 +104,10 @@ class _Life:
         self, scenario: Scenario, folder: Path, console: Console, quiet: bool, cast: Cast | None
     ) -> None:
         self.scenario, self.folder, self.cast = scenario, folder, cast
-        self.progress = RunProgress(console, scenario.ticks, scenario.start_time, quiet=quiet)
+        names = engine_names(scenario)
+        self.progress = RunProgress(
+            console, scenario.ticks, scenario.start_time, names, quiet=quiet
+        )
         self.stop = StopSignals(scenario.ticks)
         self.manifest = manifest.new(scenario)
         self.began = perf_counter()
