@@ -5,7 +5,7 @@ Every simulator builds the same tables from the same scenario, so nothing static
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,7 @@ from cosim import demand, stations
 from cosim.demand import FleetDemand
 from cosim.scenario import Scenario
 from cosim.seeds import stream
+from cosim.start import soc_at_start
 from cosim.tables import Floats, StationTable, VehicleTable
 from networks.roads import RoadNetwork
 from networks.stations import counts
@@ -50,6 +51,8 @@ def _build(plain: str) -> Assets:
     asked = demand.draw(scenario, roads)
     table, private_station = stations.table(scenario, roads, asked)
     vehicles = _vehicles(scenario, asked, private_station)
+    soc = soc_at_start(vehicles, table, asked.parked_s, scenario.rules.charge_to_soc)
+    vehicles = replace(vehicles, initial_soc=soc)
     return Assets(roads, vehicles, table, asked, _ambient_c(scenario))
 
 

@@ -31,6 +31,8 @@ class FleetDemand:
     """Index into `segments`, shape (trip,)."""
     start_edge: Ints
     """Where each vehicle stands at the start, shape (vehicle,)."""
+    parked_s: Floats
+    """How long it has stood there, inf for longer than is known, shape (vehicle,) [s]."""
     chargers: tuple[Private, ...]
     """Charging places that are not public; vehicles are those of the fleet."""
     plug_in_soc: Floats
@@ -82,6 +84,7 @@ def draw(scenario: Scenario, roads: RoadNetwork) -> FleetDemand:
         # As `joined` orders them: by the time of asking, at equal times by segment.
         trip_segment=np.concatenate(whose)[np.argsort(asked_s, kind="stable")].astype(np.int8),
         start_edge=np.concatenate([part.start_edge for part in parts]).astype(np.int32),
+        parked_s=np.concatenate([part.parked_s for part in parts]),
         chargers=tuple(chargers),
         plug_in_soc=np.concatenate(plug_in_soc),
     )

@@ -104,7 +104,7 @@ class Delivery(Segment):
             windows = rng.random(stops.shape) < self.window_share
             _drive(self, sites, depot, stops, dwell_s, windows, leave_s, number, free_s, book)
         base = sites.edge[depot]
-        trips, start_edge = book.close(base, duration_s, self.notice_s)
+        trips, start_edge, parked_s = book.close(base, duration_s, self.notice_s)
         chargers = tuple(
             Private(
                 edge=int(sites.edge[site]),
@@ -117,7 +117,7 @@ class Delivery(Segment):
             )
             for which, site in enumerate(depot_site)
         )
-        return Demand(trips, start_edge, chargers)
+        return Demand(trips, start_edge, chargers, parked_s)
 
 
 def _leave_s(parameters: Delivery, day: Day, count: int, rng: np.random.Generator) -> Floats:
@@ -183,6 +183,7 @@ def _drive(
         book.write(
             vehicle=who,
             leave_s=leave_s[who],
+            ride_s=time_s[who],
             origin=sites.edge[at[who]],
             destination=sites.edge[stop[who]],
             deadline_s=np.maximum(closes_s, arrival_s)[who],
@@ -200,6 +201,7 @@ def _drive(
     book.write(
         vehicle=who,
         leave_s=leave_s[who],
+        ride_s=time_s[who],
         origin=sites.edge[at[who]],
         destination=sites.edge[depot[who]],
         deadline_s=latest_s[who],

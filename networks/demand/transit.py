@@ -102,9 +102,9 @@ class Transit(Segment):
                 ready_s = free_s + self.pace * sites.time_s[home, lines.near[line_of_bus]]
                 rounds = _timetable(self, lines, first_bus, day, ready_s, depot)
                 _write(self, sites, lines, rounds, home, number, free_s, book)
-        trips, start_edge = book.close(sites.edge[home], duration_s, self.notice_s)
+        trips, start_edge, parked_s = book.close(sites.edge[home], duration_s, self.notice_s)
         chargers = _chargers(self, sites, lines, depot_site, depot_of_line[line_of_bus])
-        return Demand(trips, start_edge, chargers)
+        return Demand(trips, start_edge, chargers, parked_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,10 +304,11 @@ def _write(
     depot = home[bus]
     near, far = lines.near[line], lines.far[line]
     end_s = leave_s + (out_s + back_s)[line]
-    to_depot_s, from_depot_s = sites.time_s[near, depot], sites.time_s[depot, near]
+    pace = parameters.pace
+    to_depot_s, from_depot_s = pace * sites.time_s[near, depot], pace * sites.time_s[depot, near]
     same = np.concatenate([[False], bus[1:] == bus[:-1]])
     waited_s = np.concatenate([[np.inf], leave_s[1:] - end_s[:-1]])
-    way_s = parameters.pace * (to_depot_s + from_depot_s)
+    way_s = to_depot_s + from_depot_s
     begins = ~same | rounds.charged | (waited_s > parameters.break_s + way_s)
     ends = np.concatenate([begins[1:], [True]])
     # Blocks of a day by number; days count in steps that no day's blocks reach.
@@ -316,16 +317,19 @@ def _write(
     first_block[bus[~same]] = block[~same]
     tour = number * 100 + block - first_block[bus]
     always = np.ones(len(bus), bool)
+    turn_s = leave_s + out_s[line]
+    ride_out_s, ride_back_s = pace * lines.out_s[line], pace * lines.back_s[line]
     legs = (
-        (begins & (depot != near), leave_s - parameters.pace * from_depot_s, depot, near, 0, None),
-        (always, leave_s, near, far, rest_out_s[line], lines.out_via[line]),
-        (always, leave_s + out_s[line], far, near, rest_back_s[line], lines.back_via[line]),
-        (ends & (depot != near), end_s, near, depot, 0, None),
+        (begins & (depot != near), leave_s - from_depot_s, from_depot_s, depot, near, 0, None),
+        (always, leave_s, ride_out_s, near, far, rest_out_s[line], lines.out_via[line]),
+        (always, turn_s, ride_back_s, far, near, rest_back_s[line], lines.back_via[line]),
+        (ends & (depot != near), end_s, to_depot_s, near, depot, 0, None),
     )
-    for mask, begin_s, origin, destination, dwell_s, via in legs:
+    for mask, begin_s, ride_s, origin, destination, dwell_s, via in legs:
         book.write(
             vehicle=bus[mask],
             leave_s=begin_s[mask],
+            ride_s=ride_s[mask],
             origin=sites.edge[origin[mask]],
             destination=sites.edge[destination[mask]],
             deadline_s=begin_s[mask] + parameters.late_s,
@@ -335,7 +339,7 @@ def _write(
             via=-1 if via is None else np.where(via >= 0, sites.edge[via], -1)[mask],
         )
     final = np.flatnonzero(np.concatenate([~same[1:], [True]]))
-    free_s[bus[final]] = (end_s + parameters.pace * to_depot_s)[final]
+    free_s[bus[final]] = (end_s + to_depot_s)[final]
 
 
 def _chargers(
