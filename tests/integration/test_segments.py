@@ -14,7 +14,7 @@ import xarray as xr
 from tests.integration.test_siouxfalls import cosim
 
 MIX = (
-    "--set", "start=2022-09-14 06:00", "--set", "duration=5h", "--set", "fleet.vehicles=100",
+    "--set", "start=2022-09-14 14:00", "--set", "duration=5h", "--set", "fleet.vehicles=100",
     "--set", "fleet.segments={ride_share: 2, delivery: 2, commute: 2, transit: 1, consumer: 2}",
     "--set", "fleet.stations.count=30", "--set", "fleet.stations.site_share=0.5",
     "--set", "fleet.brands={hyundai: 1, volkswagen: 1, ford: 1, tesla: 1}",

@@ -267,6 +267,25 @@ def test_buses_rest_and_spend_the_night_in_the_depot() -> None:
     assert np.mean(night_h) == pytest.approx(10, abs=3)
 
 
+def test_vans_come_at_any_moment_of_the_windows_and_not_before() -> None:
+    roads = networks.roads.load("siouxfalls")
+    window_s = 3 * 3600
+    parameters = delivery.Delivery(window_share=1.0, window_s=window_s, halts_per_tour=1)
+    trips = drawn(parameters, 400).trips
+    order = np.lexsort((trips.earliest_s, trips.vehicle))
+    first = order[np.unique(trips.vehicle[order], return_index=True)[1]]
+    ways = trips.origin_edge[first], trips.destination_edge[first]
+    ride_s = np.diagonal(roads.travel_time_s(*ways))
+    # A van that drives at free flow is ahead of the plan, by half of the ride, and waits for a
+    # window that opens later: then it has the whole window.
+    spare_s = trips.deadline_s[first] - trips.earliest_s[first] - ride_s
+    assert (spare_s >= (parameters.pace - 1) * ride_s - 1e-6).all()
+    assert (spare_s <= window_s + 1e-6).all()
+    share = np.histogram(spare_s, bins=4, range=(0, window_s))[0] / len(spare_s)
+    assert (share > 0.15).all()
+    assert (np.isclose(spare_s, window_s)).sum() > 5
+
+
 @pytest.mark.parametrize("block_km", [60.0, 150.0, 1e6])
 def test_blocks_are_as_long_as_a_charge_lasts(block_km: float) -> None:
     parameters = transit.Transit(block_km=block_km)
