@@ -23,20 +23,31 @@ from networks.roads import RoadNetwork
 from networks.stations import counts
 from networks.vehicles import VehicleSpec
 
-__all__ = ["Assets", "StationTable", "VehicleTable"]
+__all__ = ["Assets", "StationTable", "Surroundings", "VehicleTable"]
 
 
 @dataclass(frozen=True)
-class Assets:
-    """Static tables of a scenario."""
+class Surroundings:
+    """What everybody may know before a run: nothing of what is to come."""
 
     roads: RoadNetwork
     vehicles: VehicleTable
     stations: StationTable
+
+
+@dataclass(frozen=True)
+class Assets(Surroundings):
+    """Static tables of a scenario, with the trips and the weather that are to come."""
+
     demand: FleetDemand
     """Trips that the fleet is asked for, known or not."""
     ambient_c: Floats
     """Ambient temperature of each tick [degC], shape (tick,)."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What agents are given: of trips and weather they learn from their observations."""
+        return Surroundings(self.roads, self.vehicles, self.stations)
 
     @classmethod
     def of(cls, scenario: Scenario) -> Assets:

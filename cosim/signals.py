@@ -118,6 +118,7 @@ plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        
 request_status             | 1             | request     | i1 | 0..7            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed, 7 a vehicle's own and not begun
 request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
 request_destination_edge   | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request wants to go; -1 while it is not known yet
+request_segment            | index:segment | request     | i4 | -               | fleet   | agents              | end   | unrecorded | segment whose vehicles may serve the request; -1 while it is not known yet
 request_deadline_s         | s             | request     | f8 | -1..            | fleet   | agents              | end   | unrecorded | latest pick-up in simulation time; -1 while the request is not known yet
 station_free_ports         | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | ports that are neither held nor promised to a vehicle under way
 station_queue              | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | vehicles that wait for a port
@@ -125,6 +126,7 @@ requests_known             | 1             | segment     | f8 | 0..             
 requests_in_time           | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
 requests_late              | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | served after their deadline and not failed since
 requests_missed            | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed, overdue or served late
+ambient_c                  | degC          | -           | f8 | -60..60         | fleet   | agents              | mean  | -          | ambient temperature
 # --- traffic
 vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
 vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick

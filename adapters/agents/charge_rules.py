@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 import networks.markets
-from cosim.assets import Assets
+from cosim.assets import Surroundings
 from cosim.plugs import Plugs
 from cosim.scenario import Rules
 from cosim.signals import TICK_S
@@ -39,10 +39,9 @@ class ChargeWhenLow(Agent):
     name: ClassVar[str] = "charging_scheduler"
     every_ticks: ClassVar[int] = 3
 
-    def __init__(self, assets: Assets, rules: Rules) -> None:
-        vehicles, stations = assets.vehicles, assets.stations
-        self._roads, self._rules = assets.roads, rules
-        self._ambient_c = assets.ambient_c
+    def __init__(self, around: Surroundings, rules: Rules) -> None:
+        vehicles, stations = around.vehicles, around.stations
+        self._roads, self._rules = around.roads, rules
         self._vehicles, self._stations = vehicles, stations
         self._public = np.flatnonzero(stations.public)
         self._plugs = Plugs(vehicles, stations)
@@ -80,7 +79,7 @@ class ChargeWhenLow(Agent):
     def _needed_soc(self, seen: Observation) -> Floats:
         """Return the state of charge that the next trip, or the rest of the tour, takes."""
         every = np.arange(len(seen.vehicle_soc))
-        air_c = float(self._ambient_c[seen.tick])
+        air_c = float(seen.ambient_c)
         kwh = self._vehicles.trip_kwh(every, seen.vehicle_next_km, air_c)
         return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
 

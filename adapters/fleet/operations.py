@@ -106,6 +106,7 @@ class Operations:
             "request_status": requests.status.copy(),
             "request_origin_edge": np.where(known, requests.origin_edge, -1),
             "request_destination_edge": np.where(known, requests.destination_edge, -1),
+            "request_segment": np.where(known, requests.segment, -1).astype(np.int32),
             "request_deadline_s": np.where(known, requests.deadline_s, -1.0),
             "station_free_ports": self.chargers.free(state.holds, np.append(promised, queued)),
             "station_queue": np.bincount(queued, minlength=len(self.chargers.ports)).astype(

@@ -66,4 +66,5 @@ class Fleet(Simulator):
         """Step the operations by one tick."""
         back = Feedback(**{f.name: given[f.name] for f in fields(Feedback)})
         orders = Orders(**{f.name: given[f.name] for f in fields(Orders)})
-        return self._operations.advance(tick, back, orders)
+        done = self._operations.advance(tick, back, orders)
+        return done | {"ambient_c": float(self._assets.ambient_c[tick])}
