@@ -45,6 +45,10 @@ class ChargeWhenLow(Agent):
         self._vehicles, self._stations = vehicles, stations
         self._public = np.flatnonzero(stations.public)
         self._plugs = Plugs(vehicles, stations)
+        # Public stations whose ports are alike count as one sort.
+        sort = np.stack([stations.direct, stations.port_kw])[:, self._public]
+        _, one, alike = np.unique(sort, axis=1, return_index=True, return_inverse=True)
+        self._one_of_each, self._alike = self._public[one], alike.ravel()
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
         # A driver with a habit plugs in by it, the others whenever it is worth the while.
         habit = vehicles.plug_in_soc
@@ -125,17 +129,18 @@ class ChargeWhenLow(Agent):
         ports = self._stations.ports[public]
         ahead = (seen.station_queue - seen.station_free_ports)[public] + 1
         for row, vehicle in enumerate(due.tolist()):
-            turn_s = charging_s[row] * np.maximum(ahead, 0) / ports
-            late_s = np.maximum(way_s[row] + turn_s + charging_s[row] - spare_s[row], 0.0)
+            late_s = way_s[row] + (charging_s[row] - spare_s[row])[self._alike]
+            full = np.flatnonzero(ahead > 0)
+            late_s[full] += charging_s[row, self._alike[full]] * ahead[full] / ports[full]
             # A second an hour of the way breaks ties, of all that are early enough for example.
-            best = int(np.argmin(late_s + way_s[row] / 3600))
+            best = int(np.argmin(np.maximum(late_s, 0.0) + way_s[row] / 3600))
             if np.isfinite(late_s[best]):
                 ahead[best] += 1
                 plan.vehicle_goto_station[vehicle] = public[best]
 
     def _charging_s(self, seen: Observation, due: Ints) -> Floats:
-        """Return how long vehicles charge at public stations, shape (vehicle, station) [s]."""
-        port_kw, efficiency = self._plugs.limits(due[:, None], self._public)
+        """Return how long vehicles charge at ports of each sort, shape (vehicle, sort) [s]."""
+        port_kw, efficiency = self._plugs.limits(due[:, None], self._one_of_each)
         into_pack_kw = np.minimum(port_kw * efficiency, seen.vehicle_charge_limit_kw[due, None])
         missing_soc = np.maximum(self._target_soc(seen) - seen.vehicle_soc, 0.0)[due]
         missing_kwh = missing_soc * self._battery_kwh[due] * seen.vehicle_soh[due]
