@@ -5,7 +5,7 @@ Every simulator builds the same tables from the same scenario, so nothing static
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,25 +17,37 @@ from cosim import demand, stations
 from cosim.demand import FleetDemand
 from cosim.scenario import Scenario
 from cosim.seeds import stream
+from cosim.start import soc_at_start
 from cosim.tables import Floats, StationTable, VehicleTable
 from networks.roads import RoadNetwork
 from networks.stations import counts
 from networks.vehicles import VehicleSpec
 
-__all__ = ["Assets", "StationTable", "VehicleTable"]
+__all__ = ["Assets", "StationTable", "Surroundings", "VehicleTable"]
 
 
 @dataclass(frozen=True)
-class Assets:
-    """Static tables of a scenario."""
+class Surroundings:
+    """What everybody may know before a run: nothing of what is to come."""
 
     roads: RoadNetwork
     vehicles: VehicleTable
     stations: StationTable
+
+
+@dataclass(frozen=True)
+class Assets(Surroundings):
+    """Static tables of a scenario, with the trips and the weather that are to come."""
+
     demand: FleetDemand
     """Trips that the fleet is asked for, known or not."""
     ambient_c: Floats
     """Ambient temperature of each tick [degC], shape (tick,)."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What agents are given: of trips and weather they learn from their observations."""
+        return Surroundings(self.roads, self.vehicles, self.stations)
 
     @classmethod
     def of(cls, scenario: Scenario) -> Assets:
@@ -50,6 +62,8 @@ def _build(plain: str) -> Assets:
     asked = demand.draw(scenario, roads)
     table, private_station = stations.table(scenario, roads, asked)
     vehicles = _vehicles(scenario, asked, private_station)
+    soc = soc_at_start(vehicles, table, asked.parked_s, scenario.rules.charge_to_soc)
+    vehicles = replace(vehicles, initial_soc=soc)
     return Assets(roads, vehicles, table, asked, _ambient_c(scenario))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +19,8 @@ from rich.text import Text
 
 from cosim import loading, registry, roads_cli
 from cosim.errors import UserError, VoltstepError
-from cosim.progress import ENGINE_NAMES
 from cosim.scenario import Scenario
+from cosim.signals import Role
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 """Exit codes."""
@@ -63,7 +64,8 @@ def run(
         typer.echo(str(result.folder))
         return
     _print_figures(console, result.figures)
-    _print_engines(console, result.engine_wall_s)
+    _print_segments(console, result.figures)
+    _print_engines(console, result.engine_wall_s, registry.engine_names(chosen))
     _say(console, f"digest {result.output_digest}")
     _say(console, f"run    {result.folder}")
 
@@ -229,10 +231,28 @@ def _print_figures(console: Console, figures: Any) -> None:
         console.print("kpis.json in the run folder says what each means", style="dim")
 
 
-def _print_engines(console: Console, wall_s: dict[str, float]) -> None:
+def _print_segments(console: Console, figures: Any) -> None:
+    """Print the figures of each segment side by side, where there are several."""
+    parts = {key: figure for key, figure in figures.items() if figure.by_segment}
+    names = list(next(iter(parts.values())).by_segment) if parts else []
+    if len(names) < 2:
+        return
+    table = Table(title="By segment", title_justify="left", box=None, padding=(0, 0, 0, 1))
+    table.add_column("figure", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, figure in parts.items():
+        values = (figure.by_segment[name] for name in names)
+        table.add_row(key, *("-" if value is None else _number(value) for value in values))
+    console.print(table)
+
+
+def _print_engines(
+    console: Console, wall_s: Mapping[Role, float], names: Mapping[Role, str]
+) -> None:
     total = sum(wall_s.values()) or 1.0
     parts = [
-        f"{ENGINE_NAMES[role]} {seconds:.2f} s ({100 * seconds / total:.0f} %)"
+        f"{names[role]} {seconds:.2f} s ({100 * seconds / total:.0f} %)"
         for role, seconds in sorted(wall_s.items(), key=lambda item: -item[1])
     ]
     console.print("engines  " + ", ".join(parts), highlight=False)

@@ -31,6 +31,8 @@ class FleetDemand:
     """Index into `segments`, shape (trip,)."""
     start_edge: Ints
     """Where each vehicle stands at the start, shape (vehicle,)."""
+    parked_s: Floats
+    """How long it has stood there, inf for longer than is known, shape (vehicle,) [s]."""
     chargers: tuple[Private, ...]
     """Charging places that are not public; vehicles are those of the fleet."""
     plug_in_soc: Floats
@@ -82,6 +84,7 @@ def draw(scenario: Scenario, roads: RoadNetwork) -> FleetDemand:
         # As `joined` orders them: by the time of asking, at equal times by segment.
         trip_segment=np.concatenate(whose)[np.argsort(asked_s, kind="stable")].astype(np.int8),
         start_edge=np.concatenate([part.start_edge for part in parts]).astype(np.int32),
+        parked_s=np.concatenate([part.parked_s for part in parts]),
         chargers=tuple(chargers),
         plug_in_soc=np.concatenate(plug_in_soc),
     )
@@ -93,16 +96,17 @@ def places_of(roads: RoadNetwork) -> Places:
     In a network whose zones are single places these are all; where zones are areas, every edge in
     one has an equal part of its weight; without zones every edge counts by its length.
     """
+    ways = roads.travel_time_s, roads.distance_km
     if roads.edge_zone.size and roads.home_weight.size:
         edge = np.flatnonzero(roads.edge_zone >= 0).astype(np.int32)
         zone = roads.edge_zone[edge]
         share = 1.0 / np.bincount(zone, minlength=len(roads.zone_ids))[zone]
         homes, work = roads.home_weight[zone] * share, roads.work_weight[zone] * share
-        return Places(edge, homes, work, roads.travel_time_s, edge_ids=roads.edge_ids)
+        return Places(edge, homes, work, *ways, edge_ids=roads.edge_ids)
     if roads.trip_table is not None:
         table = roads.trip_table
         edge = roads.zone_edge.astype(np.int32)
         homes, work = table.sum(axis=1), table.sum(axis=0)
-        return Places(edge, homes, work, roads.travel_time_s, table, roads.edge_ids)
+        return Places(edge, homes, work, *ways, table, roads.edge_ids)
     edge = np.arange(len(roads.edge_ids), dtype=np.int32)
-    return Places(edge, roads.length_m, roads.length_m, roads.travel_time_s, None, roads.edge_ids)
+    return Places(edge, roads.length_m, roads.length_m, *ways, None, roads.edge_ids)

@@ -85,7 +85,9 @@ class Fleet(Section):
         default=parse_duration("1min"), description="stop at the pick-up"
     )
     initial_soc: ShareSpan = Field(
-        default=(0.4, 0.9), description="states of charge at the start are uniform in this range"
+        default=(0.4, 0.9),
+        description="states of charge with which vehicles came to where they stand at the start, "
+        "uniform in this range; those at a charger of their own have charged there since",
     )
     towing: Annotated[Duration, within("5min", "24h")] = Field(
         default=parse_duration("45min"),

@@ -1,22 +1,20 @@
 """Key figures: pure functions from a run store to figures with units.
 
-This is the one place where they are defined. A figure that rests on wall time is volatile: it
+This is the one place where they are defined. Those of what vehicles do are made for the whole fleet
+and, by the same rule, for each of its segments. A figure that rests on wall time is volatile: it
 stands in ``kpis.json`` and is left out of the output digest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import xarray as xr
-from numpy.typing import NDArray
 
-from cosim.signals import ROLES, TICK_HOURS, TICK_S
+from cosim.run_data import RunData
+from cosim.signals import ROLES, TICK_HOURS, TICK_S, Role
 from cosim.team import Status
 
 KM_PER_MILE = 1.609344
@@ -37,104 +35,105 @@ class Figure:
     unit: str
     meaning: str
     volatile: bool = False
-
-
-@dataclass(frozen=True)
-class RunData:
-    """What figures are made from."""
-
-    data: xr.Dataset
-    """``timeseries.zarr``."""
-    loop_wall_s: float
-    """Wall time from the first tick to the last."""
-    audit_breaches: int
-    ageing_acceleration: float = 1.0
-    """How many times over ageing was counted."""
-    events: pa.Table | None = None
-    """``events.parquet``; None counts as no events."""
-
-    def array(self, name: str) -> NDArray[Any]:
-        """Return a recorded array."""
-        return self.data[name].to_numpy()
-
-    def total(self, name: str) -> float:
-        """Return the sum of a recorded array."""
-        return float(self.array(name).sum())
-
-    def column(self, kind: str, name: str) -> NDArray[np.float64]:
-        """Return a column of the events of a kind, without those that lack a value."""
-        if self.events is None:
-            return np.zeros(0)
-        rows = self.events.filter(pc.field("kind") == kind)
-        return rows[name].drop_null().to_numpy().astype(np.float64)
-
-    @property
-    def vehicles(self) -> int:
-        """Number of vehicles."""
-        return self.data.sizes["vehicle"]
-
-    @property
-    def days(self) -> float:
-        """Simulated days."""
-        return self.data.sizes["tick"] * TICK_S / 86_400
+    by_segment: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    """The same for each segment of the fleet; empty where it is no figure of vehicles."""
 
 
 Rule = Callable[[RunData], float | None]
 AnyRule = TypeVar("AnyRule", bound=Rule)
-_RULES: dict[str, tuple[str, str, bool, Rule]] = {}
+
+
+@dataclass(frozen=True)
+class _Definition:
+    unit: str
+    meaning: str
+    volatile: bool
+    of_segments: bool
+    rule: Rule
+
+
+_DEFINITIONS: dict[str, _Definition] = {}
 
 
 def _figure(
-    key: str, unit: str, meaning: str, volatile: bool = False
+    key: str, unit: str, meaning: str, *, volatile: bool = False, of_segments: bool = False
 ) -> Callable[[AnyRule], AnyRule]:
     def add(rule: AnyRule) -> AnyRule:
-        _RULES[key] = (unit, meaning, volatile, rule)
+        _DEFINITIONS[key] = _Definition(unit, meaning, volatile, of_segments, rule)
         return rule
 
     return add
 
 
+def _of_vehicles(key: str, unit: str, meaning: str) -> Callable[[AnyRule], AnyRule]:
+    """Define a figure of what vehicles do, which every segment has too."""
+    return _figure(key, unit, meaning, of_segments=True)
+
+
 def compute(run: RunData) -> dict[str, Figure]:
     """Return every key figure of a run, in the order of this module."""
     figures: dict[str, Figure] = {}
-    for key, (unit, meaning, volatile, rule) in _RULES.items():
-        value = rule(run)
-        if value is not None and not np.isfinite(value):
-            value = None
-        figures[key] = Figure(value, unit, meaning, volatile)
+    parts = run.parts()
+    for key, what in _DEFINITIONS.items():
+        by_segment = {p.segment: _finite(what.rule(p)) for p in parts if what.of_segments}
+        value = _finite(what.rule(run))
+        figures[key] = Figure(value, what.unit, what.meaning, what.volatile, by_segment)
+        run.forget()
     return figures
 
 
-def steady(figures: Mapping[str, Figure]) -> dict[str, float | None]:
-    """Return the values that do not rest on wall time."""
-    return {key: figure.value for key, figure in figures.items() if not figure.volatile}
+def steady(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Return the values that do not rest on wall time, of the fleet and of its segments."""
+    kept = {key: figure for key, figure in figures.items() if not figure.volatile}
+    return {key: (figure.value, dict(figure.by_segment)) for key, figure in kept.items()}
+
+
+def plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Return what ``kpis.json`` holds; ``by_segment`` stands only where there is something."""
+    content: dict[str, Any] = {}
+    for key, figure in figures.items():
+        content[key] = {"value": figure.value, "unit": figure.unit, "meaning": figure.meaning}
+        if figure.by_segment:
+            content[key]["by_segment"] = dict(figure.by_segment)
+    return content
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _ratio(top: float, bottom: float) -> float | None:
     return top / bottom if bottom else None
 
 
-@_figure("distance_mi", "mi", "distance driven by the fleet")
+@_of_vehicles("vehicles", "1", "number of vehicles")
+def _vehicles(run: RunData) -> float:
+    return float(run.vehicles)
+
+
+@_of_vehicles("distance_mi", "mi", "distance driven by the fleet")
 def _distance(run: RunData) -> float:
     return run.total("vehicle_distance_km") / KM_PER_MILE
 
 
-@_figure("energy_driven_kwh", "kWh", "energy that batteries gave for driving")
+@_of_vehicles("energy_driven_kwh", "kWh", "energy that batteries gave for driving")
 def _driven(run: RunData) -> float:
     return run.total("battery_traction_kwh")
 
 
-@_figure("energy_charged_kwh", "kWh", "energy drawn at the plugs, less what was fed back")
+@_of_vehicles("energy_charged_kwh", "kWh", "energy drawn at the plugs, less what was fed back")
 def _charged(run: RunData) -> float:
     return run.total("vehicle_power_kw") * TICK_S / 3600
 
 
-@_figure("fleet_efficiency_mi_per_kwh", "mi/kWh", "distance over the energy that driving takes")
+@_of_vehicles(
+    "fleet_efficiency_mi_per_kwh", "mi/kWh", "distance over the energy that driving takes"
+)
 def _efficiency(run: RunData) -> float | None:
     return _ratio(_distance(run), run.total("vehicle_traction_kwh"))
 
 
-@_figure(
+@_of_vehicles(
     "fleet_efficiency_wall_mi_per_kwh",
     "mi/kWh",
     "distance over the energy at the plug that driving takes: traction energy over the share of "
@@ -147,9 +146,16 @@ def _wall_efficiency(run: RunData) -> float | None:
     return traction * share if traction is not None and share is not None else None
 
 
-@_figure("energy_cost_usd_per_vehicle_month", "USD", "bills per vehicle, scaled to a mean month")
+@_of_vehicles("energy_cost_usd", "USD", "bills for energy, less the pay for what was fed back")
+def _bills(run: RunData) -> float:
+    return run.total("vehicle_cost_usd")
+
+
+@_of_vehicles(
+    "energy_cost_usd_per_vehicle_month", "USD", "bills per vehicle, scaled to a mean month"
+)
 def _cost(run: RunData) -> float:
-    return run.total("vehicle_cost_usd") / run.vehicles / run.days * DAYS_PER_MONTH
+    return _bills(run) / run.vehicles / run.days * DAYS_PER_MONTH
 
 
 def _cost_percentile(run: RunData, percent: float) -> float:
@@ -157,7 +163,7 @@ def _cost_percentile(run: RunData, percent: float) -> float:
     return float(np.percentile(per_vehicle, percent)) / run.days * DAYS_PER_MONTH
 
 
-@_figure(
+@_of_vehicles(
     "energy_cost_p5_usd_per_vehicle_month",
     "USD",
     "bill of the vehicle below which 5 % lie, likewise",
@@ -166,12 +172,14 @@ def _cost_low(run: RunData) -> float:
     return _cost_percentile(run, 5)
 
 
-@_figure("energy_cost_p50_usd_per_vehicle_month", "USD", "bill of the median vehicle, likewise")
+@_of_vehicles(
+    "energy_cost_p50_usd_per_vehicle_month", "USD", "bill of the median vehicle, likewise"
+)
 def _cost_median(run: RunData) -> float:
     return _cost_percentile(run, 50)
 
 
-@_figure(
+@_of_vehicles(
     "energy_cost_p95_usd_per_vehicle_month",
     "USD",
     "bill of the vehicle above which 5 % lie, likewise",
@@ -180,7 +188,7 @@ def _cost_high(run: RunData) -> float:
     return _cost_percentile(run, 95)
 
 
-@_figure("v2g_revenue_usd_per_vehicle_month", "USD", "pay for energy fed back, likewise")
+@_of_vehicles("v2g_revenue_usd_per_vehicle_month", "USD", "pay for energy fed back, likewise")
 def _v2g(run: RunData) -> float:
     cost = run.array("vehicle_cost_usd")
     fed = run.array("vehicle_billed_kwh") < 0
@@ -193,7 +201,7 @@ def _rent(run: RunData) -> float:
     return run.total("congestion_rent_usd")
 
 
-@_figure(
+@_of_vehicles(
     "battery_degradation_pct_per_year",
     "%/year",
     "mean loss of capacity over the run, of the capacity when new, continued at its pace for a "
@@ -211,31 +219,59 @@ def _degradation(run: RunData) -> float | None:
     return 100 * lost / aged_days * 365.25
 
 
-@_figure("fleet_utilization_pct", "%", "share of vehicle time spent on requests, deadhead included")
+@_of_vehicles(
+    "fleet_utilization_pct", "%", "share of vehicle time spent on requests, deadhead included"
+)
 def _utilization(run: RunData) -> float:
     serving = run.array("vehicle_status") == Status.SERVING
     return 100 * float(run.array("vehicle_busy_s")[serving].sum()) / (serving.size * TICK_S)
 
 
-@_figure(
+@_of_vehicles(
     "service_level_pct",
     "%",
     "requests served by their deadline (picked up, or arrived where that is what was asked), of "
     "those whose fate is known at the end",
 )
 def _service(run: RunData) -> float | None:
-    good, bad = (float(run.array(f"requests_{what}")[-1]) for what in ("in_time", "missed"))
+    good, bad = run.last("requests_in_time"), run.last("requests_missed")
     share = _ratio(good, good + bad)
     return None if share is None else 100 * share
 
 
-@_figure("waiting_mean_min", "min", "mean time from a customer's request to the pick-up")
+@_of_vehicles("trips_asked", "1", "trips and requests that became known, own trips among them")
+def _asked(run: RunData) -> float:
+    return run.last("requests_known")
+
+
+@_of_vehicles("trips_served", "1", "trips that reached their destination, in time or not")
+def _served(run: RunData) -> float:
+    return run.count("request_served")
+
+
+@_of_vehicles("trips_late", "1", "trips served after their deadline, or under way so")
+def _late(run: RunData) -> float:
+    return run.last("requests_late")
+
+
+@_of_vehicles("trips_lost", "1", "trips that nobody began in time, or that were broken off")
+def _lost(run: RunData) -> float:
+    return run.count("request_expired", "request_failed")
+
+
+@_of_vehicles("waiting_mean_min", "min", "mean time from a customer's request to the pick-up")
 def _waiting(run: RunData) -> float | None:
     waited_s = run.column("request_served", "value")
     return float(waited_s.mean()) / 60 if waited_s.size else None
 
 
-@_figure(
+@_of_vehicles("waiting_p95_min", "min", "wait that 95 % of the customers served did not exceed")
+def _long_waiting(run: RunData) -> float | None:
+    waited_s = run.column("request_served", "value")
+    return float(np.percentile(waited_s, 95)) / 60 if waited_s.size else None
+
+
+@_of_vehicles(
     "deadhead_pct",
     "%",
     "distance driven beyond the ways from origin to destination of the trips that were served: to "
@@ -248,17 +284,17 @@ def _deadhead(run: RunData) -> float | None:
     return None if share is None else 100 * share
 
 
-@_figure("trips_refused", "1", "itineraries that could not be driven")
+@_of_vehicles("trips_refused", "1", "itineraries that could not be driven")
 def _refused(run: RunData) -> float:
-    return float(run.column("trip_refused", "time_s").size)
+    return run.count("trip_refused")
 
 
-@_figure("vehicles_towed", "1", "times that an empty vehicle was towed to a station")
+@_of_vehicles("vehicles_towed", "1", "times that an empty vehicle was towed to a station")
 def _towed(run: RunData) -> float:
-    return float(run.column("ran_empty", "time_s").size)
+    return run.count("ran_empty")
 
 
-@_figure("vehicles_ran_empty", "1", "vehicles whose battery could not give what driving took")
+@_of_vehicles("vehicles_ran_empty", "1", "vehicles whose battery could not give what driving took")
 def _empty(run: RunData) -> float:
     return float((run.array("traction_shortfall_kwh") > 0).any(axis=0).sum())
 
@@ -347,17 +383,22 @@ def _breaches(run: RunData) -> float:
     return float(run.audit_breaches)
 
 
-@_figure("decision_latency_p50_ms", "ms", "median wall time of a tick's decisions", True)
+@_figure("decision_latency_p50_ms", "ms", "median wall time of a tick's decisions", volatile=True)
 def _latency_median(run: RunData) -> float:
     return float(np.percentile(run.array("decision_latency_ms"), 50))
 
 
-@_figure("decision_latency_p99_ms", "ms", "wall time that 99 % of the ticks' decisions keep", True)
+@_figure(
+    "decision_latency_p99_ms",
+    "ms",
+    "wall time that 99 % of the ticks' decisions keep",
+    volatile=True,
+)
 def _latency(run: RunData) -> float:
     return float(np.percentile(run.array("decision_latency_ms"), 99))
 
 
-@_figure("realtime_factor", "1", "simulated time over the wall time of the ticks", True)
+@_figure("realtime_factor", "1", "simulated time over the wall time of the ticks", volatile=True)
 def _speed(run: RunData) -> float | None:
     return _ratio(run.days * 86_400, run.loop_wall_s)
 
@@ -367,12 +408,12 @@ def _speed(run: RunData) -> float | None:
     "1",
     "wall time of the ticks over the sum of the engines' own times: what mosaik, checks, audit "
     "and recording add; start-up is outside",
-    True,
+    volatile=True,
 )
 def _overhead(run: RunData) -> float | None:
     return _ratio(run.loop_wall_s, sum(engine_wall_s(run).values()))
 
 
-def engine_wall_s(run: RunData) -> dict[str, float]:
+def engine_wall_s(run: RunData) -> dict[Role, float]:
     """Return the wall time that each engine took over the run [s]."""
     return {role: run.total(f"{role}_wall_s") for role in ROLES[:-1]}

@@ -10,17 +10,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from cosim.signals import ROLES, TICK_S
+from cosim.signals import ROLES, TICK_S, Role
 
-ENGINE_NAMES = {
-    "fleet": "fleet",
-    "traffic": "SUMO",
-    "battery": "PyBaMM",
-    "grid": "OpenDSS",
-    "market": "market",
-    "agents": "team",
-}
-"""Names of the engines as people know them."""
 REFRESH_S = 0.1
 """Least time between two changes of what is shown [s]."""
 
@@ -28,13 +19,22 @@ REFRESH_S = 0.1
 class RunProgress:
     """A Rich progress display; on a console that is no terminal, a line every tenth of the run."""
 
-    def __init__(self, console: Console, ticks: int, start: datetime, *, quiet: bool) -> None:
+    def __init__(
+        self,
+        console: Console,
+        ticks: int,
+        start: datetime,
+        engine_names: Mapping[Role, str],
+        *,
+        quiet: bool,
+    ) -> None:
         self._console = console
+        self._names = engine_names
         self._ticks = ticks
         self._start = start
         self._live = console.is_terminal and not quiet
         self._quiet = quiet
-        self._wall = dict.fromkeys(ENGINE_NAMES, 0.0)
+        self._wall = dict.fromkeys(ROLES[:-1], 0.0)
         self._shown = 0
         self._drawn_s = 0.0
         self._progress = Progress(
@@ -97,7 +97,7 @@ class RunProgress:
     def _busiest(self) -> str:
         total = sum(self._wall.values())
         role = max(self._wall, key=lambda r: self._wall[r])
-        return f"{ENGINE_NAMES[role]} {100 * self._wall[role] / total:.0f} %" if total else ""
+        return f"{self._names[role]} {100 * self._wall[role] / total:.0f} %" if total else ""
 
     def _say(self, text: str) -> None:
         if not self._live and not self._quiet:

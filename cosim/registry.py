@@ -81,6 +81,12 @@ ENGINES: Mapping[str, str] = MappingProxyType(
 """Packages with a self-test (``doctor.check``) and a benchmark (``bench.bench``)."""
 
 
+_ENGINE_OF: Mapping[str, str] = MappingProxyType(
+    {"meso": "SUMO", "micro": "SUMO", "spm": "PyBaMM", "spme": "PyBaMM", "opendss": "OpenDSS"}
+)
+"""Engines that kinds run; any other kind is known by its own name."""
+
+
 @cache
 def kinds(role: Role) -> Mapping[str, str]:
     """Return the kinds of `role`, shipped and installed, with their classes."""
@@ -101,6 +107,16 @@ def kind_of(role: Role, scenario: Scenario) -> str:
         "agents": scenario.team,
     }
     return chosen[role]
+
+
+def engine_names(scenario: Scenario) -> dict[Role, str]:
+    """Return what steps in each role of `scenario`, as people know it: SUMO, replay, PyBaMM."""
+    engines: tuple[Role, ...] = ("traffic", "battery", "grid")
+    found: dict[Role, str] = {"fleet": "fleet", "market": "market", "agents": "team"}
+    for role in engines:
+        kind = kind_of(role, scenario)
+        found[role] = _ENGINE_OF.get(kind, kind)
+    return found
 
 
 def simulator_class(role: Role, kind: str) -> Callable[[], Any]:

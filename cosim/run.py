@@ -20,8 +20,10 @@ from cosim.monitor import MonitorParts, TickSink
 from cosim.paths import cache_dir
 from cosim.progress import RunProgress
 from cosim.recorder import Recorder, digest
+from cosim.registry import engine_names
+from cosim.run_data import RunData
 from cosim.scenario import Scenario
-from cosim.signals import Ids
+from cosim.signals import Ids, Role
 from cosim.simulator import Facts
 from cosim.world import Cast, World
 
@@ -32,7 +34,7 @@ class Result:
 
     folder: Path
     figures: dict[str, kpis.Figure]
-    engine_wall_s: dict[str, float]
+    engine_wall_s: dict[Role, float]
     output_digest: str
 
 
@@ -102,7 +104,10 @@ class _Life:
         self, scenario: Scenario, folder: Path, console: Console, quiet: bool, cast: Cast | None
     ) -> None:
         self.scenario, self.folder, self.cast = scenario, folder, cast
-        self.progress = RunProgress(console, scenario.ticks, scenario.start_time, quiet=quiet)
+        names = engine_names(scenario)
+        self.progress = RunProgress(
+            console, scenario.ticks, scenario.start_time, names, quiet=quiet
+        )
         self.stop = StopSignals(scenario.ticks)
         self.manifest = manifest.new(scenario)
         self.began = perf_counter()
@@ -201,15 +206,11 @@ class _Life:
         with xr.open_zarr(recorder.store, chunks=None) as data:
             acceleration = self.scenario.ageing.acceleration
             events = recorder.events.table()
-            run = kpis.RunData(data, loop_wall_s, audit.count, acceleration, events)
+            run = RunData(data, loop_wall_s, audit.count, acceleration, events)
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
             ledger.write(self.folder, data)
-        content = {
-            key: {"value": f.value, "unit": f.unit, "meaning": f.meaning}
-            for key, f in figures.items()
-        }
-        manifest.write_json(self.folder / "kpis.json", content)
+        manifest.write_json(self.folder / "kpis.json", kpis.plain(figures))
         found = digest(self.folder, kpis.steady(figures))
         self.manifest["wall_s"] |= {
             "ticks": loop_wall_s,

@@ -110,6 +110,7 @@ tow_edge                   | index:edge    | vehicle     | i4 | -               
 vehicle_status             | 1             | vehicle     | i1 | 0..5            | fleet   | agents              | start | -          | 0 idle, 1 serving a request, 2 driving to a station, 3 queued, 4 plugged in, 5 towed
 vehicle_next_departure_s   | s             | vehicle     | f8 | -1..            | fleet   | agents              | end   | unrecorded | earliest departure of the vehicle's next own trip that is known; -1 for none
 vehicle_next_km            | km            | vehicle     | f8 | 0..             | fleet   | agents              | end   | unrecorded | length of that trip, of the rest of its tour where it belongs to one
+vehicle_request            | index:request | vehicle     | i4 | -               | fleet   | traffic             | start | -          | request that the vehicle serves through the tick, or was towed from; -1 for none
 vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | battery grid market agents | start | -   | station whose port the vehicle holds through the tick
 plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
@@ -118,12 +119,15 @@ plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        
 request_status             | 1             | request     | i1 | 0..7            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed, 7 a vehicle's own and not begun
 request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
 request_destination_edge   | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request wants to go; -1 while it is not known yet
+request_segment            | index:segment | request     | i4 | -               | fleet   | agents              | end   | unrecorded | segment whose vehicles may serve the request; -1 while it is not known yet
 request_deadline_s         | s             | request     | f8 | -1..            | fleet   | agents              | end   | unrecorded | latest pick-up in simulation time; -1 while the request is not known yet
 station_free_ports         | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | ports that are neither held nor promised to a vehicle under way
 station_queue              | 1             | station     | i4 | 0..             | fleet   | agents              | start | -          | vehicles that wait for a port
-requests_known             | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
-requests_in_time           | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
-requests_missed            | 1             | -           | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed or served late
+requests_known             | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | requests made so far
+requests_in_time           | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | served by their deadline: picked up, or arrived where that is what was asked
+requests_late              | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | served after their deadline and not failed since
+requests_missed            | 1             | segment     | f8 | 0..             | fleet   | -                   | end   | -          | expired, failed, overdue or served late
+ambient_c                  | degC          | -           | f8 | -60..60         | fleet   | agents              | mean  | -          | ambient temperature
 # --- traffic
 vehicle_distance_km        | km            | vehicle     | f8 | 0..50           | traffic | -                   | sum   | -          | distance driven in the tick, by the odometer
 vehicle_traction_kwh       | kWh           | vehicle     | f8 | -20..50         | traffic | battery             | sum   | -          | net energy that driving takes from the battery in the tick

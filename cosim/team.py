@@ -62,8 +62,10 @@ class Observation:
     request_origin_edge: Ints
     request_destination_edge: Ints
     request_deadline_s: Floats
+    request_segment: Ints
     station_free_ports: Ints
     station_queue: Ints
+    ambient_c: Floats
     vehicle_edge: Ints
     vehicle_driving: Flags
     legs_completed: Ints

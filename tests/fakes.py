@@ -15,6 +15,7 @@ from cosim.world import Cast
 
 IDS: Ids = {
     "vehicle": ("0", "1", "2"),
+    "segment": ("ride_share",),
     "station": ("0", "1"),
     "site": ("s0", "s1"),
     "request": ("0", "1"),
@@ -44,6 +45,7 @@ IDS: Ids = {
 }
 OWNER: Mapping[str, Role] = {
     "vehicle": "fleet",
+    "segment": "fleet",
     "station": "fleet",
     "site": "fleet",
     "request": "fleet",
@@ -62,6 +64,8 @@ OWNER: Mapping[str, Role] = {
     "account": "market",
 }
 FACTS: dict[str, tuple[str, list[Any]]] = {
+    "vehicle_segment": ("vehicle", ["ride_share"] * 3),
+    "request_segment": ("request", ["ride_share"] * 2),
     "station_transformer": ("station", ["t0", "t1"]),
     "line_rated": ("line", [True]),
     "generator_zone": ("generator", ["A", "E"]),
@@ -72,7 +76,12 @@ FACTS: dict[str, tuple[str, list[Any]]] = {
     "station_billed_by": ("station", ["operator", "operator"]),
     "account_counterparty": ("account", ["operator"] * 7 + ["market", "operator"]),
 }
-TELLS: Mapping[str, Role] = {"station_transformer": "grid", "line_rated": "grid"}
+TELLS: Mapping[str, Role] = {
+    "vehicle_segment": "fleet",
+    "request_segment": "fleet",
+    "station_transformer": "grid",
+    "line_rated": "grid",
+}
 """Who tells a fact; the market tells the others."""
 TINY = {
     "duration": "1h",

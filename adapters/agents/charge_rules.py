@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from cosim.assets import Assets
+from cosim.assets import Surroundings
+from cosim.plugs import Plugs
 from cosim.scenario import Rules
 from cosim.signals import TICK_S
 from cosim.team import Agent, Flags, Floats, Ints, Observation, Plan, Status
@@ -17,28 +18,36 @@ LEAST_STAY_S = 600.0
 """A vehicle that sets out sooner than this does not plug in where it is parked [s]."""
 HYSTERESIS_SOC = 0.05
 """A parked vehicle plugs in again when it is this far below where charging ends."""
+LEAST_KW = 0.1
+"""A pack that takes less, in the cold, is reckoned with as if it took this [kW]."""
 
 
 class ChargeWhenLow(Agent):
-    """Charging scheduler: full power at once, from the nearest free port.
+    """Charging scheduler: full power at once, where a vehicle is back in service first.
 
     A vehicle that is parked where it has a charger of its own plugs in there: when below the state
     of charge at which its driver does, or else below where charging ends. A vehicle with a low
-    battery goes to the nearest free public port; of ports at the same distance the fastest is
-    taken. Vehicles with trips of their own go only if there is time, or if the next trip already
-    waits for the battery. Where the scenario says so, plugged-in vehicles feed back at prices that
-    are high beyond what it wears their batteries, down to what they need for their next trip.
+    battery goes to the public station from which it is back in service first, by the time of the
+    way, the wait for a port and charging; of those from which it is back before its next trip it
+    takes the nearest. Vehicles with trips of their own go only if there is time, or if the next
+    trip already waits for the battery. Where the scenario says so, plugged-in vehicles feed back at
+    prices that are high beyond what it wears their batteries, down to what they need for their next
+    trip.
     """
 
     name: ClassVar[str] = "charging_scheduler"
     every_ticks: ClassVar[int] = 3
 
-    def __init__(self, assets: Assets, rules: Rules) -> None:
-        vehicles, stations = assets.vehicles, assets.stations
-        self._roads, self._rules = assets.roads, rules
-        self._ambient_c = assets.ambient_c
+    def __init__(self, around: Surroundings, rules: Rules) -> None:
+        vehicles, stations = around.vehicles, around.stations
+        self._roads, self._rules = around.roads, rules
         self._vehicles, self._stations = vehicles, stations
         self._public = np.flatnonzero(stations.public)
+        self._plugs = Plugs(vehicles, stations)
+        # Public stations whose ports are alike count as one sort.
+        sort = np.stack([stations.direct, stations.port_kw])[:, self._public]
+        _, one, alike = np.unique(sort, axis=1, return_index=True, return_inverse=True)
+        self._one_of_each, self._alike = self._public[one], alike.ravel()
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
         self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
         # Two-way ports give direct current.
@@ -75,7 +84,7 @@ class ChargeWhenLow(Agent):
     def _needed_soc(self, seen: Observation) -> Floats:
         """Return the state of charge that the next trip, or the rest of the tour, takes."""
         every = np.arange(len(seen.vehicle_soc))
-        air_c = float(self._ambient_c[seen.tick])
+        air_c = float(seen.ambient_c)
         kwh = self._vehicles.trip_kwh(every, seen.vehicle_next_km, air_c)
         return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
 
@@ -107,18 +116,36 @@ class ChargeWhenLow(Agent):
         plan.vehicle_goto_station[due] = self._private[due, column]
 
     def _send_to_public(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Send vehicles, one after the other, to where each is back in service first.
+
+        Wanted back is a vehicle for its next own trip, at once where none is known: a customer may
+        ask. Of those who wait at a station and those who were sent there just now, each is taken to
+        charge as long as the vehicle itself would.
+        """
         public = self._public
-        free_ports = seen.station_free_ports[public].copy()
-        distance_km = self._roads.distance_km(seen.vehicle_edge[due], self._stations.edge[public])
-        # A metre a kilowatt only breaks ties; distances on the map differ by more.
-        cost = distance_km - 1e-3 * self._stations.port_kw[public]
-        for row, vehicle in enumerate(due):
-            open_cost = np.where(free_ports > 0, cost[row], np.inf)
-            station = int(np.argmin(open_cost))
-            if not np.isfinite(open_cost[station]):
-                continue
-            free_ports[station] -= 1
-            plan.vehicle_goto_station[vehicle] = public[station]
+        way_s = self._roads.travel_time_s(seen.vehicle_edge[due], self._stations.edge[public])
+        charging_s = self._charging_s(seen, due)
+        leaves_s = self._leaves_in_s(seen)[due]
+        spare_s = np.where(np.isfinite(leaves_s), np.maximum(leaves_s, 0.0), 0.0)
+        ports = self._stations.ports[public]
+        ahead = (seen.station_queue - seen.station_free_ports)[public] + 1
+        for row, vehicle in enumerate(due.tolist()):
+            late_s = way_s[row] + (charging_s[row] - spare_s[row])[self._alike]
+            full = np.flatnonzero(ahead > 0)
+            late_s[full] += charging_s[row, self._alike[full]] * ahead[full] / ports[full]
+            # A second an hour of the way breaks ties, of all that are early enough for example.
+            best = int(np.argmin(np.maximum(late_s, 0.0) + way_s[row] / 3600))
+            if np.isfinite(late_s[best]):
+                ahead[best] += 1
+                plan.vehicle_goto_station[vehicle] = public[best]
+
+    def _charging_s(self, seen: Observation, due: Ints) -> Floats:
+        """Return how long vehicles charge at ports of each sort, shape (vehicle, sort) [s]."""
+        port_kw, efficiency = self._plugs.limits(due[:, None], self._one_of_each)
+        into_pack_kw = np.minimum(port_kw * efficiency, seen.vehicle_charge_limit_kw[due, None])
+        missing_soc = np.maximum(self._target_soc(seen) - seen.vehicle_soc, 0.0)[due]
+        missing_kwh = missing_soc * self._battery_kwh[due] * seen.vehicle_soh[due]
+        return 3600 * missing_kwh[:, None] / np.maximum(into_pack_kw, LEAST_KW)
 
     # --- feeding back
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.agents.charge_rules import ChargeWhenLow
-from cosim.assets import Assets
+from cosim.assets import Surroundings
 from cosim.scenario import Rules, Scenario
 from cosim.team import Agent, Ints, Observation, Plan, RequestStatus, Team
 
@@ -22,27 +22,23 @@ class NearestVehicle(Agent):
 
     name: ClassVar[str] = "fleet_dispatcher"
 
-    def __init__(self, assets: Assets, rules: Rules) -> None:
-        self._roads = assets.roads
-        self._battery_kwh = assets.vehicles.per_vehicle("battery_kwh")
-        self._kwh_per_km = assets.vehicles.cautious_kwh_per_km
-        self._segment = assets.vehicles.segment
-        self._request_segment = assets.demand.trip_segment
+    def __init__(self, around: Surroundings, rules: Rules) -> None:
+        self._roads = around.roads
+        self._battery_kwh = around.vehicles.per_vehicle("battery_kwh")
+        self._kwh_per_km = around.vehicles.cautious_kwh_per_km
+        self._segment = around.vehicles.segment
         self._rules = rules
 
     def due(self, seen: Observation) -> Ints:
         """Return the open requests."""
         return np.flatnonzero(seen.request_status == RequestStatus.OPEN).astype(np.int32)
 
-    def _of(self, due: Ints) -> Ints:
-        """Return the segments that requests are made to."""
-        return np.unique(self._request_segment[due]).astype(np.int32)
-
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
         """Assign vehicles to requests, by deadline."""
         # A vehicle with a low battery waits for the charging scheduler.
         fit = seen.vehicle_soc >= self._rules.plug_in_below_soc
-        free = np.flatnonzero(seen.idle & fit & ~plan.taken & np.isin(self._segment, self._of(due)))
+        asked = np.isin(self._segment, seen.request_segment[due])
+        free = np.flatnonzero(seen.idle & fit & ~plan.taken & asked)
         if not free.size:
             return
         order = due[np.argsort(seen.request_deadline_s[due], kind="stable")]
@@ -59,7 +55,7 @@ class NearestVehicle(Agent):
         for column, request in enumerate(order):
             need_kwh = (deadhead_km[:, column] + trip_km[column]) * self._kwh_per_km[free]
             able = (need_kwh <= spare_kwh) & in_time[:, column]
-            able &= self._segment[free] == self._request_segment[request]
+            able &= self._segment[free] == seen.request_segment[request]
             cost_km = np.where(able, deadhead_km[:, column], np.inf)
             best = int(np.argmin(cost_km))
             if np.isfinite(cost_km[best]):
@@ -67,6 +63,6 @@ class NearestVehicle(Agent):
                 spare_kwh[best] = -np.inf
 
 
-def team(scenario: Scenario, assets: Assets) -> Team:
+def team(scenario: Scenario, around: Surroundings) -> Team:
     """Return the rule-based team of `scenario`."""
-    return Team((ChargeWhenLow(assets, scenario.rules), NearestVehicle(assets, scenario.rules)))
+    return Team((ChargeWhenLow(around, scenario.rules), NearestVehicle(around, scenario.rules)))

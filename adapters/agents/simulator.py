@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from adapters.agents import rule_based
-from cosim.assets import Assets
+from cosim.assets import Assets, Surroundings
 from cosim.scenario import Scenario
 from cosim.signals import Role
 from cosim.simulator import Simulator, blank
@@ -21,13 +21,13 @@ class Agents(Simulator):
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Build the team that the scenario names."""
-        self._team = self.team(scenario, assets)
+        self._team = self.team(scenario, assets.surroundings)
         self._charge_kw: Any = None
         self._target_soc: Any = None
 
-    def team(self, scenario: Scenario, assets: Assets) -> Team:
+    def team(self, scenario: Scenario, around: Surroundings) -> Team:
         """Return the team; a subclass returns another one."""
-        return rule_based.team(scenario, assets)
+        return rule_based.team(scenario, around)
 
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Decide for the next tick."""

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.assets import Assets
+from cosim.assets import Surroundings
 from cosim.signals import C_RATES, VIA
 from cosim.team import Observation, Plan, RequestStatus, Status
 
 
-def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Observation:
+def observation(around: Surroundings, requests: int, rng: np.random.Generator) -> Observation:
     """Return a random observation in which every request is open.
 
     Parameters
     ----------
-    assets
-        Static tables of a scenario.
+    around
+        Vehicles, stations and roads of a scenario.
     requests
         Number of open requests.
     rng
         Random generator.
     """
-    vehicles, stations = len(assets.vehicles.ids), len(assets.stations.ids)
-    zones = assets.roads.zone_edge
+    vehicles, stations = len(around.vehicles.ids), len(around.stations.ids)
+    zones = around.roads.zone_edge
     status = rng.choice([Status.IDLE, Status.SERVING, Status.PLUGGED], vehicles, p=[0.6, 0.3, 0.1])
     plugged = status == Status.PLUGGED
     return Observation(
@@ -34,8 +34,10 @@ def observation(assets: Assets, requests: int, rng: np.random.Generator) -> Obse
         request_status=np.full(requests, RequestStatus.OPEN, dtype=np.int8),
         request_origin_edge=rng.choice(zones, requests).astype(np.int32),
         request_destination_edge=rng.choice(zones, requests).astype(np.int32),
+        request_segment=np.zeros(requests, dtype=np.int32),
         request_deadline_s=rng.uniform(300, 2100, requests),
-        station_free_ports=assets.stations.ports.copy(),
+        station_free_ports=around.stations.ports.copy(),
+        ambient_c=np.array(20.0),
         station_queue=np.zeros(stations, dtype=np.int32),
         vehicle_edge=rng.choice(zones, vehicles).astype(np.int32),
         vehicle_driving=status == Status.SERVING,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.assets import Assets
+from cosim.plugs import Plugs
 from cosim.signals import TICKS_PER_HOUR
 from cosim.team import Flags, Floats, Ints
 
@@ -46,31 +47,22 @@ class Chargers:
         stations, vehicles = assets.stations, assets.vehicles
         self._stations = stations
         self.ports = stations.ports
-        self._ac_kw = vehicles.per_vehicle("ac_charge_kw")
-        self._dc_kw = vehicles.per_vehicle("dc_charge_kw")
+        self._plugs = Plugs(vehicles, stations)
+        self._every = np.arange(len(vehicles.ids))
         self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
-        self._ac_efficiency = vehicles.per_vehicle("ac_charge_efficiency")
-        self._dc_efficiency = vehicles.per_vehicle("dc_charge_efficiency")
         self._reserve_soc = reserve_soc
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
 
     def limits(self, station: Ints) -> PortLimits:
-        """Return the limits of every vehicle, given the station whose port it holds (-1: none).
-
-        A DC port (DC fast, or bidirectional) is bounded by the vehicle's DC limit behind the
-        charger's losses, an AC port by the vehicle's on-board charger.
-        """
+        """Return the limits of every vehicle, given the station whose port it holds (-1: none)."""
         stations = self._stations
         plugged = station >= 0
         at = np.where(plugged, station, 0)
-        direct = stations.direct[at]
-        port_kw, both_ways = stations.port_kw[at], stations.bidirectional[at]
-        charger = np.where(direct, self._dc_efficiency, self._ac_efficiency)
+        most_kw, charger = self._plugs.limits(self._every, at)
         efficiency = np.where(plugged, charger, 1.0)
-        vehicle_kw = np.where(direct, self._dc_kw / efficiency, self._ac_kw)
-        limit_kw = np.where(plugged, np.minimum(port_kw, vehicle_kw), 0.0)
-        feed_kw = np.minimum(port_kw, self._v2g_kw)
-        floor_kw = np.where(plugged & both_ways, -feed_kw, 0.0)
+        limit_kw = np.where(plugged, most_kw, 0.0)
+        feed_kw = np.minimum(stations.port_kw[at], self._v2g_kw)
+        floor_kw = np.where(plugged & stations.bidirectional[at], -feed_kw, 0.0)
         return PortLimits(limit_kw, floor_kw, efficiency)
 
     def ask(

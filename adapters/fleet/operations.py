@@ -49,6 +49,7 @@ class Operations:
         if tick:
             service.follow(back, now_s)
             sessions.follow(back, orders, now_s)
+        towed_from = self.state.request.copy()
         empty = sessions.empty(back, now_s)
         service.fail(empty, now_s)
         tow_edge = sessions.tow(empty, back, now_s)
@@ -61,9 +62,12 @@ class Operations:
         if tick == self._last_tick:  # its own power is not known before the run is over
             sessions.report_open(back, now_s)
         self.requests.open_until(now_s + TICK_S)
+        if tick == self._last_tick:
+            service.report_open(now_s + TICK_S)
         return {
             **vars(plan),
             "tow_edge": tow_edge,
+            "vehicle_request": np.where(tow_edge >= 0, towed_from, self.state.request),
             **self._charging(back, orders),
             **self._outlook(now_s),
             "fleet_events": self._journal.events,
@@ -102,12 +106,14 @@ class Operations:
             "request_status": requests.status.copy(),
             "request_origin_edge": np.where(known, requests.origin_edge, -1),
             "request_destination_edge": np.where(known, requests.destination_edge, -1),
+            "request_segment": np.where(known, requests.segment, -1).astype(np.int32),
             "request_deadline_s": np.where(known, requests.deadline_s, -1.0),
             "station_free_ports": self.chargers.free(state.holds, np.append(promised, queued)),
             "station_queue": np.bincount(queued, minlength=len(self.chargers.ports)).astype(
                 np.int32
             ),
-            "requests_known": known.sum(),
-            "requests_in_time": requests.in_time.sum(),
-            "requests_missed": requests.missed(now_s).sum(),
+            "requests_known": requests.by_segment(known),
+            "requests_in_time": requests.by_segment(requests.in_time),
+            "requests_late": requests.by_segment(requests.late),
+            "requests_missed": requests.by_segment(requests.missed(now_s)),
         }

@@ -37,6 +37,7 @@ class Requests:
         self.owner = trips.vehicle
         self.tour = trips.tour
         self.segment = assets.demand.trip_segment
+        self._segments = len(assets.vehicles.segments)
         self.km = _lengths_km(assets.roads, self.origin_edge, self.destination_edge, self.via)
         """Way from origin to destination past the via points [km]."""
         self.status: NDArray[np.int8] = np.zeros(count, dtype=np.int8)
@@ -83,16 +84,26 @@ class Requests:
     @property
     def in_time(self) -> Flags:
         """Requests served by their deadline and not failed since."""
-        service_s = self.service_s
-        served = (service_s >= 0) & (self.status != RequestStatus.FAILED)
-        return served & (service_s <= self.deadline_s)
+        return self._served & (self.service_s <= self.deadline_s)
+
+    @property
+    def late(self) -> Flags:
+        """Requests served after their deadline and not failed since."""
+        return self._served & (self.service_s > self.deadline_s)
+
+    @property
+    def _served(self) -> Flags:
+        return (self.service_s >= 0) & (self.status != RequestStatus.FAILED)
 
     def missed(self, time_s: float) -> Flags:
         """Return the known requests that are lost, or not served in time or by now."""
         lost = (self.status == RequestStatus.EXPIRED) | (self.status == RequestStatus.FAILED)
-        service_s = self.service_s
-        overdue = self.known & (service_s < 0) & (self.deadline_s < time_s)
-        return lost | overdue | (service_s > self.deadline_s)
+        overdue = self.known & (self.service_s < 0) & (self.deadline_s < time_s)
+        return lost | overdue | self.late
+
+    def by_segment(self, which: Flags) -> Floats:
+        """Return how many requests of each segment are among those of a mask."""
+        return np.bincount(self.segment[which], minlength=self._segments).astype(np.float64)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of what changes, by name, for a checkpoint."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,12 @@ RESERVE_SOC = 0.08
 RETRY_S = 900.0
 """A trip whose way was refused is tried again after this [s]."""
 Rows = NDArray[np.integer]
+_UNFINISHED = (
+    RequestStatus.OPEN,
+    RequestStatus.SCHEDULED,
+    RequestStatus.ASSIGNED,
+    RequestStatus.PICKED_UP,
+)
 
 
 class Service:
@@ -102,16 +110,14 @@ class Service:
         state.place_edge[there] = requests.destination_edge[mine[served & own]]
         state.missed[vehicles[own]] = ~served[own]
         service_s = requests.service_s
-        for request, vehicle, ok in zip(mine, vehicles, served, strict=True):
+        for request, ok in zip(mine.tolist(), served.tolist(), strict=True):
             late = service_s[request] > requests.deadline_s[request]
             how = "arrived" if requests.at_arrival[request] else "picked up"
             waited_s = requests.pickup_s[request] - requests.asked_s[request]
-            self._journal.note(
+            self._tell(
                 "request_served" if ok else "request_failed",
+                request,
                 float(requests.done_s[request]) if ok else now_s,
-                request=int(request),
-                vehicle=int(vehicle),
-                start_s=float(requests.asked_s[request]),
                 value=float(waited_s) if ok and requests.owner[request] < 0 else None,
                 distance_km=float(requests.km[request]) if ok else None,
                 detail=f"{how} late" if ok and late else "",
@@ -144,7 +150,7 @@ class Service:
         need_kwh = self._vehicles.trip_kwh(vehicle, km, air_c)
         have_kwh = (back.vehicle_soc[vehicle] - RESERVE_SOC) * self._battery_kwh[vehicle]
         able = need_kwh <= have_kwh
-        self._postpone(vehicle[~able], trip[~able], need_kwh[~able], now_s)
+        self._postpone(trip[~able], need_kwh[~able], now_s)
         vehicle, trip, direct, leave_s = vehicle[able], trip[able], direct[able], leave_s[able]
         self._sessions.end(vehicle[state.status[vehicle] == Status.PLUGGED], back, now_s)
         plan.itinerary_start_s[vehicle] = leave_s - now_s
@@ -165,16 +171,9 @@ class Service:
         elsewhere = requests.origin_edge[trip] != state.place_edge[vehicle]
         broken = state.missed[vehicle] & elsewhere & (requests.tour[trip] < 0)
         gone = soon & free & (late | broken)
-        for who, request, why in zip(vehicle[gone], trip[gone], broken[gone], strict=True):
-            self._journal.note(
-                "request_expired",
-                now_s,
-                request=int(request),
-                vehicle=int(who),
-                start_s=float(requests.earliest_s[request]),
-                place=self._roads.edge_ids[requests.origin_edge[request]],
-                detail="the trip before it did not take place" if why else "it could not begin",
-            )
+        for request, why in zip(trip[gone].tolist(), broken[gone].tolist(), strict=True):
+            detail = "the trip before it did not take place" if why else "it could not begin"
+            self._tell("request_expired", request, now_s, detail=detail)
         requests.status[trip[gone]] = RequestStatus.EXPIRED
         state.missed[vehicle[gone]] = True
         self.schedule.pass_on(vehicle[gone])
@@ -189,17 +188,11 @@ class Service:
             km[rows] = np.diagonal(self._roads.distance_km(at[rows], origin))
         return np.where(np.isfinite(km), km, 0.0)
 
-    def _postpone(self, vehicle: Ints, trip: Rows, need_kwh: Floats, now_s: float) -> None:
-        for who, request, kwh in zip(vehicle, trip, need_kwh, strict=True):
+    def _postpone(self, trip: Rows, need_kwh: Floats, now_s: float) -> None:
+        detail = "the battery holds too little for it"
+        for request, kwh in zip(trip.tolist(), need_kwh.tolist(), strict=True):
             if not self.requests.postponed[request]:
-                self._journal.note(
-                    "trip_postponed",
-                    now_s,
-                    request=int(request),
-                    vehicle=int(who),
-                    energy_kwh=float(kwh),
-                    detail="the battery holds too little for it",
-                )
+                self._tell("trip_postponed", request, now_s, energy_kwh=kwh, detail=detail)
         self.requests.postponed[trip] = True
 
     # --- what the team ordered
@@ -255,12 +248,28 @@ class Service:
 
     def expire(self, now_s: float) -> None:
         """End the open requests that nobody took in time."""
-        requests = self.requests
-        for request in requests.expire(now_s):
-            self._journal.note(
-                "request_expired",
-                float(requests.deadline_s[request]),
-                request=int(request),
-                start_s=float(requests.asked_s[request]),
-                place=self._roads.edge_ids[requests.origin_edge[request]],
-            )
+        for request in self.requests.expire(now_s).tolist():
+            deadline_s = float(self.requests.deadline_s[request])
+            self._tell("request_expired", request, deadline_s, detail="nobody came in time")
+
+    def report_open(self, end_s: float) -> None:
+        """Report the requests that the end of the run leaves open or under way."""
+        status = self.requests.status
+        for request in np.flatnonzero(np.isin(status, _UNFINISHED)).tolist():
+            name = RequestStatus(status[request]).name.lower().replace("_", " ")
+            self._tell("request_unfinished", request, end_s, detail=f"{name} at the end of the run")
+
+    def _tell(self, kind: str, request: int, time_s: float, **more: Any) -> None:
+        """Note what became of a request: whose it is, when it was asked, from where to where."""
+        requests, names = self.requests, self._roads.edge_ids
+        vehicle = int(max(requests.vehicle[request], requests.owner[request]))
+        self._journal.note(
+            kind,
+            time_s,
+            request=request,
+            vehicle=vehicle if vehicle >= 0 else None,
+            start_s=float(requests.asked_s[request]),
+            origin=names[requests.origin_edge[request]],
+            place=names[requests.destination_edge[request]],
+            **more,
+        )

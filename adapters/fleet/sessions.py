@@ -158,6 +158,16 @@ class Sessions:
             state.station[vehicle] = station
             state.since_s[vehicle] = now_s
         arrived = (state.status == Status.TOWED) & (now_s - state.since_s >= self._towing_s)
+        for vehicle in np.flatnonzero(arrived).tolist():
+            station = int(state.station[vehicle])
+            self._journal.note(
+                "tow_ended",
+                now_s,
+                vehicle=vehicle,
+                station=station,
+                place=self._roads.edge_ids[self._stations.edge[station]],
+                start_s=float(state.since_s[vehicle]),
+            )
         state.status[arrived] = Status.QUEUED
         state.since_s[arrived] = now_s
         return tow_edge

@@ -14,7 +14,7 @@ from cosim.simulator import Simulator
 
 
 class Fleet(Simulator):
-    """Runs the fleet's operations; defines the vehicle, station, request and edge dimensions."""
+    """Runs the fleet's operations; defines the dimensions of what it holds."""
 
     role: ClassVar[Role] = "fleet"
 
@@ -24,9 +24,10 @@ class Fleet(Simulator):
         self._operations = Operations(scenario, assets)
 
     def dimensions(self) -> dict[str, list[str]]:
-        """Return the ids of vehicles, stations, sites, requests and edges."""
+        """Return the ids of vehicles, segments, stations, sites, requests and edges."""
         return {
             "vehicle": list(self._assets.vehicles.ids),
+            "segment": list(self._assets.vehicles.segments),
             "station": list(self._assets.stations.ids),
             "site": list(self._assets.stations.site_ids),
             "request": self._operations.requests.ids,
@@ -65,4 +66,5 @@ class Fleet(Simulator):
         """Step the operations by one tick."""
         back = Feedback(**{f.name: given[f.name] for f in fields(Feedback)})
         orders = Orders(**{f.name: given[f.name] for f in fields(Orders)})
-        return self._operations.advance(tick, back, orders)
+        done = self._operations.advance(tick, back, orders)
+        return done | {"ambient_c": float(self._assets.ambient_c[tick])}

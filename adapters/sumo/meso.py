@@ -23,6 +23,7 @@ from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
 from adapters.sumo.state import DRIVING, IDLE, INSERTING, State
 from adapters.sumo.tick import Floats, Progress, TrafficTick, Trips, Work, joined
+from adapters.sumo.unfinished import so_far
 from cosim.errors import TrafficError
 from cosim.signals import LEGS, TICK_S, VIA
 from networks.roads import RoadNetwork
@@ -298,19 +299,12 @@ class MesoTraffic:
         return refused
 
     def _tow(self, vehicle: int, edge: int) -> None:
-        state = self.state
-        taken_from = self._roads.edge_ids[state.edge[vehicle]]
-        self._legs.take_off(vehicle, self._now.tick)
+        state, names, now = self.state, self._roads.edge_ids, self._now
+        taken_from, leg = names[state.edge[vehicle]], so_far(state, names, vehicle, now.begin_s)
+        self._legs.take_off(vehicle, now.tick)
         state.edge[vehicle] = edge
-        self._now.add(
-            "tow",
-            self._now.begin_s,
-            taken_from,
-            f"set down at {self._roads.edge_ids[edge]}",
-            vehicle=vehicle,
-            distance_km=float(state.leg_m[vehicle]) / 1000.0,
-            energy_kwh=float(state.leg_kwh[vehicle]),
-        )
+        text = f"set down at {names[edge]}"
+        now.add("tow", now.begin_s, taken_from, text, vehicle=vehicle, **leg)
 
     def _draw_energy(self) -> Floats:
         """Energy of the tick from the mean moving speed, shared among its legs by distance."""

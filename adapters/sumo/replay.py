@@ -20,6 +20,7 @@ from adapters.sumo.replay_legs import ReplayLegs
 from adapters.sumo.replay_plan import Arrivals
 from adapters.sumo.state import IDLE, State
 from adapters.sumo.tick import Event, Floats, TrafficTick, Work
+from adapters.sumo.unfinished import so_far
 from adapters.sumo.via import detail_of
 from cosim.errors import EngineError
 from cosim.signals import TICK_S, VIA
@@ -201,18 +202,11 @@ class ReplayTraffic:
 
     def _tow(self, now: Work, vehicle: int, edge: int) -> None:
         state, names = self.state, self._roads.edge_ids
-        place = names[state.edge[vehicle]]
+        taken_from, leg = names[state.edge[vehicle]], so_far(state, names, vehicle, now.begin_s)
         self.legs.take_off(vehicle)
         state.edge[vehicle] = edge
-        now.add(
-            "tow",
-            now.begin_s,
-            place,
-            f"set down at {names[edge]}",
-            vehicle=vehicle,
-            distance_km=float(state.leg_m[vehicle]) / 1000.0,
-            energy_kwh=float(state.leg_kwh[vehicle]),
-        )
+        text = f"set down at {names[edge]}"
+        now.add("tow", now.begin_s, taken_from, text, vehicle=vehicle, **leg)
         state.leg_m[vehicle] = state.leg_kwh[vehicle] = 0.0
 
     def _draw(self, now: Work, ended: Sequence[Arrivals], ambient_c: float) -> Floats:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapters.sumo.background import background
 from adapters.sumo.closures import schedule
@@ -16,7 +17,7 @@ from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.record import read
 from adapters.sumo.replay import ReplayTraffic
-from adapters.sumo.tick import TrafficTick
+from adapters.sumo.tick import Event, TrafficTick
 from adapters.sumo.unfinished import unfinished
 from cosim.assets import Assets
 from cosim.errors import TrafficError
@@ -101,6 +102,7 @@ class Traffic(Simulator):
         events = done.events
         if tick == len(self._assets.ambient_c) - 1:
             events = events + unfinished(self._traffic.state, self._assets.roads, tick)
+        _name_requests(events, given["vehicle_request"])
         names = [f.name for f in fields(TrafficTick) if f.name != "events"]
         return {name: getattr(done, name) for name in names} | {"traffic_events": events}
 
@@ -110,6 +112,15 @@ class Traffic(Simulator):
             self._traffic.close()
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def _name_requests(events: list[Event], vehicle_request: NDArray[np.integer]) -> None:
+    """Write into events of vehicles the request that each serves in the tick, if it does."""
+    serves = vehicle_request.tolist()
+    for event in events:
+        vehicle = event.get("vehicle")
+        if vehicle is not None and serves[vehicle] >= 0:
+            event["request"] = serves[vehicle]
 
 
 class ReplayedTraffic(Traffic):

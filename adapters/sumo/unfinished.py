@@ -1,6 +1,8 @@
-"""Trips that the end of a run cuts off: without them a record would know only those that ended."""
+"""Legs that are cut off, by a tow or by the end of a run: a record is to know these too."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +10,22 @@ from adapters.sumo.state import DRIVING, INSERTING, State
 from adapters.sumo.tick import Event
 from cosim.signals import TICK_S
 from networks.roads import RoadNetwork
+
+
+def so_far(state: State, edge_ids: Sequence[str], vehicle: int, time_s: float) -> Event:
+    """Return origin, begin, time on the road, distance and energy of a vehicle's leg by `time_s`.
+
+    Of a vehicle that has no leg under way they say that it stands where it is.
+    """
+    phase = state.phase[vehicle]
+    under_way = phase in (INSERTING, DRIVING)
+    return {
+        "origin": edge_ids[(state.stand_edge if under_way else state.edge)[vehicle]],
+        "start_s": float(state.asked_s[vehicle]) if under_way else time_s,
+        "driving_s": time_s - float(state.departed_s[vehicle]) if phase == DRIVING else 0.0,
+        "distance_km": float(state.leg_m[vehicle]) / 1000.0 if under_way else 0.0,
+        "energy_kwh": float(state.leg_kwh[vehicle]) if under_way else 0.0,
+    }
 
 
 def unfinished(state: State, roads: RoadNetwork, tick: int) -> list[Event]:
@@ -32,18 +50,13 @@ def unfinished(state: State, roads: RoadNetwork, tick: int) -> list[Event]:
     found: list[Event] = []
     edges = roads.edge_ids
     for vehicle in np.flatnonzero(np.isin(state.phase, (INSERTING, DRIVING))).tolist():
-        on_road = state.phase[vehicle] == DRIVING
         found.append(
             {
                 "time_s": end_s,
                 "kind": "trip_unfinished",
                 "vehicle": vehicle,
-                "origin": edges[state.stand_edge[vehicle]],
                 "place": edges[state.itinerary[vehicle, state.done[vehicle]]],
-                "start_s": float(state.asked_s[vehicle]),
-                "driving_s": end_s - float(state.departed_s[vehicle]) if on_road else 0.0,
-                "distance_km": float(state.leg_m[vehicle]) / 1000.0,
-                "energy_kwh": float(state.leg_kwh[vehicle]),
+                **so_far(state, edges, vehicle, end_s),
                 "detail": f"under way at the end of the run, on {edges[state.edge[vehicle]]}",
             }
         )

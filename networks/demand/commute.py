@@ -86,14 +86,15 @@ class Commute(Segment):
                 book.write(
                     vehicle=who,
                     leave_s=leave[who],
+                    ride_s=time_s[who],
                     origin=sites.edge[origin[who]],
                     destination=sites.edge[destination[who]],
                     deadline_s=leave[who] + self.pace * time_s[who] + self.late_s,
                 )
         home_edge = sites.edge[home]
-        trips, start_edge = book.close(home_edge, duration_s, self.notice_s)
+        trips, start_edge, parked_s = book.close(home_edge, duration_s, self.notice_s)
         at_home = at_homes(home_edge, self.home_share, self.home_kw, rng)
-        return Demand(trips, start_edge, at_home + _at_work(self, sites, work))
+        return Demand(trips, start_edge, at_home + _at_work(self, sites, work), parked_s)
 
 
 def at_homes(

@@ -108,6 +108,7 @@ class Consumer(Segment):
                 book.write(
                     vehicle=who,
                     leave_s=leave_s[who],
+                    ride_s=time_s[who],
                     origin=sites.edge[at[who]],
                     destination=sites.edge[toward[who]],
                     deadline_s=leave_s[who] + self.pace * time_s[who] + self.late_s,
@@ -118,11 +119,12 @@ class Consumer(Segment):
                 leave_s = np.where(purpose >= 0, arrival_s + stay_s, leave_s)
                 at = np.where(purpose >= 0, toward, at)
         home_edge = sites.edge[home]
-        trips, start_edge = book.close(home_edge, duration_s, self.notice_s)
+        trips, start_edge, parked_s = book.close(home_edge, duration_s, self.notice_s)
         chargers = at_homes(home_edge, self.home_share, self.home_kw, rng)
         mean, spread = self.plug_in_soc, self.plug_in_soc_spread
         size = mean * (1 - mean) / spread**2 - 1
-        return Demand(trips, start_edge, chargers, rng.beta(mean * size, (1 - mean) * size, count))
+        plug_in_soc = rng.beta(mean * size, (1 - mean) * size, count)
+        return Demand(trips, start_edge, chargers, parked_s, plug_in_soc)
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,7 +72,8 @@ class Delivery(Segment):
         """Draw the tours of a run.
 
         A tour of every van on a weekday; its legs share a number. Service is the arrival: within
-        the window where there is one, else by the end of the shift. Halts at the same place are
+        the window where there is one, else by the end of the shift. The plan keeps to the windows,
+        with an arrival at any moment in each. Halts at the same place are
         one. A leg sets out no sooner than at free flow, and not so soon that it arrives before the
         window opens.
         """
@@ -101,10 +102,12 @@ class Delivery(Segment):
             stops, dwell_s = _gathered(van, place, halt_s, depot, out)
             leave_s = _leave_s(self, day, count, rng)
             leave_s = np.maximum(leave_s, free_s)
-            windows = rng.random(stops.shape) < self.window_share
-            _drive(self, sites, depot, stops, dwell_s, windows, leave_s, number, free_s, book)
+            # How far into its window the plan has the van arrive; NaN where there is none.
+            into = rng.random(stops.shape)
+            into[rng.random(stops.shape) >= self.window_share] = np.nan
+            _drive(self, sites, depot, stops, dwell_s, into, leave_s, number, free_s, book)
         base = sites.edge[depot]
-        trips, start_edge = book.close(base, duration_s, self.notice_s)
+        trips, start_edge, parked_s = book.close(base, duration_s, self.notice_s)
         chargers = tuple(
             Private(
                 edge=int(sites.edge[site]),
@@ -117,7 +120,7 @@ class Delivery(Segment):
             )
             for which, site in enumerate(depot_site)
         )
-        return Demand(trips, start_edge, chargers)
+        return Demand(trips, start_edge, chargers, parked_s)
 
 
 def _leave_s(parameters: Delivery, day: Day, count: int, rng: np.random.Generator) -> Floats:
@@ -152,7 +155,7 @@ def _drive(
     depot: Rows,
     stops: Rows,
     dwell_s: Floats,
-    windows: NDArray[np.bool_],
+    into_window: Floats,
     leave_s: Floats,
     number: int,
     free_s: Floats,
@@ -175,14 +178,15 @@ def _drive(
         fits = arrival_s + stay_s + parameters.pace * home_s <= end_s
         # A van never goes out for nothing: the first stop stands even if the shift is too short.
         going = active & open_[vans, pick] & (fits | (step == 0))
-        window = windows[vans, pick]
-        opens_s = np.where(window, arrival_s - parameters.window_s / 2, -np.inf)
-        closes_s = np.where(window, arrival_s + parameters.window_s / 2, end_s)
+        into = into_window[vans, pick]
+        opens_s = np.where(np.isnan(into), -np.inf, arrival_s - into * parameters.window_s)
+        closes_s = np.where(np.isnan(into), end_s, arrival_s + (1 - into) * parameters.window_s)
         leave_s = np.where(going, np.maximum(leave_s, opens_s - time_s), leave_s)
         who = np.flatnonzero(going)
         book.write(
             vehicle=who,
             leave_s=leave_s[who],
+            ride_s=time_s[who],
             origin=sites.edge[at[who]],
             destination=sites.edge[stop[who]],
             deadline_s=np.maximum(closes_s, arrival_s)[who],
@@ -200,6 +204,7 @@ def _drive(
     book.write(
         vehicle=who,
         leave_s=leave_s[who],
+        ride_s=time_s[who],
         origin=sites.edge[at[who]],
         destination=sites.edge[depot[who]],
         deadline_s=latest_s[who],

@@ -39,7 +39,8 @@ class OwnTrips(Segment):
     ) -> Demand:
         """Read the trips of a run.
 
-        A vehicle with trips of its own stands where the first one begins.
+        A vehicle with trips of its own stands where the first one begins. It has just come there,
+        as what it did before the run is not in the file.
         """
         trips = read_trips(self.file, places.edge_ids, count, start, self.waiting_limit_s)
         trips = trips.take(trips.earliest_s < duration_s)
@@ -50,4 +51,4 @@ class OwnTrips(Segment):
         order = own[np.argsort(trips.earliest_s[own], kind="stable")][::-1]
         start_edge[trips.vehicle[order]] = trips.origin_edge[order]
         chargers = at_homes(start_edge, self.home_share, self.home_kw, rng)
-        return Demand(trips, start_edge.astype(np.int32), chargers)
+        return Demand(trips, start_edge.astype(np.int32), chargers, np.zeros(count))

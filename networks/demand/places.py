@@ -27,6 +27,8 @@ class Places:
     """Jobs and other things to drive to, in any unit."""
     travel_time_s: Callable[[ArrayLike, ArrayLike], Floats]
     """Free-flow time between pairs of edges (n,) and (m,) [s], shape (n, m), inf where no way."""
+    distance_km: Callable[[ArrayLike, ArrayLike], Floats]
+    """Length of those ways [km], shape (n, m)."""
     trip_table: Floats | None = None
     """Trips from place to place in any unit, shape (site, site); None if not known."""
     edge_ids: Sequence[str] = ()

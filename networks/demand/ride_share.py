@@ -51,7 +51,7 @@ class RideShare(Segment):
             destination_edge=sites.edge[destination],
         )
         home = rng.choice(len(sites), size=count, p=sites.homes)
-        return Demand(trips, sites.edge[home], ())
+        return Demand(trips, sites.edge[home], (), np.zeros(count))
 
 
 def _asked_s(

@@ -41,6 +41,8 @@ class Demand:
     start_edge: Ints
     """Where each vehicle stands at the start, shape (vehicle,)."""
     chargers: tuple[Private, ...]
+    parked_s: Floats
+    """How long it has stood there, inf for longer than a day or two, shape (vehicle,) [s]."""
     plug_in_soc: Floats | None = None
     """State of charge below which the driver of each vehicle plugs in, shape (vehicle,)."""
 
@@ -85,6 +87,7 @@ class Book:
         *,
         vehicle: ArrayLike,
         leave_s: Floats,
+        ride_s: ArrayLike,
         origin: ArrayLike,
         destination: ArrayLike,
         deadline_s: ArrayLike,
@@ -93,7 +96,10 @@ class Book:
         tour: ArrayLike = -1,
         via: ArrayLike = -1,
     ) -> None:
-        """Add journeys; `origin`, `destination` and `via` are edges, times may be negative."""
+        """Add journeys; `origin`, `destination` and `via` are edges, times may be negative.
+
+        `ride_s` is how long each takes as planned.
+        """
         columns: dict[str, Any] = {
             name: value for name, value in locals().items() if name != "self"
         }
@@ -103,8 +109,10 @@ class Book:
             {name: np.broadcast_to(value, shapes[name]) for name, value in columns.items()}
         )
 
-    def close(self, base_edge: Ints, duration_s: float, notice_s: float) -> tuple[Trips, Ints]:
-        """Return the trips that set out within the run, and where the vehicles stand at its start.
+    def close(
+        self, base_edge: Ints, duration_s: float, notice_s: float
+    ) -> tuple[Trips, Ints, Floats]:
+        """Return the trips that set out within the run, and where vehicles stand at its start.
 
         Parameters
         ----------
@@ -115,13 +123,19 @@ class Book:
         notice_s
             How long before it sets out a trip is known [s].
 
+        Returns
+        -------
+        trips, start_edge, parked_s
+            The last two as in `Demand`.
+
         Notes
         -----
         Who is on the way at the start has arrived already: the run begins with parked vehicles.
         """
         start_edge = base_edge.astype(np.int32).copy()
+        parked_s = np.full(len(base_edge), np.inf)
         if not self._pages:
-            return Trips.none(), start_edge
+            return Trips.none(), start_edge, parked_s
         page = {
             name: np.concatenate([page[name] for page in self._pages]) for name in self._pages[0]
         }
@@ -131,6 +145,8 @@ class Book:
         gone = page["leave_s"] < 0
         # Of several the last one counts, as they stand in the order of time.
         start_edge[page["vehicle"][gone]] = page["destination"][gone]
+        came_s = (page["leave_s"] + page["ride_s"])[gone]
+        parked_s[page["vehicle"][gone]] = np.maximum(-came_s, 0.0)
         kept = ~gone & (page["leave_s"] < duration_s)
         page = {name: column[kept] for name, column in page.items()}
         leave_s = page["leave_s"]
@@ -146,4 +162,4 @@ class Book:
             tour=page["tour"],
             via=page["via"],
         )
-        return trips, start_edge
+        return trips, start_edge, parked_s

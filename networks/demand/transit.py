@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.notation import PositiveSeconds, Seconds
@@ -47,6 +48,10 @@ class Transit(Segment):
     """Share of the buses that run before 6 and after 19 h."""
     break_s: Seconds = 3600.0
     """A bus with a longer wait than this goes to the depot [s]."""
+    block_km: Positive = 150.0
+    """Longest way of a bus between two charges at the depot, where terminals have no ports [km]."""
+    kwh_per_km: Positive = 1.44
+    """Consumption at the plug by which the stay at the depot is planned [kWh/km]."""
     late_s: Seconds = 300.0
     """Delay of a departure that still counts as in time [s]."""
     notice_s: Seconds = 24 * 3600
@@ -74,10 +79,13 @@ class Transit(Segment):
     ) -> Demand:
         """Draw lines and their timetable for a run.
 
-        Service is the departure. A block, from the depot and back to it, is one tour.
+        Service is the departure. A block, from the depot and back to it, is one tour. Where the
+        terminals have no ports, no block is longer than `block_km`, and the bus is due again when
+        the depot has put back what the way took; where they have, blocks last as long as the day
+        wants. If no bus is left, the next departure is when one comes in.
         """
         sites = places.sites(rng)
-        lines = _lines(self, sites, count, rng)
+        lines = _lines(self, places, sites, count, rng)
         first_bus = np.concatenate([[0], np.cumsum(lines.buses)])[:-1]
         depots = -(-count // self.vehicles_per_depot)
         depot_site = rng.choice(len(sites), size=depots, p=sites.work)
@@ -85,17 +93,18 @@ class Transit(Segment):
         depot_of_line = np.argmin(sites.time_s[depot_site[:, None], lines.near[None, :]], axis=0)
         line_of_bus = np.repeat(np.arange(len(lines.buses)), lines.buses)
         home = depot_site[depot_of_line[line_of_bus]]
+        depot = _depot_ways(self, places, sites, lines, depot_site[depot_of_line])
         book = Book()
         if len(sites) > 1:
             free_s = np.full(count, -np.inf)
             for number, day in enumerate(days(start, duration_s)):
                 # From the depot, where they are free, to where the blocks begin.
                 ready_s = free_s + self.pace * sites.time_s[home, lines.near[line_of_bus]]
-                rounds = _timetable(self, lines, first_bus, day, ready_s)
+                rounds = _timetable(self, lines, first_bus, day, ready_s, depot)
                 _write(self, sites, lines, rounds, home, number, free_s, book)
-        trips, start_edge = book.close(sites.edge[home], duration_s, self.notice_s)
+        trips, start_edge, parked_s = book.close(sites.edge[home], duration_s, self.notice_s)
         chargers = _chargers(self, sites, lines, depot_site, depot_of_line[line_of_bus])
-        return Demand(trips, start_edge, chargers)
+        return Demand(trips, start_edge, chargers, parked_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +120,18 @@ class _Lines:
     out_s: Floats
     """Time out over the stops at free flow [s]."""
     back_s: Floats
+    km: Floats
+    """Way out and back over the stops [km]."""
     buses: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class _DepotWays:
+    """Ways to the depot and back to where blocks begin, arrays of shape (line,)."""
+
+    time_s: Floats
+    """In the timetable [s]."""
+    km: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +141,13 @@ class _Rounds:
     line: Rows
     bus: Rows
     leave_s: Floats
+    charged: NDArray[np.bool_]
+    """Whether the bus comes from a charge at the depot that the round needs."""
 
 
-def _lines(parameters: Transit, sites: Sites, count: int, rng: np.random.Generator) -> _Lines:
+def _lines(
+    parameters: Transit, places: Places, sites: Sites, count: int, rng: np.random.Generator
+) -> _Lines:
     number = -(-count // parameters.buses_per_line)
     buses = np.full(number, count // number, np.intp)
     buses[: count % number] += 1
@@ -136,7 +160,31 @@ def _lines(parameters: Transit, sites: Sites, count: int, rng: np.random.Generat
     points = rng.integers(2, VIA + 1, number)
     out_via, out_s = _vias(sites, near, far, points)
     back_via, back_s = _vias(sites, far, near, points)
-    return _Lines(near, far, out_via, back_via, out_s, back_s, buses)
+    km = _km(places, sites, near, out_via, far) + _km(places, sites, far, back_via, near)
+    return _Lines(near, far, out_via, back_via, out_s, back_s, km, buses)
+
+
+def _km(places: Places, sites: Sites, begin: Rows, via: Rows, end: Rows) -> Floats:
+    """Return the length of ways over their stops, shape (line,) [km]."""
+    points = np.concatenate([begin[:, None], via, end[:, None]], axis=1)
+    known, at = np.unique(points[points >= 0], return_inverse=True)
+    km = places.distance_km(sites.edge[known], sites.edge[known])
+    index = np.full(points.shape, -1)
+    index[points >= 0] = at
+    total, here = np.zeros(len(points)), index[:, 0]
+    for column in index.T[1:]:
+        total += np.where(column >= 0, km[here, column], 0.0)
+        here = np.where(column >= 0, column, here)
+    return total
+
+
+def _depot_ways(
+    parameters: Transit, places: Places, sites: Sites, lines: _Lines, depot: Rows
+) -> _DepotWays:
+    none = np.full((len(depot), 0), -1)
+    time_s = sites.time_s[lines.near, depot] + sites.time_s[depot, lines.near]
+    km = _km(places, sites, lines.near, none, depot) + _km(places, sites, depot, none, lines.near)
+    return _DepotWays(parameters.pace * time_s, km)
 
 
 def _vias(sites: Sites, begin: Rows, end: Rows, points: Rows) -> tuple[Rows, Floats]:
@@ -184,13 +232,21 @@ def _share(parameters: Transit, weekend: bool, hour: Floats) -> Floats:
 
 
 def _timetable(
-    parameters: Transit, lines: _Lines, first_bus: Rows, day: Day, bus_ready_s: Floats
+    parameters: Transit,
+    lines: _Lines,
+    first_bus: Rows,
+    day: Day,
+    bus_ready_s: Floats,
+    depot: _DepotWays,
 ) -> _Rounds:
     """Return the rounds of a day: departures at the headway, each by the bus that came in last.
 
-    So those that are not needed between the peaks wait long and can go to the depot. Times at
-    which buses can be at the terminal have shape (bus,).
+    So those that are not needed between the peaks wait long and can go to the depot. A bus whose
+    battery is not good for one round more goes there at once. Times at which buses can be at the
+    terminal have shape (bus,); all have charged over night.
     """
+    block_km = np.inf if parameters.terminal_ports else parameters.block_km
+    charging_s_per_km = 3600 * parameters.kwh_per_km / parameters.port_kw
     number = len(lines.buses)
     slot = np.arange(int(lines.buses.max()))
     real = slot < lines.buses[:, None]
@@ -200,7 +256,9 @@ def _timetable(
     first, last = parameters.weekend_hours if day.weekend else parameters.weekday_hours
     hours = np.full(number, first)
     every = np.arange(number)
-    found: list[tuple[Rows, Rows, Floats]] = []
+    driven_km = np.broadcast_to(depot.km[:, None], real.shape).copy()
+    charged = np.zeros(real.shape, np.bool_)
+    found: list[tuple[Rows, Rows, Floats, NDArray[np.bool_]]] = []
     while (hours < last).any():
         time_s = day.midnight_s + hours * 3600
         able = ready_s <= time_s[:, None]
@@ -210,13 +268,24 @@ def _timetable(
         time_s = np.where(none, ready_s[every, pick], time_s)
         hours = (time_s - day.midnight_s) / 3600
         runs = np.flatnonzero(hours < last)
-        found.append((runs, bus[runs, pick[runs]], time_s[runs]))
-        ready_s[runs, pick[runs]] = (time_s + out_s + back_s)[runs]
+        which = runs, pick[runs]
+        # Who waits long goes to the depot meanwhile, to a port.
+        rest_s = time_s[runs] - ready_s[which] - depot.time_s[runs]
+        left_km = np.maximum(driven_km[which] - rest_s / charging_s_per_km, 0.0) + depot.km[runs]
+        rested = rest_s > parameters.break_s
+        driven_km[which] = np.where(rested, left_km, driven_km[which])
+        found.append((runs, bus[which], time_s[runs], charged[which]))
+        ready_s[which] = (time_s + out_s + back_s)[runs]
+        driven_km[which] += lines.km[runs]
+        charged[which] = driven_km[which] + lines.km[runs] > block_km
+        away_s = depot.time_s[runs] + charging_s_per_km * driven_km[which]
+        ready_s[which] += np.where(charged[which], away_s, 0.0)
+        driven_km[which] = np.where(charged[which], depot.km[runs], driven_km[which])
         active = np.ceil(_share(parameters, day.weekend, hours) * lines.buses - 1e-9)
         hours = hours + (out_s + back_s) / np.maximum(active, 1.0) / 3600
-    line, which, leave_s = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.lexsort((leave_s, which))
-    return _Rounds(line[order], which[order], leave_s[order])
+    line, of_bus, leave_s, fresh = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((leave_s, of_bus))
+    return _Rounds(line[order], of_bus[order], leave_s[order], fresh[order])
 
 
 def _write(
@@ -235,11 +304,12 @@ def _write(
     depot = home[bus]
     near, far = lines.near[line], lines.far[line]
     end_s = leave_s + (out_s + back_s)[line]
-    to_depot_s, from_depot_s = sites.time_s[near, depot], sites.time_s[depot, near]
+    pace = parameters.pace
+    to_depot_s, from_depot_s = pace * sites.time_s[near, depot], pace * sites.time_s[depot, near]
     same = np.concatenate([[False], bus[1:] == bus[:-1]])
     waited_s = np.concatenate([[np.inf], leave_s[1:] - end_s[:-1]])
-    way_s = parameters.pace * (to_depot_s + from_depot_s)
-    begins = ~same | (waited_s > parameters.break_s + way_s)
+    way_s = to_depot_s + from_depot_s
+    begins = ~same | rounds.charged | (waited_s > parameters.break_s + way_s)
     ends = np.concatenate([begins[1:], [True]])
     # Blocks of a day by number; days count in steps that no day's blocks reach.
     block = np.cumsum(begins)
@@ -247,16 +317,19 @@ def _write(
     first_block[bus[~same]] = block[~same]
     tour = number * 100 + block - first_block[bus]
     always = np.ones(len(bus), bool)
+    turn_s = leave_s + out_s[line]
+    ride_out_s, ride_back_s = pace * lines.out_s[line], pace * lines.back_s[line]
     legs = (
-        (begins & (depot != near), leave_s - parameters.pace * from_depot_s, depot, near, 0, None),
-        (always, leave_s, near, far, rest_out_s[line], lines.out_via[line]),
-        (always, leave_s + out_s[line], far, near, rest_back_s[line], lines.back_via[line]),
-        (ends & (depot != near), end_s, near, depot, 0, None),
+        (begins & (depot != near), leave_s - from_depot_s, from_depot_s, depot, near, 0, None),
+        (always, leave_s, ride_out_s, near, far, rest_out_s[line], lines.out_via[line]),
+        (always, turn_s, ride_back_s, far, near, rest_back_s[line], lines.back_via[line]),
+        (ends & (depot != near), end_s, to_depot_s, near, depot, 0, None),
     )
-    for mask, begin_s, origin, destination, dwell_s, via in legs:
+    for mask, begin_s, ride_s, origin, destination, dwell_s, via in legs:
         book.write(
             vehicle=bus[mask],
             leave_s=begin_s[mask],
+            ride_s=ride_s[mask],
             origin=sites.edge[origin[mask]],
             destination=sites.edge[destination[mask]],
             deadline_s=begin_s[mask] + parameters.late_s,
@@ -266,7 +339,7 @@ def _write(
             via=-1 if via is None else np.where(via >= 0, sites.edge[via], -1)[mask],
         )
     final = np.flatnonzero(np.concatenate([~same[1:], [True]]))
-    free_s[bus[final]] = (end_s + parameters.pace * to_depot_s)[final]
+    free_s[bus[final]] = (end_s + to_depot_s)[final]
 
 
 def _chargers(

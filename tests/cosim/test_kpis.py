@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 from cosim import kpis
-from cosim.kpis import RunData
 from cosim.recorder import RECORDED
+from cosim.run_data import RunData
 from cosim.signals import shape_of
 from cosim.team import Status
 from tests.fakes import IDS
@@ -175,3 +175,97 @@ def test_figures_from_events() -> None:
     assert found["waiting_mean_min"].value == 5.0
     assert found["deadhead_pct"].value == pytest.approx(100 * (1 - 8.0 / 16.09344))
     assert (found["vehicles_towed"].value, found["trips_refused"].value) == (1.0, 0.0)
+
+
+SUMMED = {
+    "vehicles": (3, 2, 1),
+    "distance_mi": (30.0, 20.0, 10.0),
+    "energy_driven_kwh": (6.0, 2.0, 4.0),
+    "energy_charged_kwh": (3.0, 3.0, 0.0),
+    "energy_cost_usd": (0.6, 0.9, -0.3),
+    "trips_asked": (7, 4, 3),
+    "trips_served": (3, 2, 1),
+    "trips_late": (1, 1, 0),
+    "trips_lost": (3, 1, 2),
+    "trips_refused": (1, 0, 1),
+    "vehicles_towed": (1, 0, 1),
+    "vehicles_ran_empty": (1, 0, 1),
+}
+"""Of the fleet, of vehicles 0 and 1, and of vehicle 2."""
+SHARED: dict[str, tuple[float | None, ...]] = {
+    "fleet_efficiency_mi_per_kwh": (30 / 5, 20 / 2, 10 / 3),
+    "fleet_utilization_pct": (100 * 3 / 72, 100 * 1 / 48, 100 * 2 / 24),
+    "energy_cost_usd_per_vehicle_month": (0.2 * MONTHS, 0.45 * MONTHS, -0.3 * MONTHS),
+    "service_level_pct": (100 * 2 / 5, 100 * 1 / 2, 100 * 1 / 3),
+    "waiting_mean_min": (10.0, 10.0, None),
+    "waiting_p95_min": (14.5, 14.5, None),
+    "deadhead_pct": (
+        100 * (1 - 40 / 48.28032),
+        100 * (1 - 30 / 32.18688),
+        100 * (1 - 10 / 16.09344),
+    ),
+}
+
+
+def segmented_run() -> RunData:
+    """Return a run of two segments in which much happens, with its events."""
+    run = tiny_run(
+        vehicle_distance_km=(np.s_[3, :], [16.09344, 16.09344, 16.09344]),
+        vehicle_traction_kwh=(np.s_[3, :], [2.0, 0.0, 3.0]),
+        battery_traction_kwh=(np.s_[3, :], [2.0, 0.0, 4.0]),
+        vehicle_power_kw=(np.s_[4, :], [12.0, 24.0, 0.0]),
+        vehicle_cost_usd=(np.s_[5, :], [0.3, 0.6, -0.3]),
+        traction_shortfall_kwh=(np.s_[3, 2], 0.1),
+        vehicle_status=(np.s_[:3, 1:], Status.SERVING),
+        vehicle_busy_s=(np.s_[:3, 1:], [[300, 300], [0, 300], [0, 0]]),
+    )
+    totals = {"known": (4, 3), "in_time": (1, 1), "late": (1, 0), "missed": (1, 2)}
+    data = run.data.drop_vars([f"requests_{name}" for name in totals])
+    for name, values in totals.items():
+        # Only what stands at the end counts.
+        counts = np.zeros((TICKS, 2))
+        counts[-1] = values
+        data[f"requests_{name}"] = (("tick", "segment"), counts)
+    coords = {
+        "segment": ["taxi", "bus"],
+        "vehicle_segment": ("vehicle", ["taxi", "taxi", "bus"]),
+        "request_segment": ("request", ["taxi", "bus"]),
+    }
+    columns = ("kind", "vehicle", "request", "value", "distance_km")
+    rows = [
+        ("request_served", 0, 0, 300.0, 10.0),
+        ("request_served", 1, 0, 900.0, 20.0),
+        ("request_served", 2, 1, None, 10.0),
+        # Nobody took these: only the request says whose they are.
+        ("request_expired", None, 0, None, None),
+        ("request_expired", None, 1, None, None),
+        ("request_failed", 2, 1, None, None),
+        ("trip_refused", 2, None, None, None),
+        ("ran_empty", 2, None, None, 3.0),
+        ("voltage", None, None, 0.9, None),
+    ]
+    events = [dict(zip(columns, row, strict=True)) | {"time_s": 900.0} for row in rows]
+    return replace(run, data=data.assign_coords(coords), events=pa.Table.from_pylist(events))
+
+
+@pytest.mark.parametrize("key", [*SUMMED, *SHARED])
+def test_a_segment_has_the_figures_of_its_vehicles_and_requests(key: str) -> None:
+    found = kpis.compute(segmented_run())[key]
+    values = [found.value, *found.by_segment.values()]
+    expected = SUMMED.get(key) or SHARED[key]
+    assert values == [None if e is None else pytest.approx(e) for e in expected]
+    assert list(found.by_segment) == ["taxi", "bus"]
+    if key in SUMMED:
+        whole, *parts = SUMMED[key]
+        assert sum(parts) == pytest.approx(whole)
+
+
+def test_segments_stand_in_the_file_and_the_digest_where_they_mean_something() -> None:
+    figures = kpis.compute(segmented_run())
+    content = kpis.plain(figures)
+    assert content["distance_mi"]["by_segment"] == {
+        "taxi": pytest.approx(20.0), "bus": pytest.approx(10.0)
+    }  # fmt: skip
+    assert "by_segment" not in content["voltage_min_pu"]
+    other = replace(figures["distance_mi"], by_segment={"taxi": 10.0, "bus": 20.0})
+    assert kpis.steady(figures) != kpis.steady(figures | {"distance_mi": other})

@@ -59,7 +59,8 @@ def test_a_whole_run(tmp_path: Path) -> None:
     }  # fmt: skip
     figures = json.loads((tmp_path / "run" / "kpis.json").read_text())
     for figure in figures.values():
-        assert set(figure) == {"value", "unit", "meaning"}
+        assert set(figure) - {"by_segment"} == {"value", "unit", "meaning"}
+    assert figures["vehicles"]["by_segment"] == {"ride_share": 3}
     events = pq.read_table(tmp_path / "run" / "events.parquet").to_pylist()
     assert [e["vehicle"] for e in events] == [t % 3 for t in range(12)]
     assert {(e["role"], e["kind"]) for e in events} == {("traffic", "trip")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,10 @@ def test_the_same_decisions_give_the_same_run(recorded: Path, tmp_path: Path) ->
     done = cosim("run", *CHEAP, "--set", "duration=3h", *replaying(recorded), "--out", str(folder))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    # What ran is named: no SUMO, and no PyBaMM either.
+    (engines,) = re.findall(r"^engines .*?(?=^digest)", done.stdout, re.MULTILINE | re.DOTALL)
+    assert {"replay", "reservoir", "OpenDSS"} <= set(engines.split())
+    assert not {"SUMO", "PyBaMM"} & set(done.stdout.split())
     found, real = trips(folder), trips(recorded)
     assert len(real) > 200
     assert any(row["kind"] == "trip_unfinished" for row in real)

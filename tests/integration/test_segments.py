@@ -14,7 +14,7 @@ import xarray as xr
 from tests.integration.test_siouxfalls import cosim
 
 MIX = (
-    "--set", "start=2022-09-14 06:00", "--set", "duration=5h", "--set", "fleet.vehicles=100",
+    "--set", "start=2022-09-14 14:00", "--set", "duration=5h", "--set", "fleet.vehicles=100",
     "--set", "fleet.segments={ride_share: 2, delivery: 2, commute: 2, transit: 1, consumer: 2}",
     "--set", "fleet.stations.count=30", "--set", "fleet.stations.site_share=0.5",
     "--set", "fleet.brands={hyundai: 1, volkswagen: 1, ford: 1, tesla: 1}",
@@ -50,6 +50,19 @@ def test_nothing_is_out_of_balance(folder: Path) -> None:
     assert figures["service_level_pct"]["value"] > 80
 
 
+def test_what_segments_did_adds_up_to_the_fleet(folder: Path, data: xr.Dataset) -> None:
+    figures = json.loads((folder / "kpis.json").read_text())
+    for key in (
+        *("vehicles", "distance_mi", "energy_driven_kwh", "energy_charged_kwh", "energy_cost_usd"),
+        *("trips_asked", "trips_served", "trips_late", "trips_lost", "trips_refused"),
+        *("vehicles_towed", "vehicles_ran_empty"),
+    ):
+        parts = figures[key]["by_segment"]
+        assert list(parts) == data["segment"].to_numpy().tolist()
+        assert sum(parts.values()) == pytest.approx(figures[key]["value"]), key
+    assert min(figures["trips_served"]["by_segment"].values()) > 0
+
+
 def test_every_segment_drives_and_charges(data: xr.Dataset) -> None:
     km = data["vehicle_distance_km"].sum("tick").to_numpy()
     kwh = data["vehicle_power_kw"].clip(min=0).sum("tick").to_numpy()
@@ -62,8 +75,8 @@ def test_every_segment_drives_and_charges(data: xr.Dataset) -> None:
 def test_every_request_ends_once_or_is_under_way(data: xr.Dataset, events: pd.DataFrame) -> None:
     ends = events[events["kind"].isin(["request_served", "request_failed", "request_expired"])]
     assert len(set(ends["request"].tolist())) == len(ends) > 100
-    known = float(data["requests_known"][-1])
-    fates = float(data["requests_in_time"][-1] + data["requests_missed"][-1])
+    known = float(data["requests_known"][-1].sum())
+    fates = float((data["requests_in_time"][-1] + data["requests_missed"][-1]).sum())
     assert 100 < fates <= known
     # Own trips are driven by their vehicles alone, at free flow no earlier than they may.
     served = events[events["kind"] == "request_served"]

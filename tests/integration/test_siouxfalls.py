@@ -95,10 +95,21 @@ def test_key_figures_follow_from_the_record(morning: Path, data: xr.Dataset) -> 
     assert figures["feeder_peak_kw"] == pytest.approx(float(data["feeder_power_kw"].max()))
 
 
-def test_bills_are_energy_at_the_price_of_bus_d(data: xr.Dataset) -> None:
-    price = data["lmp_usd_per_mwh"].sel(zone="D") / 1000
-    cost = (data["vehicle_power_kw"] / 12 * price).sum()
-    assert float(data["vehicle_cost_usd"].sum()) == pytest.approx(float(cost))
+def test_bills_are_energy_at_the_price_of_bus_d_and_of_losses(data: xr.Dataset) -> None:
+    at_d = data["lmp_usd_per_mwh"].sel(zone="D")
+    price = at_d + data["station_loss_usd_per_mwh"]
+    cost = float((data["station_power_kw"] / 12 * price / 1000).sum())
+    assert float(data["vehicle_cost_usd"].sum()) == pytest.approx(cost)
+    # Marginal losses are some percent, and more where the feeder is loaded.
+    share = (data["station_loss_usd_per_mwh"] / at_d).to_numpy()
+    assert 0.01 < share.mean() < 0.06
+    assert share.max() > 2 * share.mean()
+    assert np.allclose(
+        data["dlmp_usd_per_mwh"],
+        data["dlmp_energy_usd_per_mwh"] + data["dlmp_loss_usd_per_mwh"],
+        rtol=0,
+        atol=1e-8,
+    )
 
 
 def test_the_ledger_has_every_bill_and_sums_to_zero(morning: Path, data: xr.Dataset) -> None:

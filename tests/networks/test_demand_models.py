@@ -32,6 +32,7 @@ def sioux_falls() -> Places:
         table.sum(axis=1),
         table.sum(axis=0),
         roads.travel_time_s,
+        roads.distance_km,
         table,
     )
 
@@ -81,7 +82,7 @@ def test_ride_share_on_the_weekend() -> None:
 def test_ride_share_by_gravity_leaves_home_in_the_morning() -> None:
     places = sioux_falls()
     homes = np.where(np.arange(24) < 4, 1.0, 0.0)
-    bare = Places(places.edge, homes, places.work, places.travel_time_s)
+    bare = Places(places.edge, homes, places.work, places.travel_time_s, places.distance_km)
     rng = np.random.default_rng(2)
     found = ride_share.RideShare().draw(200, bare, WEDNESDAY, DAY_S, rng).trips
     morning = found.asked_s < DAY_S / 2
@@ -235,8 +236,7 @@ def test_buses_run_at_the_speed_of_the_transit_database() -> None:
 
 
 def test_headways_follow_from_round_trip_and_buses() -> None:
-    parameters = transit.Transit()
-    trips = drawn(parameters, 6).trips
+    trips = drawn(transit.Transit(terminal_ports=1), 6).trips
     terminal = trips.origin_edge[(trips.via >= 0).any(axis=1)][0]
     ride = (trips.via >= 0).any(axis=1)
     out = np.sort(trips.earliest_s[ride & (trips.origin_edge == terminal)])
@@ -254,7 +254,7 @@ def test_headways_follow_from_round_trip_and_buses() -> None:
 
 
 def test_buses_rest_and_spend_the_night_in_the_depot() -> None:
-    trips = drawn(transit.Transit(), 60, WEDNESDAY, 2 * DAY_S).trips
+    trips = drawn(transit.Transit(terminal_ports=1), 60, WEDNESDAY, 2 * DAY_S).trips
     ride = (trips.via >= 0).any(axis=1)
     assert (trips.dwell_s[ride] >= 300).all()
     assert not trips.at_arrival.any()
@@ -265,6 +265,54 @@ def test_buses_rest_and_spend_the_night_in_the_depot() -> None:
         night_h.append(np.diff(own[(own > 12 * 3600) & (own < 36 * 3600)]).max() / 3600)
     # About 10 h in the depot overnight (Waka Kotahi NZTA, public transport design guidance).
     assert np.mean(night_h) == pytest.approx(10, abs=3)
+
+
+def test_vans_come_at_any_moment_of_the_windows_and_not_before() -> None:
+    roads = networks.roads.load("siouxfalls")
+    window_s = 3 * 3600
+    parameters = delivery.Delivery(window_share=1.0, window_s=window_s, halts_per_tour=1)
+    trips = drawn(parameters, 400).trips
+    order = np.lexsort((trips.earliest_s, trips.vehicle))
+    first = order[np.unique(trips.vehicle[order], return_index=True)[1]]
+    ways = trips.origin_edge[first], trips.destination_edge[first]
+    ride_s = np.diagonal(roads.travel_time_s(*ways))
+    # A van that drives at free flow is ahead of the plan, by half of the ride, and waits for a
+    # window that opens later: then it has the whole window.
+    spare_s = trips.deadline_s[first] - trips.earliest_s[first] - ride_s
+    assert (spare_s >= (parameters.pace - 1) * ride_s - 1e-6).all()
+    assert (spare_s <= window_s + 1e-6).all()
+    share = np.histogram(spare_s, bins=4, range=(0, window_s))[0] / len(spare_s)
+    assert (share > 0.15).all()
+    assert (np.isclose(spare_s, window_s)).sum() > 5
+
+
+@pytest.mark.parametrize("block_km", [60.0, 150.0, 1e6])
+def test_blocks_are_as_long_as_a_charge_lasts(block_km: float) -> None:
+    parameters = transit.Transit(block_km=block_km)
+    found = drawn(parameters, 24, WEDNESDAY, 2 * DAY_S)
+    trips, depot = found.trips, found.chargers[0].edge
+    roads = networks.roads.load("siouxfalls")
+    points = np.column_stack([trips.origin_edge, trips.via, trips.destination_edge])
+    km = np.zeros(len(trips))
+    for row, way in enumerate(points):
+        edges = way[way >= 0]
+        km[row] = np.diagonal(roads.distance_km(edges, edges), 1).sum()
+    longest = 0.0
+    for bus in range(24):
+        own = np.flatnonzero(trips.vehicle == bus)
+        own = own[np.argsort(trips.earliest_s[own], kind="stable")]
+        blocks = np.split(own, np.flatnonzero(np.diff(trips.tour[own])) + 1)
+        driven_km = 0.0
+        for block, after in pairwise(blocks):
+            driven_km += km[block].sum()
+            longest = max(longest, driven_km)
+            assert driven_km <= block_km
+            assert trips.destination_edge[block[-1]] == depot
+            home_s = parameters.pace * roads.travel_time_s(points[block[-1], :1], [depot])[0, 0]
+            stay_s = trips.earliest_s[after[0]] - trips.earliest_s[block[-1]] - home_s
+            put_back_km = stay_s * parameters.port_kw / 3600 / parameters.kwh_per_km
+            driven_km = max(driven_km - put_back_km, 0.0)
+    assert longest > min(block_km, 300) / 2
 
 
 def test_terminals_have_chargers_if_wanted() -> None:

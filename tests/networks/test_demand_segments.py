@@ -29,11 +29,15 @@ def city(count: int, seed: int = 0, spread_s: float = 1200.0, table: bool = Fals
         a, b = at[np.asarray(origin) - 7], at[np.asarray(destination) - 7]
         return np.abs(a[:, None] - b[None]).sum(axis=2)
 
+    def distance_km(origin: ArrayLike, destination: ArrayLike) -> Floats:
+        return travel_time_s(origin, destination) * 0.01
+
     return Places(
         edge=np.arange(7, 7 + count, dtype=np.int32),
         homes=rng.uniform(0.1, 1, count),
         work=rng.uniform(0.1, 1, count),
         travel_time_s=travel_time_s,
+        distance_km=distance_km,
         trip_table=rng.uniform(0, 1, (count, count)) * ~np.eye(count, dtype=bool)
         if table
         else None,
@@ -195,7 +199,7 @@ def test_places_without_a_way_are_left_out(name: str) -> None:
         lost = np.equal.outer(np.asarray(origin) == 7, np.asarray(destination) == 7)
         return np.where(lost, time_s, np.inf)
 
-    places = Places(joined.edge, joined.homes, joined.work, travel_time_s)
+    places = Places(joined.edge, joined.homes, joined.work, travel_time_s, joined.distance_km)
     found = drawn(name, 40, places, WEDNESDAY, DAY_S)
     assert not np.isin(7, found.trips.origin_edge)
     assert not np.isin(7, found.start_edge)
@@ -236,6 +240,7 @@ def test_bad_places_are_refused(changed: dict[str, Any], reason: str) -> None:
         "homes": good.homes,
         "work": good.work,
         "travel_time_s": good.travel_time_s,
+        "distance_km": good.distance_km,
     }
     with pytest.raises(ValueError, match=reason):
         Places(**(columns | changed))

@@ -85,35 +85,75 @@ def test_a_request_that_nobody_reaches_in_time_is_left_to_others() -> None:
     assert decide(late).request_vehicle[0] == -1
 
 
-def test_a_vehicle_that_reaches_no_port_does_not_hold_up_the_rest() -> None:
-    seen = some()
-    soc = np.where(seen.idle, 0.2, 0.9)
-    free = np.zeros(20, dtype=np.int32)
-    free[4] = 2
-    plan = decide(replace(seen, vehicle_soc=soc, station_free_ports=free))
-    assert (plan.vehicle_goto_station == 4).sum() == 2
+PORT_KW = ASSETS.stations.port_kw
+KWH = ASSETS.vehicles.per_vehicle("battery_kwh")
+LOW = 3
 
 
-def test_low_vehicles_go_to_the_nearest_free_port_every_15_minutes() -> None:
-    soc = np.full(40, 0.9)
-    soc[3] = 0.39
-    seen = one_request(tick=3, vehicle_soc=soc, request_status=np.zeros(1, dtype=np.int8))
+def low(soc: float = 0.39, **changes: object) -> Observation:
+    """Return a scene in which vehicle `LOW` alone needs to charge."""
+    every = np.full(40, 0.9)
+    every[LOW] = soc
+    return one_request(
+        tick=3, vehicle_soc=every, request_status=np.zeros(1, dtype=np.int8), **changes
+    )
+
+
+def ready_s(seen: Observation) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return when `LOW` would be back from each free station, by hand [s]."""
+    spec = ASSETS.vehicles.specs[ASSETS.vehicles.model[LOW]]
+    direct = ASSETS.stations.direct
+    into_kw = np.where(
+        direct,
+        np.minimum(PORT_KW * spec.dc_charge_efficiency, spec.dc_charge_kw),
+        np.minimum(PORT_KW, spec.ac_charge_kw) * spec.ac_charge_efficiency,
+    )
+    missing_kwh = (0.9 - seen.vehicle_soc[LOW]) * KWH[LOW] * seen.vehicle_soh[LOW]
+    way_s = ASSETS.roads.travel_time_s(seen.vehicle_edge[[LOW]], ASSETS.stations.edge)[0]
+    return way_s + 3600 * missing_kwh / into_kw
+
+
+def test_a_low_vehicle_goes_where_it_is_ready_first_every_15_minutes() -> None:
+    seen = low()
     plan = decide(seen)
-    assert np.flatnonzero(plan.vehicle_goto_station >= 0).tolist() == [3]
-    km = ASSETS.roads.distance_km(seen.vehicle_edge[3:4], ASSETS.stations.edge)[0]
-    station = plan.vehicle_goto_station[3]
-    assert km[station] == km.min()
-    same = np.flatnonzero(km == km.min())
-    power = ASSETS.stations.port_kw
-    assert power[station] == power[same].max()
-    assert plan.vehicle_target_soc[3] == 0.9
-    assert plan.vehicle_charge_kw[3] >= power[station]
+    assert np.flatnonzero(plan.vehicle_goto_station >= 0).tolist() == [LOW]
+    station = plan.vehicle_goto_station[LOW]
+    by_hand_s = ready_s(seen)
+    assert by_hand_s[station] == by_hand_s.min()
+    assert plan.vehicle_target_soc[LOW] == 0.9
+    assert plan.vehicle_charge_kw[LOW] >= PORT_KW[station]
     assert (decide(replace(seen, tick=4)).vehicle_goto_station == -1).all()
 
 
-def test_full_stations_are_left_alone() -> None:
-    seen = replace(some(), station_free_ports=np.zeros(20, dtype=np.int32))
-    assert (decide(seen).vehicle_goto_station == -1).all()
+def test_who_has_time_until_the_next_trip_takes_the_nearest_station() -> None:
+    seen = low(soc=0.3)
+    way_s = ASSETS.roads.travel_time_s(seen.vehicle_edge[[LOW]], ASSETS.stations.edge)[0]
+    first = int(np.argmin(ready_s(seen)))
+    assert way_s[first] > way_s.min(), "the fastest is not the nearest here"
+    departure_s = np.full(40, -1.0)
+    for spare_s, nearest in ((24 * 3600.0, True), (ready_s(seen)[first], False)):
+        departure_s[LOW] = seen.time_s + spare_s
+        plan = decide(replace(seen, vehicle_next_departure_s=departure_s.copy()))
+        station = plan.vehicle_goto_station[LOW]
+        assert (way_s[station] == way_s.min()) == nearest
+        assert (station == first) != nearest
+
+
+def test_a_wait_for_a_port_counts_as_long_as_a_charge_of_ones_own() -> None:
+    seen = low()
+    by_hand_s = ready_s(seen)
+    first, second = np.argsort(by_hand_s)[:2].tolist()
+    way_s = ASSETS.roads.travel_time_s(seen.vehicle_edge[[LOW]], ASSETS.stations.edge)[0]
+    turn_s = (by_hand_s - way_s)[first] / ASSETS.stations.ports[first]
+    assert by_hand_s[second] < by_hand_s[first] + turn_s
+    free = seen.station_free_ports.copy()
+    free[first] = 0
+    assert decide(replace(seen, station_free_ports=free)).vehicle_goto_station[LOW] == second
+    # With everything else full and crowded, waiting for one is still the best.
+    queue = np.full(20, 9, dtype=np.int32)
+    queue[first] = 0
+    full = replace(seen, station_free_ports=np.zeros(20, np.int32), station_queue=queue)
+    assert decide(full).vehicle_goto_station[LOW] == first
 
 
 def test_a_towed_vehicle_charges_too() -> None:
@@ -133,6 +173,9 @@ def test_nothing_is_promised_twice(seed: int, requests: int) -> None:
     sent = np.flatnonzero(plan.vehicle_goto_station >= 0).tolist()
     assert len(set(assigned + sent)) == len(assigned + sent)
     assert seen.idle[assigned + sent].all()
-    stations = plan.vehicle_goto_station[sent]
-    assert (np.bincount(stations, minlength=20) <= seen.station_free_ports).all()
+    # Nobody waits for a port while one like it is free at the same place.
+    spare = seen.station_free_ports - np.bincount(plan.vehicle_goto_station[sent], minlength=20)
+    alike = list(zip(ASSETS.stations.edge.tolist(), PORT_KW.tolist(), strict=True))
+    free_like = {alike[i] for i in np.flatnonzero(spare > 0)}
+    assert not free_like & {alike[i] for i in np.flatnonzero(spare < 0)}
     assert (seen.request_status[plan.request_vehicle >= 0] == RequestStatus.OPEN).all()

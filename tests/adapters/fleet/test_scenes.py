@@ -184,7 +184,8 @@ def test_nobody_knows_a_request_before_it_is_made() -> None:
         made = requests.asked_s < (tick + 1) * TICK_S
         assert out["requests_known"] == made.sum()
         np.testing.assert_array_equal(out["request_status"] > RequestStatus.UNKNOWN, made)
-        for name in ("request_origin_edge", "request_destination_edge", "request_deadline_s"):
+        places = ("request_origin_edge", "request_destination_edge")
+        for name in (*places, "request_deadline_s", "request_segment"):
             np.testing.assert_array_equal(out[name] >= 0, made)
             assert (out[name][~made] == -1).all()
         np.testing.assert_array_equal(out["request_origin_edge"][made], requests.origin_edge[made])

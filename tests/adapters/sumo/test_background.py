@@ -14,6 +14,7 @@ from adapters.sumo.background import background, write
 from adapters.sumo.closures import Closure
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
+from adapters.sumo.unfinished import unfinished
 from cosim.scenario import Scenario
 from cosim.signals import LEGS, TICK_S
 from networks.demand.background import LANE_CAPACITY_PER_H, BackgroundTrips
@@ -188,7 +189,7 @@ def test_every_trip_ends_in_exactly_one_way(town: RoadNetwork, start: Any, busy:
     home = rng.choice(every, count)
     plan = [Closure(int(e), TICK_S * b, TICK_S * (b + 4)) for b, e in enumerate(every[2:14:2])]
     traffic = start(town, home, background=busy, closures=plan, teleport_s=120.0, insertion_s=60.0)
-    sent = arrived = towed = refused = 0
+    sent = arrived = towed = refused = tows = refusals = 0
     events: list[dict[str, Any]] = []
     turns = set(zip(town.turn_from.tolist(), town.turn_to.tolist(), strict=True))
     left = np.zeros(count, np.int64)
@@ -207,6 +208,8 @@ def test_every_trip_ends_in_exactly_one_way(town: RoadNetwork, start: Any, busy:
         # Legs of itineraries that a tow ended, then those of the new one or of the one under way.
         taken = go_now & ~done.itinerary_refused
         towed += int(before[tow >= 0].sum())
+        tows += int((tow >= 0).sum())
+        refusals += int(done.itinerary_refused.sum())
         before[tow >= 0] = 0
         assert not (taken & (before > 0)).any(), "an itinerary under way is not replaced"
         sent += int(begun.sum())
@@ -225,7 +228,14 @@ def test_every_trip_ends_in_exactly_one_way(town: RoadNetwork, start: Any, busy:
     assert (left >= 0).all()
     assert sent == arrived + int(left.sum()) + towed + refused
     assert min(arrived, int(left.sum()), towed, refused) > 0
+    # The events say the same: each leg that set out has one end, each tow and refusal is told.
+    ends = unfinished(traffic.state, town, ticks - 1)
+    ends += [e for e in events if e["kind"] in ("trip", "tow")]
+    legs = [(e["vehicle"], e["start_s"]) for e in ends if e["distance_km"] > 0]
+    assert len(set(legs)) == len(legs) > 100
     kinds = Counter(event["kind"] for event in events)
+    assert kinds["trip"] <= arrived
+    assert (kinds["tow"], kinds["trip_refused"]) == (tows, refusals)
     assert kinds["road_closed"] == len(plan)
     assert kinds["rerouted"] > 0
     assert kinds["background_teleports"] <= ticks

@@ -242,7 +242,14 @@ def test_tow_takes_the_vehicle_off_the_road(start: Any, siouxfalls: RoadNetwork)
     before = go(traffic, 0, {0: [zones[19]], 1: [zones[19]]})
     assert before.vehicle_distance_km[0] > 1
     done = go(traffic, 1, {0: [zones[8]]}, start_s=200, tow={0: zones[9], 2: zones[5]})
-    assert [e["vehicle"] for e in of_kind(done.events, "tow")] == [0, 2]
+    driven, stood = of_kind(done.events, "tow")
+    assert (driven["vehicle"], stood["vehicle"]) == (0, 2)
+    ids = siouxfalls.edge_ids
+    assert (driven["origin"], driven["start_s"], driven["driving_s"]) == (ids[zones[0]], 0, TICK_S)
+    assert driven["distance_km"] == pytest.approx(before.vehicle_distance_km[0])
+    assert driven["energy_kwh"] == pytest.approx(before.vehicle_traction_kwh[0])
+    assert (stood["origin"], stood["place"]) == (ids[zones[2]], ids[zones[2]])
+    assert (stood["start_s"], stood["driving_s"], stood["distance_km"]) == (TICK_S, 0, 0)
     assert done.vehicle_edge[2] == zones[5]
     assert not done.vehicle_driving[2]
     assert done.vehicle_driving[0], "a new itinerary may start where it was set down"

@@ -14,6 +14,8 @@ from cosim.scenario import Scenario
 from cosim.signals import LEGS, VIA, produced_by
 
 VEHICLES = 12
+REQUEST = np.arange(VEHICLES, dtype=np.int32)[::-1] - 1
+"""The last vehicle drives for nobody."""
 
 
 @pytest.fixture
@@ -24,7 +26,11 @@ def scenario() -> Scenario:
 
 
 def bind(face: Traffic, assets: Assets) -> None:
-    ids = {"vehicle": list(assets.vehicles.ids), "edge": list(assets.roads.edge_ids)}
+    ids = {
+        "vehicle": list(assets.vehicles.ids),
+        "edge": list(assets.roads.edge_ids),
+        "request": [str(i) for i in range(VEHICLES)],
+    }
     face.bind(ids, {})
 
 
@@ -36,6 +42,7 @@ def inputs(plan: np.ndarray | None = None) -> dict[str, Any]:
             "itinerary_via_edge": {"fleet": np.full((VEHICLES, LEGS, VIA), -1, np.int32)},
             "itinerary_start_s": {"fleet": np.zeros(VEHICLES)},
             "tow_edge": {"fleet": np.full(VEHICLES, -1, np.int32)},
+            "vehicle_request": {"fleet": REQUEST},
         }
     }
 
@@ -60,8 +67,14 @@ def test_every_signal_of_the_role_is_produced(scenario: Scenario) -> None:
         first = face.get_data({"all": names})["all"]
         assert set(first) == set(names)
         assert first["vehicle_distance_km"].sum() > 0
+        trips: list[dict[str, Any]] = []
         for tick in range(1, 12):
             assert face.step(tick, inputs(), tick + 1) == tick + 1
+            trips += face.get_data({"all": ["traffic_events"]})["all"]["traffic_events"]
+        assert {t["kind"] for t in trips} == {"trip"}
+        assert {t["vehicle"] for t in trips} == set(range(VEHICLES))
+        for trip in trips:
+            assert trip.get("request", -1) == REQUEST[trip["vehicle"]]
         last = face.get_data({"all": names})["all"]
         assert last["legs_completed"].tolist() == [2] * VEHICLES
         assert set(last["vehicle_edge"].tolist()) == {int(zones[7])}
