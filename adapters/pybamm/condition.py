@@ -15,6 +15,7 @@ from adapters.pybamm.constants import FARADAY_C_PER_MOL
 from adapters.pybamm.diffusion import Diffusion, plating_slope
 from adapters.pybamm.export import FIELDS, Model, observed_slopes, open_circuit_expression
 from adapters.pybamm.limits import SURFACE_MARGIN, clip, inside, temperature_k
+from adapters.pybamm.plating import per_watt
 from cosim.errors import BatteryError
 from cosim.signals import C_RATES
 
@@ -31,7 +32,7 @@ WEAR_STEPS = 2
 """Steps of the time integration to the middle of the horizon of the wear of charging."""
 WEAR_LEAST_C = 0.02
 """Least current for which the wear of charging is told, over the capacity when new [1/h]."""
-WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a")
+WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a", "heat_capacity_j_k")
 
 
 def balance(model: Model) -> Any:
@@ -201,7 +202,7 @@ def wear(model: Model, horizon_s: float) -> Any:
         (x, `WEAR_INPUTS`) -> capacity lost per energy taken in [A h/J] at each of `C_RATES`,
         or at the largest current that can be held (``charge_a`` [A], of `forecast.predict`) where
         that is less. The first three inputs say how the capacity changes with each figure of
-        `balance`.
+        `balance`, the last is what the heat warms [J/K].
 
     Notes
     -----
@@ -216,7 +217,7 @@ def wear(model: Model, horizon_s: float) -> Any:
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(WEAR_INPUTS))
-    per_figure, charge_a = q[:3], q[3]
+    per_figure, charge_a, heat_capacity = q[:3], q[3], q[4]
     c = model.constants
     warm = temperature_k(model, x)
     half = 0.5 * horizon_s
@@ -241,10 +242,7 @@ def wear(model: Model, horizon_s: float) -> Any:
         row("positive_fraction") * c["positive_capacity_ah"] / c["positive_fraction"],
     )
 
-    warmth = row("temperature_k")
-    per_joule = ca.DM(x.numel(), 1)
-    for place in warmth.sparsity().get_triplet()[1]:
-        per_joule[place] = 1 / (warmth[0, place] * c["heat_capacity_j_k"])
+    per_joule = per_watt(model, heat_capacity)
 
     def lost(current: Any) -> tuple[Any, Any]:
         change = idle + unit * current

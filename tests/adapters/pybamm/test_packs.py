@@ -230,7 +230,7 @@ def test_restored_state_goes_on_bit_for_bit(kernel: Kernel) -> None:
 
 
 def test_blocks_do_not_change_a_bit(kernel: Kernel) -> None:
-    from adapters.pybamm.cells import Cells
+    from adapters.pybamm.cells import Cells, Surroundings
 
     n, rng = 77, np.random.default_rng(5)
     states = single_cells(kernel, rng.uniform(0, 1, n)).state()["states"]
@@ -240,8 +240,9 @@ def test_blocks_do_not_change_a_bit(kernel: Kernel) -> None:
     for block in (16, 40, 4096):
         cells = Cells(kernel, states, block)
         rated = 4 * current_a * full
-        cells.advance(power_w, 293 * full, rated, rated, 3e3 * full, 3e3 * full, 0 * full)
-        limits = cells.sustainable(rated, rated, rated, rated, 293 * full, 0 * full)
+        around = Surroundings(293 * full, 0 * full, 0.02 * full, 90.0)
+        cells.advance(power_w, around, rated, rated, 3e3 * full, 3e3 * full)
+        limits = cells.sustainable(rated, rated, rated, rated, around)
         found.append(np.vstack([cells.states, limits.charge_w, limits.discharge_w]))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
