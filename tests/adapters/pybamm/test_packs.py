@@ -19,6 +19,7 @@ from tests.adapters.pybamm.fleets import (
     as_dict,
     ask,
     cell_kwh,
+    pack_cells,
     random_ticks,
     single_cells,
 )
@@ -217,11 +218,12 @@ def test_a_cycle_jump_ages_as_every_day_does(spm: Kernel, acceleration: int, mos
 
 def test_restored_state_goes_on_bit_for_bit(kernel: Kernel) -> None:
     life = Life(acceleration=5, heater_kw=0.01)
-    packs = single_cells(kernel, np.linspace(0.1, 0.9, 9), life)
+    packs = pack_cells(kernel, np.linspace(0.1, 0.9, 9), life=life)
     random_ticks(packs, 5, seed=1)
+    assert (packs.temperature_c > 20).any(), "no loop runs"
     saved = packs.state()
     first = [as_dict(tick) for tick in random_ticks(packs, 5, seed=2)]
-    other = single_cells(kernel, np.full(9, 0.5), life)
+    other = pack_cells(kernel, np.full(9, 0.5), life=life)
     other.restore(saved)
     np.testing.assert_array_equal(other.lithium_ah.shape, (9,))
     for before, after in zip(first, random_ticks(other, 5, seed=2), strict=True):
