@@ -19,6 +19,20 @@ _LANES = 8
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What warms and cools cells through a tick; every array has shape (cell,)."""
+
+    ambient_k: Floats
+    """Temperature of the air [K]."""
+    heat_w: Floats
+    """Heat from outside [W]."""
+    cooling_w_k: Floats
+    """Conductance to the air, > 0 [W/K]."""
+    heat_capacity_j_k: float
+    """Of each cell and what is warmed along with it [J/K]."""
+
+
+@dataclass(frozen=True)
 class CellTick:
     """What went through cells in a tick; every array has shape (cell,), positive into the cell."""
 
@@ -119,8 +133,8 @@ class Cells:
         self._current[:] = self._filled(-current)
 
     def advance(
-        self, power_w: Floats, ambient_k: Floats, charge_a: Floats, discharge_a: Floats,
-        room_as: Floats, stored_as: Floats, heater_w: Floats,
+        self, power_w: Floats, around: Surroundings, charge_a: Floats, discharge_a: Floats,
+        room_as: Floats, stored_as: Floats,
     ) -> CellTick:  # fmt: skip
         """Step every cell through a tick with its power held as far as its limits allow.
 
@@ -128,15 +142,13 @@ class Cells:
         ----------
         power_w
             Power asked at the terminals, positive into the cell [W], shape (cell,).
-        ambient_k
-            Ambient temperature [K], shape (cell,).
+        around
+            What warms and cools them.
         charge_a, discharge_a
             Rated currents, both >= 0 [A], which temperature derates, shape (cell,).
         room_as, stored_as
             Charge that still fits and that is still there; the current of a step never moves
             more [A s], shape (cell,).
-        heater_w
-            Heat from outside [W], shape (cell,).
 
         Returns
         -------
@@ -147,12 +159,18 @@ class Cells:
         power = self._filled(-power_w)
         draws, fills = power > 0, power < 0
         limit_v = np.where(draws, c["lower_v"], c["upper_v"])
-        given = [self._filled(v) for v in (ambient_k, charge_a, discharge_a, heater_w)]
+        given = [
+            self._filled(v)
+            for v in (
+                around.ambient_k, charge_a, discharge_a, around.heat_w, around.cooling_w_k,
+                around.heat_capacity_j_k,
+            )
+        ]  # fmt: skip
         room = np.where(fills, self._filled(room_as), 0)
         stored = np.where(draws, self._filled(stored_as), 0)
         energy, charge, loss, heat = np.zeros((4, width))
         lowest, highest = np.full(width, np.inf), np.full(width, -np.inf)
-        asked = np.empty((10, self._block))
+        asked = np.empty((12, self._block))
         results = np.empty((7, self._block))
         for start in self._starts:
             stop = min(start + self._block, width)
@@ -161,9 +179,9 @@ class Cells:
             x, q, r = self._x[:, at], asked[:, :n], results[:, :n]
             current, low, high = q[0], q[4], q[5]
             q[0], q[1], q[3] = self._current[at], power[at], limit_v[at]
-            q[2], q[6], q[7], q[8] = (values[at] for values in given)
+            q[2], q[6], q[7], q[8], q[9], q[10] = (values[at] for values in given)
             for h in self.kernel.options.substeps_s:
-                q[9] = h
+                q[11] = h
                 moved = charge[at]
                 np.maximum(stored[at] - moved, 0, out=high)
                 high /= h
@@ -205,7 +223,7 @@ class Cells:
 
     def sustainable(
         self, stored_a: Floats, room_a: Floats, charge_a: Floats, discharge_a: Floats,
-        ambient_k: Floats, heat_w: Floats,
+        around: Surroundings,
     ) -> Sustainable:  # fmt: skip
         """Power that every cell can hold through the next tick, in and out.
 
@@ -215,17 +233,18 @@ class Cells:
             Currents that would empty and fill the cell in a tick, both >= 0 [A], shape (cell,).
         charge_a, discharge_a
             Rated currents, both >= 0 [A], shape (cell,).
-        ambient_k
-            Ambient temperature of the next tick [K], shape (cell,).
-        heat_w
-            Heat from outside in it [W], shape (cell,).
+        around
+            What warms and cools them in it.
         """
-        given = (stored_a, room_a, charge_a, discharge_a, ambient_k, heat_w)
+        given = (
+            stored_a, room_a, charge_a, discharge_a, around.ambient_k, around.heat_w,
+            around.cooling_w_k, around.heat_capacity_j_k,
+        )  # fmt: skip
         asked = np.vstack([self._filled(v) for v in given])
         out = np.maximum(self._of_states(self.kernel.predict, 4, asked), 0)
         return Sustainable(discharge_w=out[0], charge_w=out[1], discharge_a=out[2], charge_a=out[3])
 
-    def wear_ah_per_j(self, slopes: Floats, held: Sustainable) -> Floats:
+    def wear_ah_per_j(self, slopes: Floats, held: Sustainable, heat_capacity_j_k: float) -> Floats:
         """Capacity lost per energy moved, beyond what rest costs, at `cosim.signals.C_RATES`.
 
         Parameters
@@ -235,13 +254,15 @@ class Cells:
             (3, cell).
         held
             What can be held.
+        heat_capacity_j_k
+            Of each cell and what is warmed along with it.
 
         Returns
         -------
         ndarray
             Shape (rates, cell) [A h/J].
         """
-        given = (*slopes, held.charge_a, held.discharge_a)
+        given = (*slopes, held.charge_a, held.discharge_a, heat_capacity_j_k)
         asked = np.vstack([self._filled(v) for v in given])
         return self._of_states(self.kernel.wear, len(C_RATES), asked)
 
@@ -258,7 +279,7 @@ class Cells:
             function(self._x[:, at], *given, out[:, at])
         return out[:, : self.count]
 
-    def _filled(self, values: Floats) -> Floats:
+    def _filled(self, values: Floats | float) -> Floats:
         filled = np.empty(self._width)
         filled[: self.count] = values
         filled[self.count :] = filled[self.count - 1]

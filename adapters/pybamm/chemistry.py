@@ -65,6 +65,8 @@ class Chemistry:
     name: str
     label: str
     """In words."""
+    cell: str
+    """Its cell in `networks.batteries`."""
     parameter_set: str
     """PyBaMM parameter set; its literature is in `literature`."""
     literature: str
@@ -164,6 +166,7 @@ _LAM = "Negative electrode LAM constant proportional term [s-1]"
 NMC = Chemistry(
     name="nmc",
     label="NMC811 against graphite-SiOx, LG M50 21700",
+    cell="nmc_21700",
     parameter_set="OKane2022",
     literature="O'Kane et al. 2022, doi:10.1039/D2CP00417H, after Chen et al. 2020, "
     "doi:10.1149/1945-7111/ab9050",
@@ -221,6 +224,7 @@ NMC = Chemistry(
 LFP = Chemistry(
     name="lfp",
     label="LFP against graphite, A123 ANR26650M1",
+    cell="lfp_26650",
     parameter_set="Prada2013",
     literature="Prada et al. 2013, doi:10.1149/2.053309jes",
     mechanisms={

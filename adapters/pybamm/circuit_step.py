@@ -33,6 +33,10 @@ class Ask:
     ambient_c: Floats
     heater_w: Floats
     """Heat from the pack's heater [W]."""
+    cooling_w_k: Floats
+    """Conductance to the air, > 0 [W/K]."""
+    heat_capacity_j_k: Floats
+    """Of each cell and what is warmed along with it [J/K]."""
     soc: Floats
     temperature_c: Floats
     capacity_ah: Floats
@@ -79,7 +83,7 @@ def step(circuit: Circuit, ask: Ask) -> Passed:
         The power and the state of the cells.
     """
     idle = np.zeros(len(ask.power_w))
-    at_rest_c = _warmed(circuit, ask.temperature_c, ask.ambient_c, ask.heater_w, TICK_S)
+    at_rest_c = _warmed(ask, ask.heater_w, TICK_S)
     passed = Passed(idle, idle.copy(), at_rest_c)
     at = np.flatnonzero(ask.power_w)
     ask = ask.of(at)
@@ -126,8 +130,8 @@ def within_rating(circuit: Circuit, ask: Ask, current_a: Floats) -> Floats:
             warm = 0.5 * (ask.temperature_c + end_c)
             ohm = circuit.resistance(circuit.place(ask.soc, warm), current) + ask.more_ohm
             heat_w = current * (ohm * current + ask.remembered_v) + ask.heater_w
-            end_c = _warmed(circuit, ask.temperature_c, ask.ambient_c, heat_w, TICK_S)
-        rest_c = _warmed(circuit, ask.temperature_c, ask.ambient_c, ask.heater_w, TICK_S)
+            end_c = _warmed(ask, heat_w, TICK_S)
+        rest_c = _warmed(ask, ask.heater_w, TICK_S)
         error = np.where(rest_c > REFERENCE_C, HEAT_ERROR, 1 / HEAT_ERROR)
         end_c = np.where(current < 0, rest_c + error * (end_c - rest_c), end_c)
         least, most = rated_a(circuit, ask.charge_a, ask.discharge_a, end_c)
@@ -176,7 +180,7 @@ def _hold(
         square = np.maximum(rest_v**2 + 4 * ohm * asked, 0)
         current = np.clip(2 * asked / (rest_v + np.sqrt(square)), least, most)
         heat_w = current * (ohm * current + ask.remembered_v) + ask.heater_w
-        end_c = _warmed(circuit, ask.temperature_c, ask.ambient_c, heat_w, seconds)
+        end_c = _warmed(ask, heat_w, seconds)
         warm = 0.5 * (ask.temperature_c + end_c)
     cut = (current == least) | (current == most)
     power = np.where(cut, current * (rest_v + ohm * current), asked)
@@ -197,14 +201,11 @@ def _derated(circuit: Circuit, ask: Ask) -> Passed:
     return Passed(current, power, ask.temperature_c)
 
 
-def _warmed(
-    circuit: Circuit, temperature_c: Floats, ambient_c: Floats, heat_w: Floats, seconds: float
-) -> Floats:
+def _warmed(ask: Ask, heat_w: Floats, seconds: float) -> Floats:
     """Exact answer of one thermal node to constant heat [degC]."""
-    c = circuit.constants
-    left = np.exp(-seconds * c["cooling_w_k"] / c["heat_capacity_j_k"])
-    end_c = ambient_c + heat_w / c["cooling_w_k"]
-    return end_c + (temperature_c - end_c) * left
+    left = np.exp(-seconds * ask.cooling_w_k / ask.heat_capacity_j_k)
+    end_c = ask.ambient_c + heat_w / ask.cooling_w_k
+    return end_c + (ask.temperature_c - end_c) * left
 
 
 def _share(curve: Curve, temperature_c: Floats) -> Floats:

@@ -33,7 +33,9 @@ WEAR_TIME = 0.4
 """When the gradients are those that wear on average, over the horizon."""
 WEAR_LEAST_C = 0.02
 """Least current for which wear is told, over the capacity when new [1/h]."""
-WEAR_INPUTS = ("per_lithium", "per_negative", "per_positive", "charge_a", "discharge_a")
+WEAR_INPUTS = (
+    "per_lithium", "per_negative", "per_positive", "charge_a", "discharge_a", "heat_capacity_j_k",
+)  # fmt: skip
 
 
 def balance(model: Model) -> Any:
@@ -203,7 +205,8 @@ def wear(model: Model, horizon_s: float) -> Any:
         (x, `WEAR_INPUTS`) -> capacity lost per energy moved [A h/J] at each of `C_RATES`, or at the
         largest current that can be held (``charge_a`` and ``discharge_a`` [A], of
         `forecast.predict`) where that is less. The first three inputs say how the capacity changes
-        with each figure of `balance`.
+        with each figure of `balance`. The last says what the heat warms
+        [J/K].
 
     Notes
     -----
@@ -217,7 +220,7 @@ def wear(model: Model, horizon_s: float) -> Any:
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(WEAR_INPUTS))
-    per_figure, charge_a, discharge_a = q[:3], q[3], q[4]
+    per_figure, charge_a, discharge_a, heat_capacity = q[:3], q[3], q[4], q[5]
     c = model.constants
     warm = temperature_k(model, x)
     half = 0.5 * horizon_s
@@ -237,13 +240,14 @@ def wear(model: Model, horizon_s: float) -> Any:
     )
 
     particles = [_Particle(model, side) for side in ("negative", "positive")]
+    per_joule = per_watt(model, heat_capacity)
 
     def lost(current: Any) -> tuple[Any, Any]:
         state = idle + unit * current
         rate, voltage, _, heating = model.f(state, ca.vertcat(current, warm, 1))
         slope = plating_slope(model, state, current, warm)
         plated = (slope != 0) * rate / (1 - half * slope)
-        state = state + half * (plated + heating * per_watt(model))
+        state = state + half * (plated + heating * per_joule)
         for particle in particles:
             mean = particle.mean(idle) + particle.mean(unit) * current
             share = ca.sqrt(particle.pace(x) / particle.pace(state))

@@ -1,6 +1,6 @@
 """Experiments on SPMe cells at rest, for the tables of circuits.
 
-Open circuit, cooling, ageing in store and the power that rested cells foresee; ``pulses`` has those
+Open circuit, ageing in store and the power that rested cells foresee; ``pulses`` has those
 that move charge.
 """
 
@@ -17,6 +17,7 @@ from adapters.pybamm.circuit import TICK_S
 from adapters.pybamm.constants import YEAR_S, ZERO_C_K
 from adapters.pybamm.days import DAY_TICKS
 from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.mounting import Mounting
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
@@ -43,15 +44,16 @@ LIMIT_C_RATES = (1.0, 2.0, 3.0, 4.0, 6.0)
 
 
 def single_cells(
-    kernel: Kernel, soc: Floats, temperature_c: float, *, years: float = FITTED_YEARS
-) -> Packs:
+    kernel: Kernel, soc: Floats, temperature_c: float, *, years: float = FITTED_YEARS,
+    mounting: Mounting | None = None,
+) -> Packs:  # fmt: skip
     """Packs of one cell each, with the largest ratings of the chemistry."""
     c, chemistry = kernel.constants, kernel.options.of_chemistry
     full = np.full(len(soc), c["new_energy_wh"] / 1000)
     most = chemistry.charge_c_rate * full, chemistry.discharge_c_rate * full
     spec = PackSpec.of(full, c["mean_v"], *most)
     life = Life(age_years=years)
-    return Packs(kernel, spec, soc, life, initial_temperature_c=temperature_c)
+    return Packs(kernel, spec, soc, life, initial_temperature_c=temperature_c, mounting=mounting)
 
 
 def hold_rate(packs: Packs, c_rate: Floats | float, temperature_c: float) -> BatteryTick:
@@ -85,13 +87,6 @@ def open_circuit_v(kernel: Kernel) -> Floats:
         found.append(held * 1000 / np.where(tick.pack_charge_ah == 0, np.nan, tick.pack_charge_ah))
     c = kernel.constants
     return np.concatenate([[c["lower_v"]], np.nanmean(found, axis=0), [c["upper_v"]]])
-
-
-def cooling_w_k(kernel: Kernel) -> float:
-    """Heat that a cell gives off for a kelvin above the ambient temperature [W/K]."""
-    tick = hold_rate(single_cells(kernel, np.array([0.5]), 40.0), 0.0, 10.0)
-    left = (float(tick.vehicle_temperature_c[0]) - 10.0) / 30.0
-    return -float(np.log(left)) * kernel.constants["heat_capacity_j_k"] / TICK_S
 
 
 def stored_ages(kernel: Kernel) -> dict[str, Floats]:
@@ -162,11 +157,12 @@ def foreseen(kernel: Kernel, packs: Packs, warm: float) -> Floats:
     soc = np.clip(packs.soc, 0, 1)
     stored = soc * packs.capacity_ah * 3600 / TICK_S
     room = (1 - soc) * packs.capacity_ah * 3600 / TICK_S
-    ambient_k, heat_w = np.full(packs.count, warm + ZERO_C_K), packs.state()["mixing_j"] / TICK_S
+    ambient_k = np.full(packs.count, warm + ZERO_C_K)
+    around = replace(packs.surroundings, ambient_k=ambient_k)
     best = np.full((4, packs.count), np.nan)
     for rate in LIMIT_C_RATES:
         rated_a = np.full(packs.count, rate * new_ah)
-        found = held_by.sustainable(stored, room, rated_a, rated_a, ambient_k, heat_w)
+        found = held_by.sustainable(stored, room, rated_a, rated_a, around)
         best = np.fmax(best, [found.charge_w, found.discharge_w, found.charge_a, found.discharge_a])
     return best
 

@@ -71,7 +71,9 @@ class Model:
 
     f: Any
     """Function (x, [I, T_ambient, s]) -> (dx/dt, voltage, bulk open-circuit voltage, heating [W]).
-    Side reactions are multiplied by s: with 0 they are not there and cost nothing to evaluate."""
+    Side reactions are multiplied by s: with 0 they are not there and cost nothing to evaluate. The
+    rate of the temperature is that of a loose cell; `method` puts that of its mounting in its
+    place."""
     observe: Any
     """Function x -> the variables named by `FIELDS`."""
     surface: Any
@@ -223,6 +225,10 @@ def _numbers(values: Any) -> dict[str, float]:
         numbers[f"{side}_fraction"] = float(values[name])
     numbers["sei_diffusivity_m2_s"] = float(values["SEI solvent diffusivity [m2.s-1]"])
     numbers["sei_solvent_mol_m3"] = float(values["Bulk solvent concentration [mol.m-3]"])
+    numbers["cooling_w_k"] = float(
+        values["Total heat transfer coefficient [W.m-2.K-1]"]
+        * values["Cell cooling surface area [m2]"]
+    )
     volume = _number(values, cell.V_cell)
     if "Cell heat capacity [J.K-1.m-3]" in values.keys():  # noqa: SIM118 - not a dictionary
         numbers["heat_capacity_j_k"] = volume * float(values["Cell heat capacity [J.K-1.m-3]"])
@@ -285,6 +291,13 @@ def observed_slopes(model: Model) -> Any:
     x = ca.SX.sym("x", model.f.size1_in(0))
     slopes = ca.Function("w", [x], [ca.jacobian(model.observe(x), x)])
     return ca.sparsify(slopes(ca.DM.zeros(x.numel())))
+
+
+def warmth_state(model: Model) -> tuple[int, float]:
+    """Return the index of the temperature among the states, and its unit [K]."""
+    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
+    [index] = row.sparsity().get_triplet()[1]
+    return index, float(row[0, index])
 
 
 def open_circuit_expression(model: Model, x: Any, y: Any) -> Any:

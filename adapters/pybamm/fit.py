@@ -19,7 +19,6 @@ from adapters.pybamm.days import drive, measure, replay
 from adapters.pybamm.experiments import (
     FITTED_YEARS,
     TEMPERATURE_C,
-    cooling_w_k,
     limits_aged,
     open_circuit_v,
     power_limits_w,
@@ -58,7 +57,6 @@ def fit(kernel: Kernel) -> dict[str, Any]:
         "new_capacity_ah", "new_energy_wh", "mean_v", "lower_v", "upper_v", "new_resistance_ohm",
         "heat_capacity_j_k", "sei_initial_m", "sei_activation_j_mol",
     )} | {
-        "cooling_w_k": cooling_w_k(kernel),
         "sei_growth_m2_s": (sei_after(c, 1.0) ** 2 - c["sei_initial_m"] ** 2) / YEAR_S,
         "fitted_ratio": float(single_cells(kernel, np.array([0.5]), 25.0).resistance_ratio[0]),
         "soh_per_m": per_m,

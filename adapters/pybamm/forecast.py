@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp
 from typing import Any
 
 import casadi as ca
@@ -11,16 +10,8 @@ import casadi as ca
 from adapters.pybamm.chemistry import Curve
 from adapters.pybamm.constants import HEAT_ERROR, ZERO_C_K
 from adapters.pybamm.diffusion import Diffusion, salt_states
-from adapters.pybamm.export import Model
-from adapters.pybamm.limits import (
-    clip,
-    cooling_per_s,
-    derated,
-    inside,
-    share,
-    temperature_k,
-    warmth_state,
-)
+from adapters.pybamm.export import Model, warmth_state
+from adapters.pybamm.limits import clip, derated, inside, share, temperature_k
 
 STEPS = 2
 """Steps of the time integration over the horizon."""
@@ -33,7 +24,10 @@ NEAR = 0.3
 """How far from a current found that of better known heat is sought, over it."""
 TINY = 1e-9
 
-PREDICT_INPUTS = ("stored_a", "room_a", "charge_a", "discharge_a", "ambient_k", "heat_w")
+PREDICT_INPUTS = (
+    "stored_a", "room_a", "charge_a", "discharge_a", "ambient_k", "heat_w", "cooling_w_k",
+    "heat_capacity_j_k",
+)  # fmt: skip
 PREDICT_OUTPUTS = ("discharge_w", "charge_w", "discharge_a", "charge_a")
 
 Expression = Any
@@ -53,8 +47,9 @@ def predict(model: Model, horizon_s: float) -> Any:
     -------
     casadi.Function
         (x, `PREDICT_INPUTS`: currents [A] that empty and fill the cell over the horizon, rated
-        currents [A], all >= 0; ambient temperature [K] and heat from outside [W]) ->
-        `PREDICT_OUTPUTS` [W] and [A], all >= 0.
+        currents [A], all >= 0; ambient temperature [K], heat from outside [W], conductance to the
+        ambient temperature, > 0 [W/K], and heat capacity [J/K]) -> `PREDICT_OUTPUTS` [W] and [A],
+        all >= 0.
 
     Notes
     -----
@@ -73,15 +68,15 @@ def predict(model: Model, horizon_s: float) -> Any:
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(PREDICT_INPUTS))
-    stored, room, charge_a, discharge_a, ambient, heat_w = ca.vertsplit(q)
+    stored, room, charge_a, discharge_a, ambient, heat_w, cooling, heat_capacity = ca.vertsplit(q)
     c, chemistry = model.constants, model.chemistry
     # The margin is for what is searched: a rating or the charge left, where it binds, is exact.
     margin = 1 - chemistry.power_margin
     most_in, most_out = derated(model, x, charge_a, discharge_a)
     idle, unit = ahead(model, x, horizon_s)
     least, most = inside(model, idle, unit, most_in / margin, most_out / margin)
-    left = exp(-horizon_s * cooling_per_s(model))
-    per_watt = (1 - left) / (cooling_per_s(model) * c["heat_capacity_j_k"])
+    left = ca.exp(-horizon_s * cooling / heat_capacity)
+    per_watt = (1 - left) / cooling
     rest_k = ambient + (temperature_k(model, x) - ambient) * left + per_watt * heat_w
     tick = _Tick(model, x, q, (idle, unit), rest_k, per_watt)
     results: list[Any] = []
@@ -123,7 +118,7 @@ class _Tick:
     """What a current does to a cell by the end of the horizon."""
 
     def __init__(
-        self, model: Model, x: Any, q: Any, ahead: tuple[Any, Any], rest_k: Any, per_watt: float
+        self, model: Model, x: Any, q: Any, ahead: tuple[Any, Any], rest_k: Any, per_watt: Any
     ) -> None:
         self.x, self._q = x, q
         self._idle, self._unit = ahead

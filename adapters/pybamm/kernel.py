@@ -27,9 +27,9 @@ _RUNTIME = (
     "ageing.py", "backend.py", "balance.py", "batches.py", "bench.py", "c_code.py", "cache.py",
     "cells.py", "checks.py", "chemistry_page.py", "circuit.py", "circuit_ageing.py",
     "circuit_step.py", "compiler.py", "days.py", "doctor.py", "experiments.py", "fit.py",
-    "fleet.py", "lithium.py", "numpy_batches.py", "numpy_code.py", "packs.py", "pulses.py",
-    "reservoir.py", "reservoir_files.py", "simulator.py", "slots.py", "spec.py", "tick.py",
-    "watch.py",
+    "fleet.py", "lithium.py", "mounting.py", "numpy_batches.py", "numpy_code.py", "packs.py",
+    "pulses.py", "reservoir.py", "reservoir_files.py", "simulator.py", "slots.py", "spec.py",
+    "tick.py", "watch.py",
 )  # fmt: skip
 """Modules on which a built model does not depend."""
 

@@ -14,7 +14,7 @@ import casadi as ca
 
 from adapters.pybamm.chemistry import Curve
 from adapters.pybamm.constants import FARADAY_C_PER_MOL, GAS_J_PER_MOL_K, ZERO_C_K
-from adapters.pybamm.export import FIELDS, Model, observed_slopes
+from adapters.pybamm.export import FIELDS, Model
 
 POWER_ITERATIONS = 3
 """Newton iterations for the current at the power asked."""
@@ -49,20 +49,6 @@ class Ask:
 def temperature_k(model: Model, x: Any) -> Any:
     """Return the temperature of the cell [K]."""
     return model.observe(x)[FIELDS.index("temperature_k")]
-
-
-def warmth_state(model: Model) -> tuple[int, float]:
-    """Return the index of the temperature among the states, and its unit [K]."""
-    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
-    [index] = row.sparsity().get_triplet()[1]
-    return index, float(row[0, index])
-
-
-def cooling_per_s(model: Model) -> float:
-    """Return the rate at which a cell at rest nears the ambient temperature [1/s]."""
-    index, unit_k = warmth_state(model)
-    x, u = ca.SX.sym("x", model.f.size1_in(0)), ca.SX.sym("u", 3)
-    return unit_k * float(ca.evalf(ca.jacobian(model.f(x, u)[0][index], u[1])))
 
 
 def derated(model: Model, x: Any, charge_a: Any, discharge_a: Any) -> tuple[Any, Any]:

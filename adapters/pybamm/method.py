@@ -12,6 +12,7 @@ for any Jacobian, which is why only the stiff part, diffusion and plating, has t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import casadi as ca
@@ -19,12 +20,12 @@ import casadi as ca
 from adapters.pybamm import limits
 from adapters.pybamm.constants import FARADAY_C_PER_MOL
 from adapters.pybamm.diffusion import Diffusion
-from adapters.pybamm.export import FIELDS, Model, observed_slopes
-from adapters.pybamm.plating import Stage, per_watt, with_plating
+from adapters.pybamm.export import FIELDS, Model, observed_slopes, warmth_state
+from adapters.pybamm.plating import Stage, with_plating
 
 STEP_INPUTS = (
     "current_a", "power_w", "ambient_k", "limit_v", "lowest_a", "highest_a", "charge_a",
-    "discharge_a", "heater_w", "step_s",
+    "discharge_a", "heater_w", "cooling_w_k", "heat_capacity_j_k", "step_s",
 )  # fmt: skip
 STEP_OUTPUTS = (
     "current_a", "first_v", "second_v", "energy_j", "charge_as", "loss_j", "heat_j",
@@ -45,7 +46,8 @@ def step(model: Model) -> Any:
         (x, `STEP_INPUTS`) -> (`STEP_OUTPUTS`, x after the step). ``limit_v`` is the voltage limit
         of the direction asked for, ``lowest_a <= 0 <= highest_a`` bound the current so that the
         state of charge stays inside 0..1, ``charge_a`` and ``discharge_a`` >= 0 are rated currents,
-        which temperature derates; ``heater_w`` warms the cell from outside. Energy, charge, loss
+        which temperature derates; ``heater_w`` warms the cell from outside, ``cooling_w_k`` is its
+        conductance to the air and ``heat_capacity_j_k`` what its heat warms. Energy, charge, loss
         and heat are sums over the step, positive out of the cell: loss is current times the
         distance of the voltage from the open-circuit voltage of the mean composition, heat what
         PyBaMM's thermal model takes of it (without what gradients in the particles hold).
@@ -75,7 +77,8 @@ def step(model: Model) -> Any:
     """
     x = ca.SX.sym("x", model.f.size1_in(0))
     q = ca.SX.sym("q", len(STEP_INPUTS))
-    guess, power, ambient, limit_v, lowest, highest, *rated, heater, h = ca.vertsplit(q)
+    guess, power, ambient, limit_v, lowest, highest, *rated = ca.vertsplit(q[:-4])
+    heater, cooling, heat_capacity, h = ca.vertsplit(q[-4:])
     first = Diffusion(model, x, ambient, h)
     single = 1 - first.mask
     idle = x + first.answer(x, 0)
@@ -84,11 +87,10 @@ def step(model: Model) -> Any:
     ask = limits.Ask(power, limit_v, *bounds, *rated)
 
     current, voltage = limits.current_at(model, x, guess, ask)
-    rate, _, ocv, heat = model.f(x, ca.vertcat(current, ambient, 1))
-    heated = heater * per_watt(model)
-    rate = rate + heated
+    around = _Around(model, ambient, heater, cooling, heat_capacity)
+    rate, _, ocv, heat = around.rate(x, current)
     begin = Stage(x, current, rate)
-    k1, _ = with_plating(model, [begin], ambient, h, x, single * rate)
+    k1, _ = with_plating(model, [begin], ambient, h, x, single * rate, heat_capacity)
     middle = 0.5 * (x + idle + unit * current + h * k1)
     moves = Diffusion(model, x, ambient, h, electrolyte_at=middle)
     if model.electrolyte is not None:
@@ -98,10 +100,9 @@ def step(model: Model) -> Any:
         bounds = limits.inside(model, idle, unit, *bounds)
         ask = limits.Ask(power, limit_v, *bounds, *rated)
         current = limits.clip(current, *bounds)
-        rate, voltage, ocv, heat = model.f(x, ca.vertcat(current, ambient, 1))
-        rate = rate + heated
+        rate, voltage, ocv, heat = around.rate(x, current)
         begin = Stage(x, current, rate)
-        k1, _ = with_plating(model, [begin], ambient, h, x, single * rate)
+        k1, _ = with_plating(model, [begin], ambient, h, x, single * rate, heat_capacity)
     constant = x + moves.answer(x, current)
     side = _of_negative(model, x, unit)
     reached = moves.mask * constant + h * k1 + single * x + side * _side_current(model, k1)
@@ -110,15 +111,15 @@ def step(model: Model) -> Any:
     current2, voltage2 = limits.current_after(
         model, reached, current, ask, lambda end: reached + (end - current) * ramp
     )
-    rate2, _, ocv2, heat2 = model.f(reached, ca.vertcat(current2, ambient, 1))
-    rate2 = rate2 + heated
+    rate2, _, ocv2, heat2 = around.rate(reached, current2)
     stages = [begin, Stage(reached, current2, rate2)]
-    change, stripping = with_plating(model, stages, ambient, h, x, single * 0.5 * (rate + rate2))
+    mean = single * 0.5 * (rate + rate2)
+    change, stripping = with_plating(model, stages, ambient, h, x, mean, heat_capacity)
     aged = h * change
     ramped = constant + (current2 - current) * ramp
     after = moves.mask * ramped + single * x + aged + side * _side_current(model, aged / h)
     after = _with_lithium_of_lost_material(model, x, after)
-    after = _cooled_from_there(model, reached, after, h)
+    after = around.cooled_from_there(reached, after, h)
 
     energy = 0.5 * h * (current * voltage + current2 * voltage2)
     loss = 0.5 * h * (current * (ocv - voltage) + current2 * (ocv2 - voltage2))
@@ -126,6 +127,33 @@ def step(model: Model) -> Any:
     warmed = h * (0.5 * (heat + heat2) + stripping)
     results = ca.vertcat(current2, voltage, voltage2, energy, charge, loss, warmed)
     return ca.Function("step", [x, q], [results, after])
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What warms and cools the cell."""
+
+    model: Model
+    ambient: Any
+    heater: Any
+    cooling: Any
+    heat_capacity: Any
+
+    def rate(self, x: Any, current: Any) -> tuple[Any, Any, Any, Any]:
+        """Return what the model's f does, with the temperature as it changes in this mounting."""
+        model = self.model
+        rate, voltage, ocv, heat = model.f(x, ca.vertcat(current, self.ambient, 1))
+        index, unit_k = warmth_state(model)
+        cooled = self.cooling * (limits.temperature_k(model, x) - self.ambient)
+        rate[index] = (heat + self.heater - cooled) / (unit_k * self.heat_capacity)
+        return rate, voltage, ocv, heat
+
+    def cooled_from_there(self, reached: Any, after: Any, h: Any) -> Any:
+        """Return the state after a step with the cooling of its end, not of where it led."""
+        index, _ = warmth_state(self.model)
+        half = 0.5 * h * self.cooling / self.heat_capacity
+        after[index] = (after[index] + half * reached[index]) / (1 + half)
+        return after
 
 
 def _side_current(model: Model, rate: Any) -> Any:
@@ -149,14 +177,6 @@ def _with_lithium_of_lost_material(model: Model, before: Any, after: Any) -> Any
         held = now[FIELDS.index(side)] * per_fraction * (was[fraction] - now[fraction])
         for index in lost.sparsity().get_triplet()[1]:
             after[index] = before[index] + held / lost[0, index]
-    return after
-
-
-def _cooled_from_there(model: Model, reached: Any, after: Any, h: Any) -> Any:
-    """Return the state after a step with the cooling of its end in place of that where it led."""
-    index, _ = limits.warmth_state(model)
-    half = 0.5 * h * limits.cooling_per_s(model)
-    after[index] = (after[index] + half * reached[index]) / (1 + half)
     return after
 
 

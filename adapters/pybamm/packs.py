@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from adapters.pybamm import watch
 from adapters.pybamm.ageing import sei_after
 from adapters.pybamm.balance import CORRECTIONS, Balance
-from adapters.pybamm.cells import Cells, CellTick, CellView, Sustainable
+from adapters.pybamm.cells import Cells, CellTick, CellView, Surroundings, Sustainable
 from adapters.pybamm.constants import J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel
 from adapters.pybamm.lithium import ampere_hours, cyclable_ah, electrodes_ah, lost_mol
+from adapters.pybamm.mounting import Mounting
 from adapters.pybamm.spec import (
     AMBIENT_RANGE_C,
     Check,
@@ -41,6 +42,8 @@ class Packs:
         How they age.
     initial_temperature_c
         Cell temperature at the start [degC].
+    mounting
+        What is around each cell; if None, the pack of a vehicle.
 
     Raises
     ------
@@ -56,7 +59,8 @@ class Packs:
     what the particles hold now and did not before, warms the cell in the tick after, so that all
     energy is accounted for: mixing, side reactions, and what steps of finite length leave out.
 
-    What is foreseen for a tick takes the air to be what it was in the tick before.
+    What cools cells is chosen where a tick begins, from their temperature and the air of the tick
+    before; what is foreseen for a tick takes the air to be that, too, and the vehicle to be on.
 
     Accelerated ageing (`Life.acceleration` n > 1) counts what ageing did in a tick n times: the
     states of ageing jump by n - 1 times their change, the lithium that they bind leaves the
@@ -65,13 +69,17 @@ class Packs:
 
     def __init__(
         self, kernel: Kernel, spec: PackSpec, initial_soc: ArrayLike, life: Life | None = None, *,
-        initial_temperature_c: float = 20.0,
+        initial_temperature_c: float = 20.0, mounting: Mounting | None = None,
     ) -> None:  # fmt: skip
         self.spec, self._life = spec, life or Life()
         self.count = spec.energy_kwh.size
         self._kernel = kernel
         self._c = c = kernel.constants
         self._tick_s = kernel.options.tick_s
+        self._mounting = mounting or Mounting.in_pack(
+            kernel.options.of_chemistry, c["new_energy_wh"]
+        )
+        self._heat_j_k = c["heat_capacity_j_k"] + self._mounting.housing_j_k
         self._check = Check(spec.ids)
         soc = self._check.input("initial_soc", initial_soc, low=0.0, high=1.0)
         start = self._check.input("initial_temperature_c", initial_temperature_c, -1,
@@ -147,6 +155,11 @@ class Packs:
         return np.minimum(limit, self.spec.max_discharge_kw)
 
     @property
+    def surroundings(self) -> Surroundings:
+        """What cells are foreseen to be in through the next tick, without a heater."""
+        return self._around(0.0, self._on_w_k)
+
+    @property
     def stored_kwh(self) -> Floats:
         """Energy above 0 % at the mean voltage of each pack's present capacity [kWh]."""
         return np.maximum(self._soc, 0) * self.soh * self.spec.energy_kwh
@@ -182,16 +195,16 @@ class Packs:
         heater_kw = heating_kw(request, self._heater_need_kw(), hours)
         asked_kw = (request.plug_dc_kwh(hours) - request.traction_kwh) / hours - heater_kw
         power_kw = np.clip(asked_kw, -self.discharge_limit_kw, self._cell_limit_kw)
+        cooling_w_k = np.where(request.on, self._on_w_k, self._mounting.passive_w_k)
         self._ambient_k = request.ambient_c + ZERO_C_K
         before = self._cells.states[self._kernel.ageing] if self._life.acceleration > 1 else None
         passed = self._cells.advance(
             power_kw * 1000 / self.layout.cells,
-            self._ambient_k,
+            self._around(heater_kw * 1000 / self.layout.cells, cooling_w_k),
             self.layout.charge_a,
             self.layout.discharge_a,
             self._room_ah * 3600,
             self._stored_ah * 3600,
-            heater_kw * 1000 / self.layout.cells + self._mixing_j / self._tick_s,
         )
         self._mix(passed)
         limits_v = self._c["lower_v"], self._c["upper_v"]
@@ -265,9 +278,22 @@ class Packs:
         return np.maximum(1 - self._soc, 0) * self._capacity_ah
 
     def _heater_need_kw(self) -> Floats:
-        cell_j_k = self._c["heat_capacity_j_k"]
+        heat_j_k = self._heat_j_k
         return self._life.heater_need_kw(
-            self.temperature_c, cell_j_k, self.layout.cells, self._tick_s
+            self.temperature_c, heat_j_k, self.layout.cells, self._tick_s
+        )
+
+    @property
+    def _on_w_k(self) -> Floats:
+        """Conductance of each cell in the next tick if the vehicle is on [W/K]."""
+        return self._mounting.cooling_w_k(self.temperature_c, self._ambient_k - ZERO_C_K)
+
+    def _around(self, heater_w: Floats | float, cooling_w_k: Floats) -> Surroundings:
+        return Surroundings(
+            ambient_k=self._ambient_k,
+            heat_w=heater_w + self._mixing_j / self._tick_s,
+            cooling_w_k=cooling_w_k,
+            heat_capacity_j_k=self._heat_j_k,
         )
 
     def _mix(self, passed: CellTick) -> None:
@@ -337,11 +363,11 @@ class Packs:
             self._room_ah / hours,
             self.layout.charge_a,
             self.layout.discharge_a,
-            self._ambient_k,
-            self._mixing_j / self._tick_s,
+            self.surroundings,
         )
 
     def _wear(self) -> Floats:
-        lost = self._cells.wear_ah_per_j(self._balance.slopes, self._sustainable)
+        slopes, held = self._balance.slopes, self._sustainable
+        lost = self._cells.wear_ah_per_j(slopes, held, self._heat_j_k)
         worth = self._c["new_energy_wh"] / 1000 * self._life.usd_per_kwh
         return np.ascontiguousarray(lost.T) * J_PER_KWH / self._c["new_capacity_ah"] * worth

@@ -12,7 +12,7 @@ from typing import Any
 import casadi as ca
 
 from adapters.pybamm.diffusion import plating_slope
-from adapters.pybamm.export import FIELDS, PLATED, Model, observed_slopes
+from adapters.pybamm.export import PLATED, Model, warmth_state
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Stage:
 
 
 def with_plating(
-    model: Model, stages: list[Stage], ambient: Any, h: Any, x: Any, rate: Any
+    model: Model, stages: list[Stage], ambient: Any, h: Any, x: Any, rate: Any, heat_capacity: Any
 ) -> tuple[Any, Any]:
     """Return the rate of change over a step from x, and the heat [W] to add to that of the stages.
 
@@ -44,6 +44,8 @@ def with_plating(
         State at the begin.
     rate
         Mean rate of change of the other states, with the heat of the stages.
+    heat_capacity
+        Heat capacity that the cell warms [J/K].
 
     Notes
     -----
@@ -62,7 +64,7 @@ def with_plating(
         excess = [_heat(model, s, ambient, i) * (mean - s.state[i]) for s in stages]
         heat = heat + sum(excess) / len(stages)
         result[i] = ((x[i] + gained * (1 + 0.5 * z)) * below - x[i]) / h
-    return result + heat * per_watt(model), heat
+    return result + heat * per_watt(model, heat_capacity), heat
 
 
 def plated_states(model: Model) -> list[int]:
@@ -72,12 +74,11 @@ def plated_states(model: Model) -> list[int]:
     ]
 
 
-def per_watt(model: Model) -> Any:
+def per_watt(model: Model, heat_capacity: Any) -> Any:
     """Return the rate of the state [1/s] per watt of heat: the temperature's."""
-    row = observed_slopes(model)[FIELDS.index("temperature_k"), :]
-    rate = ca.DM.zeros(row.numel())
-    for index in row.sparsity().get_triplet()[1]:
-        rate[index] = 1 / (row[0, index] * model.constants["heat_capacity_j_k"])
+    index, unit_k = warmth_state(model)
+    rate = ca.SX(model.f.size1_in(0), 1)
+    rate[index] = 1 / (unit_k * heat_capacity)
     return rate
 
 

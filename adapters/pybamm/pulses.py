@@ -1,4 +1,7 @@
-"""Pulses from rest on SPMe cells: resistance, wear, and what the next ticks remember of them."""
+"""Pulses from rest on SPMe cells: resistance, wear, and what the next ticks remember of them.
+
+On loose cells: in a pack the warmth of a pulse would stay, and what it wears would count as wear.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from adapters.pybamm.experiments import (
     single_cells,
 )
 from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.mounting import Mounting
 from adapters.pybamm.spec import AMBIENT_RANGE_C
 from adapters.pybamm.tick import BatteryTick, Floats
 
@@ -35,12 +39,13 @@ def resistance_and_wear(kernel: Kernel) -> tuple[Floats, Floats]:
     soc, root = (a.ravel() for a in np.meshgrid(SOC, ROOTS, indexing="ij"))
     grid = (len(SOC), len(ROOTS))
     new_ah = kernel.constants["new_capacity_ah"]
+    loose = Mounting.loose(kernel.constants)
     for j, start_c in enumerate(START_C):
-        idle = single_cells(kernel, SOC, start_c)
+        idle = single_cells(kernel, SOC, start_c, mounting=loose)
         for _ in range(REST_TICKS + 1):
             hold_rate(idle, 0.0, start_c)
         for direction, sign in enumerate((-1, 1)):
-            packs = single_cells(kernel, soc, start_c)
+            packs = single_cells(kernel, soc, start_c, mounting=loose)
             before = packs.soh
             tick = hold_rate(packs, sign * root**2, start_c)
             for _ in range(REST_TICKS):
@@ -87,19 +92,21 @@ def memory(kernel: Kernel) -> dict[str, Floats]:
     shape = (2, len(SOC), len(TEMPERATURE_C))
     volts, keep, watts = (np.full(shape, np.nan) for _ in range(3))
     new_ah = kernel.constants["new_capacity_ah"]
+    loose = Mounting.loose(kernel.constants)
     for j, warm in enumerate(START_C):
         for direction, sign in enumerate((-1, 1)):
             begin = np.clip(SOC[1:-1] - sign * MEMORY_C_RATE * TICK_S / 3600, 0, 1)
             seen: list[Floats] = []
             for rests in PROBED_RESTS:
-                packs = single_cells(kernel, begin, warm)
+                packs = single_cells(kernel, begin, warm, mounting=loose)
                 moved_ah = hold_rate(packs, sign * MEMORY_C_RATE, warm).pack_charge_ah
                 for _ in range(rests):
                     hold_rate(packs, 0.0, warm)
                 rate = moved_ah * 3600 / TICK_S / new_ah
                 rate = np.where(np.abs(rate) > 0.5 * MEMORY_C_RATE, rate, np.nan)
                 now_c = float(np.clip(packs.temperature_c.mean(), *AMBIENT_RANGE_C))
-                rested = single_cells(kernel, np.clip(packs.soc, 0, 1), now_c)
+                level = np.clip(packs.soc, 0, 1)
+                rested = single_cells(kernel, level, now_c, mounting=loose)
                 if rests == 0:
                     powers = (foreseen(kernel, p, now_c)[1 - direction] for p in (packs, rested))
                     after, before = powers

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from adapters.pybamm.chemistry import CHEMISTRIES
 from adapters.pybamm.circuit import FLAT, TICK_S, Circuit
 from adapters.pybamm.circuit_ageing import Health, cost_held
 from adapters.pybamm.circuit_step import Ask, Passed, rated_a, step, within_rating
 from adapters.pybamm.constants import J_PER_KWH
+from adapters.pybamm.mounting import Mounting
 from adapters.pybamm.spec import (
     AMBIENT_RANGE_C,
     SOH_RANGE,
@@ -47,7 +49,7 @@ class Reservoirs:
     ----------
     circuit
         The fitted cell.
-    spec, initial_soc, life, initial_temperature_c
+    spec, initial_soc, life, initial_temperature_c, mounting
         As of `packs.Packs`.
 
     Raises
@@ -65,11 +67,15 @@ class Reservoirs:
 
     def __init__(
         self, circuit: Circuit, spec: PackSpec, initial_soc: ArrayLike, life: Life | None = None,
-        *, initial_temperature_c: float = 20.0,
+        *, initial_temperature_c: float = 20.0, mounting: Mounting | None = None,
     ) -> None:  # fmt: skip
         self.spec, self._life = spec, life or Life()
         self.count = spec.energy_kwh.size
         self._circuit, self._c = circuit, circuit.constants
+        self._mounting = mounting or Mounting.in_pack(
+            CHEMISTRIES[circuit.chemistry], self._c["new_energy_wh"]
+        )
+        self._heat_j_k = self._c["heat_capacity_j_k"] + self._mounting.housing_j_k
         self._check = check = Check(spec.ids)
         life = self._life
         self._soc = check.input("initial_soc", initial_soc, low=0.0, high=1.0).copy()
@@ -144,9 +150,11 @@ class Reservoirs:
         self._health.wear_in()
         before = self._soc
         capacity_ah = self.capacity_ah
+        cooling_w_k = np.where(request.on, self._on_w_k, self._mounting.passive_w_k)
         self._ambient_c = np.array(request.ambient_c, dtype=float)
         per_cell = 1000 / self.layout.cells
-        passed = step(self._circuit, self._ask(power_kw * per_cell, heater_kw * per_cell))
+        ask = self._ask(power_kw * per_cell, heater_kw * per_cell, cooling_w_k)
+        passed = step(self._circuit, ask)
         current_a, power_w = passed.current_a, passed.power_w
         charge_ah = current_a * hours
         self._soc = np.clip(before + charge_ah / capacity_ah, 0, 1)
@@ -204,15 +212,22 @@ class Reservoirs:
     # --- within a tick
 
     def _heater_need_kw(self) -> Floats:
-        cell_j_k = self._c["heat_capacity_j_k"]
-        return self._life.heater_need_kw(self._temperature_c, cell_j_k, self.layout.cells, TICK_S)
+        heat_j_k = self._heat_j_k
+        return self._life.heater_need_kw(self._temperature_c, heat_j_k, self.layout.cells, TICK_S)
 
-    def _ask(self, power_w: Floats, heater_w: Floats) -> Ask:
+    @property
+    def _on_w_k(self) -> Floats:
+        """Conductance of each cell in the next tick if the vehicle is on [W/K]."""
+        return self._mounting.cooling_w_k(self._temperature_c, self._ambient_c)
+
+    def _ask(self, power_w: Floats, heater_w: Floats, cooling_w_k: Floats) -> Ask:
         """Ask cells for a power as they are."""
         return Ask(
             power_w=power_w,
             ambient_c=self._ambient_c,
             heater_w=heater_w,
+            cooling_w_k=cooling_w_k,
+            heat_capacity_j_k=np.full(self.count, self._heat_j_k),
             soc=self._soc,
             temperature_c=self._temperature_c,
             capacity_ah=self.capacity_ah,
@@ -240,7 +255,7 @@ class Reservoirs:
         idle = np.zeros(self.count)
         least_a = np.maximum(rated[0], -least_w / c["lower_v"])
         most_a = np.minimum(rated[1], most_w / c["upper_v"])
-        ask = self._ask(idle, idle)
+        ask = self._ask(idle, idle, self._on_w_k)
         least_a, most_a = (
             # What a warming cell may not carry to the end is not foreseen.
             np.where(held == bound, full, held)

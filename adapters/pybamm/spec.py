@@ -127,7 +127,7 @@ class Life:
         temperature_c
             Cell temperature where it begins [degC], shape (vehicle,).
         cell_j_k
-            Heat capacity of a cell [J/K].
+            Heat capacity of a cell and what is warmed along with it [J/K].
         cells
             Number of cells of each pack, shape (vehicle,).
         tick_s

@@ -36,6 +36,11 @@ class Request:
         """Vehicles whose heater may run."""
         return self.plug_power_kw > 0 if self.plugged is None else self.plugged
 
+    @property
+    def on(self) -> NDArray[np.bool_]:
+        """Vehicles that are on: under way, or at a port."""
+        return self.at_port | (self.plug_power_kw != 0) | (self.traction_kwh != 0)
+
     def of(self, at: NDArray[np.int64]) -> Request:
         """Return the request to the vehicles at these positions."""
         return Request(

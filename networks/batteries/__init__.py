@@ -2,7 +2,7 @@
 
 `cells` gives the figures of the two cells, `ageing_laws` the constants of the closed-form laws that
 `networks.batteries.laws` evaluates, `ageing_points` what to calibrate to, `derating` the power
-limits against temperature, `pack_prices` what packs cost.
+limits against temperature, `pack_heat` how packs warm and cool, `pack_prices` what they cost.
 """
 
 from networks.batteries.catalogue import (
@@ -12,6 +12,7 @@ from networks.batteries.catalogue import (
     derating,
     derating_observed,
     entropic,
+    pack_heat,
     pack_prices,
     resistance_points,
     vehicle_chemistries,
@@ -48,6 +49,7 @@ __all__ = [
     "derating",
     "derating_observed",
     "entropic",
+    "pack_heat",
     "pack_prices",
     "resistance_points",
     "vehicle_chemistries",

@@ -141,6 +141,15 @@ def derating_observed() -> tuple[Observed, ...]:
 
 
 @cache
+def pack_heat() -> Mapping[str, Figure]:
+    """Return the figures of how packs in vehicles warm and cool, by name."""
+    found = {name: Figure(**figure) for name, figure in _read("packs.toml")["heat"].items()}
+    for name, figure in found.items():
+        _checked(f"heat of packs: {name}", figure.verified, figure.source)
+    return MappingProxyType(found)
+
+
+@cache
 def pack_prices() -> tuple[PackPrice, ...]:
     """Return the surveyed pack prices, oldest first."""
     found = tuple(PackPrice(**row) for row in _read("prices.toml")["price"])

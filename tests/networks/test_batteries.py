@@ -52,6 +52,21 @@ def test_the_computed_figures_of_the_lfp_cell_follow_from_the_others() -> None:
     assert per_volume == pytest.approx(per_kelvin / volume, rel=1e-3)
 
 
+def test_the_computed_figures_of_packs_follow_from_the_others() -> None:
+    heat = {name: figure.value for name, figure in batteries.pack_heat().items()}
+    for figure in batteries.pack_heat().values():
+        assert figure.verified in batteries.VERIFIED
+        assert len(figure.source) > 10
+    by_cabin = 1 / (1 / heat["cabin_w_per_k"] + 1 / heat["cabin_to_air_w_per_k"])
+    passive = (heat["air_w_per_k"] + by_cabin) / heat["pack_kwh"]
+    assert heat["passive_w_per_k_kwh"] == pytest.approx(passive, rel=1e-3)
+    loop = heat["loop_w_per_k"] / heat["loop_pack_kwh"]
+    assert heat["loop_w_per_k_kwh"] == pytest.approx(loop, rel=1e-3)
+    # Of 6.9 h, as the source's pack.
+    hours = heat["pack_j_per_k"] / (passive * heat["pack_kwh"]) / 3600
+    assert hours == pytest.approx(6.9, abs=0.05)
+
+
 def test_entropic_table_spans_the_lithiation() -> None:
     table = batteries.entropic("lfp")
     assert (table.stoichiometry[0], table.stoichiometry[-1]) == (0.0, 1.0)

@@ -48,10 +48,6 @@ class Books:
         values = _values(kernel.options.chemistry)
         self._kernel, self._packs = kernel, packs
         self._potentials = [values[f"{side.capitalize()} electrode OCP [V]"] for side in SIDES]
-        self._cooling_w_k = float(
-            values["Total heat transfer coefficient [W.m-2.K-1]"]
-            * values["Cell cooling surface area [m2]"]
-        )
         origin = np.empty((len(FIELDS), 1))
         units = np.empty((len(FIELDS), kernel.states))
         kernel.observe(np.zeros((kernel.states, 1)), origin)
@@ -66,7 +62,10 @@ class Books:
         self._first = self.gradient_j(), packs.temperature_c
 
     def _watch_cooling(self) -> None:
-        """Sum the heat that goes into the air, over every step of the time integration."""
+        """Sum the heat that goes into the air, over every step of the time integration.
+
+        By the conductance that the step is given.
+        """
         cells, stock = self._packs._cells, self._kernel.step
         row = self._weights[FIELDS.index("temperature_k")]
 
@@ -74,7 +73,8 @@ class Books:
             before = row @ x
             stock(x, q, r)
             warmer = 0.5 * (before + row @ x) - q[STEP_INPUTS.index("ambient_k")]
-            joules = self._cooling_w_k * warmer * q[STEP_INPUTS.index("step_s")]
+            cooling_w_k = q[STEP_INPUTS.index("cooling_w_k")]
+            joules = cooling_w_k * warmer * q[STEP_INPUTS.index("step_s")]
             self._cooled_j += joules[: self._packs.count]
 
         cells.kernel = replace(self._kernel, step=step)
@@ -96,7 +96,7 @@ class Books:
         """Energy that went in and is found nowhere [J], shape (cell,)."""
         gradient_j, temperature_c = self._first
         warmed = self._packs.temperature_c - temperature_c
-        heat = self._kernel.constants["heat_capacity_j_k"] * warmed + self._cooled_j
+        heat = self._packs.surroundings.heat_capacity_j_k * warmed + self._cooled_j
         # What the terminals lost in the last tick beyond its heat warms the cell in the next.
         heat = heat + self._packs.state()["mixing_j"]
         stored = self._chemical_j + self.gradient_j() - gradient_j

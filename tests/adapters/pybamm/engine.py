@@ -83,6 +83,8 @@ def ours(kernel: Kernel, profile: Profile) -> Trace:
             "charge_a": 1e3,
             "discharge_a": 1e3,
             "heater_w": 0.0,
+            "cooling_w_k": kernel.constants["cooling_w_k"],
+            "heat_capacity_j_k": kernel.constants["heat_capacity_j_k"],
         }
         for step, length_s in enumerate(kernel.options.substeps_s):
             ask["step_s"] = length_s

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adapters.pybamm.kernel import Kernel
+from adapters.pybamm.mounting import Mounting
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
 from adapters.pybamm.tick import BatteryTick, Request
@@ -23,15 +25,29 @@ def single_cells(
     life: Life | None = None,
     initial_temperature_c: float = 20.0,
     ids: Sequence[str] | None = None,
+    mounting: Mounting | None = None,
 ) -> Packs:
-    """Make packs of one cell each, with the largest ratings of the chemistry."""
+    """Make packs of one cell each, with the largest ratings of the chemistry.
+
+    Their cells are loose, as those of a laboratory, unless a mounting is given.
+    """
     level = np.atleast_1d(np.asarray(soc, dtype=float))
     energy_kwh = np.full(level.shape, cell_kwh(kernel))
     rated = kernel.options.of_chemistry
     spec = PackSpec.of(
         energy_kwh, 3.5, rated.charge_c_rate * energy_kwh, rated.discharge_c_rate * energy_kwh, ids
     )
-    return Packs(kernel, spec, level, life, initial_temperature_c=initial_temperature_c)
+    mounting = mounting or Mounting.loose(kernel.constants)
+    return Packs(
+        kernel, spec, level, life, initial_temperature_c=initial_temperature_c, mounting=mounting
+    )
+
+
+def pack_cells(kernel: Kernel, soc: ArrayLike, **given: Any) -> Packs:
+    """Make the same of cells that are mounted in the packs of vehicles."""
+    new_wh = kernel.constants["new_energy_wh"]
+    mounting = Mounting.in_pack(kernel.options.of_chemistry, new_wh)
+    return single_cells(kernel, soc, mounting=mounting, **given)
 
 
 def cell_kwh(kernel: Kernel) -> float:

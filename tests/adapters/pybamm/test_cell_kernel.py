@@ -111,6 +111,8 @@ def test_array_code_equals_the_casadi_function(kernel: Kernel) -> None:
         "charge_a": 20.0,
         "discharge_a": 20.0,
         "heater_w": 0.1,
+        "cooling_w_k": 0.02,
+        "heat_capacity_j_k": 90.0,
         "step_s": 60.0,
     }
     q = np.array([np.broadcast_to(ask_of[name], n) for name in STEP_INPUTS])

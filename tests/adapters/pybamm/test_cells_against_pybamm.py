@@ -7,6 +7,7 @@ import pytest
 
 from adapters.pybamm.constants import J_PER_KWH, ZERO_C_K
 from adapters.pybamm.kernel import Kernel, load
+from adapters.pybamm.mounting import Mounting
 from adapters.pybamm.options import CellOptions
 from adapters.pybamm.packs import Packs
 from adapters.pybamm.spec import Life, PackSpec
@@ -103,7 +104,8 @@ def test_heat_of_mixing_warms_as_in_pybamm(model: str, chemistry: str) -> None:
     kernel = load(CellOptions(model=model, chemistry=chemistry))
     energy_kwh, start_c = kernel.constants["new_energy_wh"] / 1000, START_K - ZERO_C_K
     spec = PackSpec.of([energy_kwh], 400.0, 1e3 * energy_kwh, 1e3 * energy_kwh)
-    packs = Packs(kernel, spec, 0.1, Life(age_years=0), initial_temperature_c=start_c)
+    life, loose = Life(age_years=0), Mounting.loose(kernel.constants)
+    packs = Packs(kernel, spec, 0.1, life, initial_temperature_c=start_c, mounting=loose)
     one, power_w, found_c = np.ones(1), np.zeros(24), np.zeros(24)
     for tick in range(24):
         plug_kw = 1.6 * energy_kwh * (1 <= tick < 6) * one

@@ -147,7 +147,9 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
     random_ticks(packs, 5, seed=2)
     x, view = packs.state()["states"], packs._view
     ends = packs.state()["ends"]
-    rates = np.vstack([packs._balance.slopes, np.full((2, n), c["new_capacity_ah"])])
+    currents = np.full((2, n), c["new_capacity_ah"])
+    heat_j_k = np.full(n, c["heat_capacity_j_k"])
+    rates = np.vstack([packs._balance.slopes, currents, heat_j_k])
     figures = [*ends, cyclable_ah(packs._c, view), *electrodes_ah(packs._c, view)]
     hold = {
         "power_w": np.linspace(-1, 1, n) * c["new_energy_wh"],
@@ -157,6 +159,8 @@ def test_both_backends_give_the_same_functions(kernel: Kernel) -> None:
         "highest_a": 20.0,
         "charge_a": 20.0,
         "discharge_a": 20.0,
+        "cooling_w_k": c["cooling_w_k"],
+        "heat_capacity_j_k": heat_j_k,
         "step_s": 60.0,
     }
     asked = np.array([np.broadcast_to(hold.get(name, 0.0), n) for name in STEP_INPUTS])

@@ -19,6 +19,7 @@ from tests.adapters.pybamm.fleets import (
     as_dict,
     ask,
     cell_kwh,
+    pack_cells,
     random_ticks,
     single_cells,
 )
@@ -234,11 +235,12 @@ def test_a_cycle_jump_ages_as_every_day_does(spm: Kernel, acceleration: int, mos
 
 def test_restored_state_goes_on_bit_for_bit(kernel: Kernel) -> None:
     life = Life(acceleration=5, heater_kw=0.01)
-    packs = single_cells(kernel, np.linspace(0.1, 0.9, 9), life)
+    packs = pack_cells(kernel, np.linspace(0.1, 0.9, 9), life=life)
     random_ticks(packs, 5, seed=1)
+    assert (packs.temperature_c > 20).any(), "no loop runs"
     saved = packs.state()
     first = [as_dict(tick) for tick in random_ticks(packs, 5, seed=2)]
-    other = single_cells(kernel, np.full(9, 0.5), life)
+    other = pack_cells(kernel, np.full(9, 0.5), life=life)
     other.restore(saved)
     np.testing.assert_array_equal(other.lithium_ah.shape, (9,))
     for before, after in zip(first, random_ticks(other, 5, seed=2), strict=True):
@@ -247,7 +249,7 @@ def test_restored_state_goes_on_bit_for_bit(kernel: Kernel) -> None:
 
 
 def test_blocks_do_not_change_a_bit(kernel: Kernel) -> None:
-    from adapters.pybamm.cells import Cells
+    from adapters.pybamm.cells import Cells, Surroundings
 
     n, rng = 77, np.random.default_rng(5)
     states = single_cells(kernel, rng.uniform(0, 1, n)).state()["states"]
@@ -257,8 +259,9 @@ def test_blocks_do_not_change_a_bit(kernel: Kernel) -> None:
     for block in (16, 40, 4096):
         cells = Cells(kernel, states, block)
         rated = 4 * current_a * full
-        cells.advance(power_w, 293 * full, rated, rated, 3e3 * full, 3e3 * full, 0 * full)
-        limits = cells.sustainable(rated, rated, rated, rated, 293 * full, 0 * full)
+        around = Surroundings(293 * full, 0 * full, 0.02 * full, 90.0)
+        cells.advance(power_w, around, rated, rated, 3e3 * full, 3e3 * full)
+        limits = cells.sustainable(rated, rated, rated, rated, around)
         found.append(np.vstack([cells.states, limits.charge_w, limits.discharge_w]))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
