@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 
-from adapters.sumo.background import background
+from adapters.sumo import background
 from adapters.sumo.closures import schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
@@ -34,7 +33,6 @@ class Traffic(Simulator):
 
     role: ClassVar[Role] = "traffic"
     _traffic: MesoTraffic | ReplayTraffic | None = None
-    _folder: TemporaryDirectory[str] | None = None
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Start SUMO with every vehicle at its home."""
@@ -53,24 +51,18 @@ class Traffic(Simulator):
             scenario.start_time,
             float(scenario.duration),
         )
-        self._folder = TemporaryDirectory(prefix="voltstep-background-")
-        try:
-            others = background(scenario, assets.roads, closures, Path(self._folder.name))
-            self._traffic = moves(
-                assets.roads,
-                assets.vehicles.specs,
-                assets.vehicles.model,
-                assets.vehicles.home_edge,
-                seed=engine_seed(scenario.seed, "traffic"),
-                dwell_s=int(scenario.fleet.boarding),
-                curves=curves,
-                routing=scenario.traffic.routing,
-                closures=closures,
-                background=others.file if others else None,
-            )
-        except BaseException:
-            self.close()
-            raise
+        self._traffic = moves(
+            assets.roads,
+            assets.vehicles.specs,
+            assets.vehicles.model,
+            assets.vehicles.home_edge,
+            seed=engine_seed(scenario.seed, "traffic"),
+            dwell_s=int(scenario.fleet.boarding),
+            curves=curves,
+            routing=scenario.traffic.routing,
+            closures=closures,
+            background=background.trips(scenario, assets.roads),
+        )
 
     def about(self) -> dict[str, str]:
         """Return the digest of the roads, and what the kind rests on beside the scenario."""
@@ -108,8 +100,6 @@ class Traffic(Simulator):
         """End SUMO."""
         if self._traffic is not None:
             self._traffic.close()
-        if self._folder is not None:
-            self._folder.cleanup()
 
 
 class ReplayedTraffic(Traffic):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.sumo.state import DRIVING, INSERTING, State
+from adapters.sumo.state import DRIVING, UNDER_WAY, State
 from adapters.sumo.tick import Event
 from cosim.signals import TICK_S
 from networks.roads import RoadNetwork
@@ -31,8 +31,10 @@ def unfinished(state: State, roads: RoadNetwork, tick: int) -> list[Event]:
     end_s = float((tick + 1) * TICK_S)
     found: list[Event] = []
     edges = roads.edge_ids
-    for vehicle in np.flatnonzero(np.isin(state.phase, (INSERTING, DRIVING))).tolist():
+    for vehicle in np.flatnonzero(np.isin(state.phase, UNDER_WAY)).tolist():
         on_road = state.phase[vehicle] == DRIVING
+        driving_s = float(state.earlier_s[vehicle])
+        driving_s += end_s - float(state.departed_s[vehicle]) if on_road else 0.0
         found.append(
             {
                 "time_s": end_s,
@@ -40,8 +42,8 @@ def unfinished(state: State, roads: RoadNetwork, tick: int) -> list[Event]:
                 "vehicle": vehicle,
                 "origin": edges[state.stand_edge[vehicle]],
                 "place": edges[state.itinerary[vehicle, state.done[vehicle]]],
-                "start_s": float(state.asked_s[vehicle]),
-                "driving_s": end_s - float(state.departed_s[vehicle]) if on_road else 0.0,
+                "start_s": float(state.begun_s[vehicle]),
+                "driving_s": driving_s,
                 "distance_km": float(state.leg_m[vehicle]) / 1000.0,
                 "energy_kwh": float(state.leg_kwh[vehicle]),
                 "detail": f"under way at the end of the run, on {edges[state.edge[vehicle]]}",
