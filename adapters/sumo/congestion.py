@@ -1,6 +1,6 @@
 """How other people's traffic slows a network: speed over free-flow speed by share of capacity.
 
-``python -m adapters.sumo.congestion siouxfalls metro`` prints the table of the README.
+``python -m adapters.sumo.congestion siouxfalls`` prints the table of the README.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from cosim.signals import LEGS, TICK_S, VIA
 from networks.demand.background import BackgroundTrips
 from networks.roads import RoadNetwork
 from networks.roads.routing import Router
-from networks.vehicles import EnergyCurve, VehicleSpec, climate_load, load_energy
+from networks.vehicles import EnergyCurve, VehicleSpec, climate_load, shipped
 
 Routing = Literal["current", "free_flow"]
 SPEED_DEVIATION = 0.1
@@ -102,7 +102,7 @@ class MesoTraffic:
         self._roads = roads
         self._types = [specs[int(i)].name for i in body_type]
         self._insertion_s, self._stuck_s = insertion_s, stuck_s
-        curves = curves or load_energy()
+        curves = curves or shipped()
         self._energy = TractionEnergy(
             [curves[spec.name] for spec in specs],
             body_type,

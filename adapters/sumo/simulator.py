@@ -18,11 +18,11 @@ from adapters.sumo.replay import ReplayTraffic
 from adapters.sumo.tick import TrafficTick
 from adapters.sumo.unfinished import unfinished
 from cosim.assets import Assets
-from cosim.errors import TrafficError
 from cosim.scenario import Scenario
 from cosim.seeds import engine_seed
 from cosim.signals import LEGS, Role
-from cosim.simulator import Simulator
+from cosim.simulator import Simulator, Tell
+from networks.roads import load
 from networks.vehicles import calibrated
 
 KINDS: Mapping[str, type[MesoTraffic]] = {"meso": MesoTraffic, "micro": MicroTraffic}
@@ -34,17 +34,22 @@ class Traffic(Simulator):
     role: ClassVar[Role] = "traffic"
     _traffic: MesoTraffic | ReplayTraffic | None = None
 
+    @classmethod
+    def make_ready(cls, scenario: Scenario, tell: Tell) -> None:
+        """Fit the consumption on the network where the cache lacks it."""
+        if scenario.traffic.calibrates:
+            calibrated(load(scenario.traffic.roads), tell)
+
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Start SUMO with every vehicle at its home."""
         self._assets = assets
         moves = KINDS[scenario.traffic.kind]
         curves, self._about = None, dict[str, str]()
-        if scenario.traffic.energy == "calibrated":
-            found = calibrated(assets.roads, *assets.vehicles.specs)
-            if found is None:
-                raise TrafficError("these roads are not calibrated: run cosim roads calibrate")
-            curves = {name: fit.curve for name, fit in found.models.items()}
-            self._about = {"calibration": found.digest}
+        if scenario.traffic.calibrates:
+            found = calibrated(assets.roads)
+            curves, self._about = found.curves, {"calibration": found.digest}
+            if few := [s.name for s in assets.vehicles.specs if s.name not in found.models]:
+                self._about["curves_that_ship"] = " ".join(few)
         closures = schedule(
             scenario.traffic.incidents,
             assets.roads.edge_ids,
@@ -104,6 +109,10 @@ class Traffic(Simulator):
 
 class ReplayedTraffic(Traffic):
     """Moves the fleet's vehicles as an earlier run recorded it."""
+
+    @classmethod
+    def make_ready(cls, scenario: Scenario, tell: Tell) -> None:
+        """Need nothing."""
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Read the record and put every vehicle at its home."""
