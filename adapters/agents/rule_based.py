@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.agents.charge_rules import ChargeWhenLow
+from adapters.agents.route_rules import LeastEnergyWay
 from cosim.assets import Assets
 from cosim.scenario import Rules, Scenario
 from cosim.team import Agent, Ints, Observation, Plan, RequestStatus, Team
@@ -69,4 +70,8 @@ class NearestVehicle(Agent):
 
 def team(scenario: Scenario, assets: Assets) -> Team:
     """Return the rule-based team of `scenario`."""
-    return Team((ChargeWhenLow(assets, scenario.rules), NearestVehicle(assets, scenario.rules)))
+    rules = scenario.rules
+    seats: list[Agent] = [ChargeWhenLow(assets, rules), NearestVehicle(assets, rules)]
+    if rules.route == "least_energy":
+        seats.append(LeastEnergyWay(scenario, assets))
+    return Team(tuple(seats))
