@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterator
-from itertools import chain
 
 import numpy as np
 
@@ -24,8 +23,8 @@ from networks.roads.programs import libsumo
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares of capacity that are compared."""
-START = "2022-09-14 15:00"
-"""A weekday afternoon; the first hour fills the roads, the second, the busiest, is measured."""
+START = "15:00"
+"""On a weekday the hour after the next is the busiest: the first fills the roads."""
 _FIRST, _LAST = 12, 24
 
 
@@ -37,8 +36,8 @@ def on_edges(roads: RoadNetwork) -> tuple[Floats, Floats]:
     return np.array(count, np.float64), np.array(speed_mps) / roads.speed_mps
 
 
-def slowdown(roads: RoadNetwork, share: float) -> tuple[float, float, float]:
-    """Return what one share does to the busiest hour.
+def slowdown(roads: RoadNetwork, share: float, start: str = START) -> tuple[float, float, float]:
+    """Return what one share does to an hour of a weekday.
 
     Parameters
     ----------
@@ -46,6 +45,8 @@ def slowdown(roads: RoadNetwork, share: float) -> tuple[float, float, float]:
         Road network.
     share
         Background traffic, as a share of capacity.
+    start
+        Time of day at which the roads are empty; the hour after the next is measured.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def slowdown(roads: RoadNetwork, share: float) -> tuple[float, float, float]:
         carried; vehicles that wait for room on the road at the end of the hour.
     """
     wish = {"roads": roads.name, "background": {"share_of_capacity": share}}
-    at = {"start": START, "duration": "2h", "traffic": wish}
+    at = {"start": f"2022-09-14 {start}", "duration": "2h", "traffic": wish}
     found = trips(Scenario.model_validate(at), roads)
     specs = list(networks.vehicles.load().values())
     traffic = MesoTraffic(
@@ -81,16 +82,24 @@ def slowdown(roads: RoadNetwork, share: float) -> tuple[float, float, float]:
     return float(free.sum()) / (spent / (_LAST - _FIRST)), float(published), waiting
 
 
-def rows(name: str) -> Iterator[str]:
-    """Yield the rows of the table of a network."""
-    roads = networks.roads.load(name)
-    for share in SHARES:
-        speed, published, waiting = slowdown(roads, share)
-        yield f"| {name} | {share:g} | {speed:.3f} | {published:.3f} | {waiting:,.0f} |"
+def main() -> None:
+    """Print the table of the networks that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m adapters.sumo.congestion", description=__doc__)
+    parser.add_argument("roads", nargs="+", help="names of `cosim roads`")
+    parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
+    parser.add_argument("--start", default=START, help="the hour after the next is measured")
+    wanted = parser.parse_args()
+    head = "| roads | share of capacity | speed over free flow | by the curve | wait for room |"
+    sys.stdout.write(f"{head}\n|---|---|---|---|---|\n")
+    for name in wanted.roads:
+        roads = networks.roads.load(name)
+        for share in wanted.shares:
+            speed, curve, waiting = slowdown(roads, share, wanted.start)
+            sys.stdout.write(
+                f"| {name} | {share:g} | {speed:.3f} | {curve:.3f} | {waiting:,.0f} |\n"
+            )
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    head = "| roads | share of capacity | speed over free flow | by the curve | wait for room |"
-    print(head, "|---|---|---|---|---|", sep="\n")  # noqa: T201 - a program
-    for row in chain.from_iterable(rows(name) for name in sys.argv[1:]):
-        print(row, flush=True)  # noqa: T201 - a program
+    main()
