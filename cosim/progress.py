@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,36 @@ from cosim.signals import ROLES, TICK_S, Role
 
 REFRESH_S = 0.1
 """Least time between two changes of what is shown [s]."""
+
+
+@contextmanager
+def preparation(
+    console: Console, *, quiet: bool = False
+) -> Generator[Callable[[float, str], None]]:
+    """Yield what shows how far a preparation is, from its first call on.
+
+    On a console that is no terminal it is a line for each step.
+    """
+    live = console.is_terminal and not quiet
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    progress = Progress(*columns, console=console, transient=True, disable=not live)
+    task = progress.add_task("", total=1.0)
+
+    def tell(share: float, what: str) -> None:
+        progress.start()
+        progress.update(task, completed=share, description=what)
+        if not live and not quiet:
+            console.print(what, highlight=False)
+
+    try:
+        yield tell
+    finally:
+        progress.stop()
 
 
 class RunProgress:

@@ -25,9 +25,7 @@ import networks.prices
 import networks.prices.files
 import networks.prices.tariffs
 import networks.roads
-import networks.vehicles
 import networks.weather
-from cosim.assets import models
 from cosim.demand import sizes
 from cosim.errors import (
     Problem,
@@ -236,7 +234,6 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _market_fits_together,
         _weather_fits,
         _batteries_fit,
-        _roads_are_calibrated,
         _replay_fits,
         _own_trips_fit,
         _feeder_works,
@@ -329,21 +326,6 @@ def _own_trips_fit(scenario: Scenario) -> Sequence[Problem]:
     return []
 
 
-def _roads_are_calibrated(scenario: Scenario) -> Sequence[Problem]:
-    if scenario.traffic.energy != "calibrated":
-        return []
-    name = scenario.traffic.roads
-    try:
-        found = networks.vehicles.calibrated(networks.roads.load(name), *_specs(scenario))
-    except UserError as error:
-        return [Problem("traffic.roads", name, f"is no road network: {error}")]
-    missing = [s.name for s in _specs(scenario) if found is None or s.name not in found.models]
-    if not missing:
-        return []
-    reason = f"needs a calibration of {', '.join(missing)}: run cosim roads calibrate {name}"
-    return [Problem("traffic.energy", "calibrated", reason, "shipped")]
-
-
 def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
     if scenario.traffic.kind != "replay":
         return []
@@ -424,10 +406,6 @@ def _background_fits(scenario: Scenario) -> Sequence[Problem]:
         near = nearest(wanted, ["trip_table"])
         return [Problem(field, wanted, f"must be trip_table or a CSV file: {error}", near)]
     return []
-
-
-def _specs(scenario: Scenario) -> Sequence[networks.vehicles.VehicleSpec]:
-    return list(dict.fromkeys(spec for part in models(scenario).values() for spec in part))
 
 
 def _resolve(target: str) -> Any:

@@ -9,18 +9,23 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from cosim.errors import UserError
+from cosim.progress import preparation
 from networks import roads, vehicles
 from networks.roads import store
+from networks.roads.alternatives import alternatives, foreseen_kwh
 from networks.roads.check import NOT_FOR_CARS, Group
 from networks.roads.generate import MEANING, SHAPES
+from networks.roads.places import edge_at
+from networks.roads.routing import Router
 
 app = typer.Typer(no_args_is_help=False, help="Road networks: list, show, import, generate.")
 
 _NAME = "Name that scenarios refer to."
+_PLACE = "Edge at whose end it is, or longitude,latitude."
 _FORCE = "Replace a network of that name that was imported or generated."
 _SIZES = "; ".join(f"{shape}: {MEANING[shape]}, such as {SHAPES[shape]}" for shape in SHAPES)
 
@@ -109,28 +114,49 @@ def generate(
 @app.command(epilog="Example: cosim roads calibrate siouxfalls")
 def calibrate(
     name: Annotated[str, typer.Argument(help="A network's name, its folder, or a net file.")],
-    seed: Annotated[int, typer.Option(help="Of the sample of trips and of SUMO.")] = 0,
 ) -> None:
-    """Fit the consumption of every model to SUMO's vehicles on a network, and keep it.
+    """Tell what every model consumes on a network, fitted to SUMO's vehicles, and the errors.
 
-    Scenarios take it with `traffic: {energy: calibrated}`.
+    The first run on a network makes the fit, if this command did not; it is kept in the cache.
     """
     net = roads.load(name)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-
-        def tell(share: float, what: str) -> None:
-            progress.update(task, completed=share, description=what)
-
-        found = vehicles.calibrate(net, list(vehicles.models()), seed=seed, progress=tell)
+    with preparation(Console(stderr=True)) as tell:
+        found = vehicles.calibrated(net, tell)
     _say(Console(), found.report())
-    _say(Console(), f"in a scenario:  traffic: {{roads: {name}, energy: calibrated}}")
+
+
+@app.command(epilog="Example: cosim roads ways siouxfalls --from in_1 --to in_20")
+def ways(
+    name: Annotated[str, typer.Argument(help="A network's name, its folder, or a net file.")],
+    start: Annotated[str, typer.Option("--from", help=_PLACE)],
+    end: Annotated[str, typer.Option("--to", help=_PLACE)],
+    count: Annotated[int, typer.Option(min=1, max=10, help="Ways wanted.")] = 3,
+) -> None:
+    """Tell different ways between two places: length, time and energy on empty roads.
+
+    Energy is that of the standard model of each body type, without heating and cooling.
+    """
+    net = roads.load(name)
+    origin, destination = edge_at(net, start), edge_at(net, end)
+    with preparation(Console(stderr=True)) as tell:
+        curves = vehicles.calibrated(net, tell).curves
+    router = Router(net)
+    found = alternatives(router, origin, destination, count)
+    if not found:
+        raise UserError(router.obstacle(origin, destination))
+    bodies = [*vehicles.load(), "bus"]
+    table = _table("way", "km", "min", *(f"{body} kWh" for body in bodies), "edges", "through")
+    for number, one in enumerate(found, 1):
+        energies = [foreseen_kwh(router, one.edges, curves[body]) for body in bodies]
+        table.add_row(
+            str(number),
+            f"{one.distance_km:.2f}",
+            f"{one.time_s / 60.0:.1f}",
+            *(f"{kwh:.2f}" for kwh in energies),
+            str(len(one.edges)),
+            Text(", ".join(net.edge_ids[edge] for edge in one.via)),
+        )
+    Console().print(table)
 
 
 def _facts(net: roads.RoadNetwork) -> dict[str, str]:
@@ -192,9 +218,13 @@ def _print_groups(console: Console, title: str, groups: Sequence[Group]) -> None
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        number: dict[str, Any] = {"justify": "right"} if column in ("edges", "km") else {}
+        number: dict[str, Any] = {"justify": "right"} if _counts(column) else {}
         table.add_column(column, **number)
     return table
+
+
+def _counts(column: str) -> bool:
+    return column in ("edges", "km", "min") or column.endswith(" kWh")
 
 
 def _say(console: Console, text: str) -> None:

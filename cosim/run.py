@@ -18,12 +18,12 @@ from cosim.errors import IncompleteRunError, RunError, StoppedRunError, UserErro
 from cosim.interrupt import StopSignals
 from cosim.monitor import MonitorParts, TickSink
 from cosim.paths import cache_dir
-from cosim.progress import RunProgress
+from cosim.progress import RunProgress, preparation
 from cosim.recorder import Recorder, digest
 from cosim.registry import engine_names
 from cosim.run_data import RunData
 from cosim.scenario import Scenario
-from cosim.signals import Ids, Role
+from cosim.signals import ROLES, Ids, Role
 from cosim.simulator import Facts
 from cosim.world import Cast, World
 
@@ -103,7 +103,9 @@ class _Life:
     def __init__(
         self, scenario: Scenario, folder: Path, console: Console, quiet: bool, cast: Cast | None
     ) -> None:
-        self.scenario, self.folder, self.cast = scenario, folder, cast
+        self.scenario, self.folder = scenario, folder
+        self.cast = cast or Cast.of(scenario)
+        self.console, self.quiet = console, quiet
         names = engine_names(scenario)
         self.progress = RunProgress(
             console, scenario.ticks, scenario.start_time, names, quiet=quiet
@@ -126,6 +128,7 @@ class _Life:
         for name, version in manifest.versions().items():
             self.log.info("%s %s", name, version)
         try:
+            self._make_ready()
             with self.stop:
                 loop_wall_s = self._lockstep()
             return self._conclude(loop_wall_s)
@@ -163,6 +166,11 @@ class _Life:
         finally:
             self.log.removeHandler(self.log_file)
             self.log_file.close()
+
+    def _make_ready(self) -> None:
+        with preparation(self.console, quiet=self.quiet) as tell:
+            for role in ROLES[:-1]:
+                self.cast.classes[role].make_ready(self.scenario, tell)
 
     def _lockstep(self) -> float:
         with self.progress, World(self.scenario, MonitorParts(self._sinks), self.cast) as world:

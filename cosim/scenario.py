@@ -128,6 +128,11 @@ class Rules(Section):
     reserve_soc: Share = Field(
         default=0.1, description="no trip is begun that would end below this"
     )
+    route: Literal["fastest", "least_energy"] = Field(
+        default="fastest",
+        description="way of a trip that is assigned: the fastest, or of different ways that take "
+        "up to half as long again the one that takes the least energy",
+    )
 
     feed_back_above_usd_per_mwh: Annotated[float, Field(ge=-1000, le=100_000)] | None = Field(
         default=None,

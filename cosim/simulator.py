@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -19,6 +19,9 @@ from cosim.signals import MODELS, RECORD, SIGNALS, Ids, Role, Signal, produced_b
 
 Facts = Mapping[str, tuple[str, list[Any]]]
 """Static properties of ids: name, (dimension, values)."""
+
+Tell = Callable[[float, str], None]
+"""Shows people the share of a preparation that is done, 0 to 1, and what comes next."""
 
 EID = "all"
 """Id of the one entity that each simulator creates."""
@@ -60,6 +63,18 @@ class Simulator(mosaik_api_v3.Simulator):
         self._events = f"{self.role}_events"
 
     # --- what a subclass fills in
+
+    @classmethod
+    def make_ready(cls, scenario: Scenario, tell: Tell) -> None:
+        """Make what the cache lacks and takes long, before the engines start.
+
+        Parameters
+        ----------
+        scenario
+            What is to be run.
+        tell
+            Called with the share that is done, 0 to 1, and with what comes next.
+        """
 
     @abstractmethod
     def prepare(self, scenario: Scenario, assets: Assets) -> None:

@@ -66,8 +66,9 @@ class Traffic(Section):
         description="road network: a name of `cosim roads`, a network's folder or a net file",
     )
     energy: Literal["shipped", "calibrated"] = Field(
-        default="shipped",
-        description="consumption in meso: curves that ship, or those of `cosim roads calibrate`",
+        default="calibrated",
+        description="consumption in meso: fitted to micro on these roads at their first run, or "
+        "curves that ship",
     )
     routing: Literal["current", "free_flow"] = Field(
         default="current",
@@ -84,3 +85,8 @@ class Traffic(Section):
         strict=False,  # files have lists, not tuples
         description="roads that are closed for a time: edge, from, to",
     )
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether consumption is a curve that is fitted on the roads."""
+        return self.kind == "meso" and self.energy == "calibrated"

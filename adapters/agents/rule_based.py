@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.agents.charge_rules import ChargeWhenLow
+from adapters.agents.route_rules import LeastEnergyWay
 from cosim.assets import Surroundings
 from cosim.scenario import Rules, Scenario
 from cosim.team import Agent, Ints, Observation, Plan, RequestStatus, Team
@@ -65,4 +66,8 @@ class NearestVehicle(Agent):
 
 def team(scenario: Scenario, around: Surroundings) -> Team:
     """Return the rule-based team of `scenario`."""
-    return Team((ChargeWhenLow(around, scenario.rules), NearestVehicle(around, scenario.rules)))
+    rules = scenario.rules
+    seats: list[Agent] = [ChargeWhenLow(around, rules), NearestVehicle(around, rules)]
+    if rules.route == "least_energy":
+        seats.append(LeastEnergyWay(scenario, around))
+    return Team(tuple(seats))

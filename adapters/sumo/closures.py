@@ -11,15 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo.drives import Drives
-from adapters.sumo.engine import Sumo
 from adapters.sumo.legs import Legs
-from adapters.sumo.state import DRIVING, INSERTING, State
+from adapters.sumo.state import DRIVING, HELD, INSERTING, UNDER_WAY, State
 from adapters.sumo.tick import Work
 from cosim.errors import TrafficError
 from networks.roads.routing import Router, Turns
-
-_WHO_IS_ON_IT = "custom1"
-"""SUMO's class of vehicles that may still use a closed road: those that are on it."""
 
 
 @dataclass(frozen=True)
@@ -82,122 +78,142 @@ def schedule(
 class Closures:
     """Closes and opens roads at the start of a tick and leads vehicles under way around them.
 
+    A closed road is closed to ways: SUMO does not know. Who has another way takes it; who has none
+    drives up to the closed road, leaves SUMO there and goes on when there is a way again. Who is on
+    the road that closes, or too near to stop before it, drives on off it.
+
     Parameters
     ----------
     plan
         What is closed when.
-    sumo, router, drives, legs, state
-        The simulation, its ways and vehicles; changed in place.
+    router, drives, legs, state
+        Ways and vehicles; changed in place.
     """
 
     def __init__(
-        self,
-        plan: Sequence[Closure],
-        sumo: Sumo,
-        router: Router,
-        drives: Drives,
-        legs: Legs,
-        state: State,
+        self, plan: Sequence[Closure], router: Router, drives: Drives, legs: Legs, state: State
     ) -> None:
-        self._plan, self._sumo, self._router = plan, sumo, router
+        self._plan, self._router = plan, router
         self._drives, self._legs, self._state = drives, legs, state
-        self._usual: dict[str, Sequence[str]] = {}
 
-    def forget(self) -> None:
-        """Start over with open roads, after SUMO was started anew."""
-        self._usual.clear()
-        self._router.update(self._router.edge_s, np.zeros_like(self._router.closed))
+    def restore(self, time_s: float) -> None:
+        """Close what was closed in the tick that began at a time [s]; nobody is led around."""
+        if self._plan:
+            self._router.update(self._router.edge_s, self._closed(time_s))
 
-    def begin(self, now: Work, *, silent: bool = False) -> None:
+    def begin(self, now: Work) -> bool:
         """Close and open what is due, and lead vehicles around what is closed.
 
         Parameters
         ----------
         now
             The tick; receives events.
-        silent
-            The roads were told to be closed before: a restored run.
+
+        Returns
+        -------
+        bool
+            Whether a road closed.
         """
         if not self._plan:
-            return
+            return False
+        router, closed = self._router, self._closed(now.begin_s)
+        changed = np.flatnonzero(closed != router.closed)
+        for edge in changed.tolist():
+            kind = "road_closed" if closed[edge] else "road_opened"
+            now.add(kind, now.begin_s, router.roads.edge_ids[edge], "")
+        if len(changed):
+            router.update(router.edge_s, closed)
+        if len(changed) or closed.any():
+            self._lead_around(now)
+        return bool(closed[changed].any())
+
+    def _closed(self, time_s: float) -> NDArray[np.bool_]:
         closed = np.zeros_like(self._router.closed)
         for one in self._plan:
-            closed[one.edge] |= one.begin_s <= now.begin_s < one.end_s
-        changed = np.flatnonzero(closed != self._router.closed)
-        ids = self._router.roads.edge_ids
-        for edge in changed.tolist():
-            with self._sumo.calling(f"edge {ids[edge]}", now.tick):
-                self._shut(ids[edge]) if closed[edge] else self._open(ids[edge])
-            if not silent:
-                kind = "road_closed" if closed[edge] else "road_opened"
-                now.add(kind, now.begin_s, ids[edge], "")
-        if len(changed):
-            self._router.update(self._router.edge_s, closed)
-        if closed.any() and not silent:
-            self._lead_around(now)
-
-    def _shut(self, edge_id: str) -> None:
-        api = self._sumo.api
-        for n in range(api.edge.getLaneNumber(edge_id)):
-            lane = f"{edge_id}_{n}"
-            self._usual[lane] = api.lane.getAllowed(lane)
-            api.lane.setAllowed(lane, [_WHO_IS_ON_IT])
-        # Mesoscopic SUMO holds vehicles on a closed edge at the next of its segments.
-        for leg in api.edge.getLastStepVehicleIDs(edge_id):
-            api.vehicle.setVehicleClass(leg, _WHO_IS_ON_IT)
-
-    def _open(self, edge_id: str) -> None:
-        api = self._sumo.api
-        for n in range(api.edge.getLaneNumber(edge_id)):
-            lane = f"{edge_id}_{n}"
-            api.lane.setAllowed(lane, self._usual.pop(lane))
+            closed[one.edge] |= one.begin_s <= time_s < one.end_s
+        return closed
 
     def _lead_around(self, now: Work) -> None:
-        state, drives = self._state, self._drives
-        rows = np.flatnonzero(np.isin(state.phase, (INSERTING, DRIVING)))
-        # Who waits for room has not entered the first edge of the way yet.
-        position = np.where(state.phase[rows] == DRIVING, state.position[rows], -1)
-        led = drives.ahead(rows, position, self._router.closed)
-        for vehicle, at in zip(rows[led].tolist(), position[led].tolist(), strict=True):
-            self._reroute(now, vehicle, at)
+        state, drives, router = self._state, self._drives, self._router
+        rows = np.flatnonzero(np.isin(state.phase, UNDER_WAY))
+        # Who waits for room has not entered the next edge of the way yet.
+        at = np.where(state.phase[rows] == DRIVING, state.position[rows], state.before[rows] - 1)
+        crosses = drives.ahead(rows, at, router.closed)
+        asks = crosses | state.cut[rows] | (state.phase[rows] == HELD)
+        rows, at, crosses = rows[asks], at[asks], crosses[asks]
+        place = np.where(at >= 0, drives.edge(rows, np.maximum(at, 0)), state.stand_edge[rows])
+        leg = state.done[rows]
+        via = [
+            _ahead(points, [int(state.stand_edge[v]), *router.edges(drives.way(v)[: a + 1])])
+            for points, v, a in zip(
+                state.via[rows, leg].tolist(), rows.tolist(), at.tolist(), strict=True
+            )
+        ]
+        ways = router.routes(place.tolist(), state.itinerary[rows, leg].tolist(), via)
+        for vehicle, a, here, blocked, way in zip(
+            rows.tolist(), at.tolist(), place.tolist(), crosses.tolist(), ways, strict=True
+        ):
+            if not isinstance(way, str):
+                self._go_on(now, vehicle, a, here, way)
+                text = "around a closed road" if blocked else "a way leads on again"
+                name = router.roads.edge_ids[here]
+                now.add("rerouted", now.begin_s, name, text, vehicle=vehicle)
+            elif blocked and state.phase[vehicle] != HELD:
+                self._hold(now, vehicle, a, here, way)
         drives.settle()
 
-    def _reroute(self, now: Work, vehicle: int, at: int) -> None:
-        state, router = self._state, self._router
-        ids = router.roads.edge_ids
-        leg = int(state.done[vehicle])
-        driven: Turns = self._drives.way(vehicle)[: at + 1]
-        passed = router.edges(driven)
-        place = passed[-1] if passed else int(state.stand_edge[vehicle])
-        via = _ahead(state.via[vehicle, leg], [int(state.stand_edge[vehicle]), *passed])
-        way = router.way(place, int(state.itinerary[vehicle, leg]), via)
-        if isinstance(way, str):
-            if not state.warned[vehicle]:
-                state.warned[vehicle] = True
-                text = f"{way}; it drives up to the closed road"
-                now.add("no_way", now.begin_s, ids[place], text, vehicle=vehicle)
-            return
-        name = state.leg_id(vehicle)
-        names = self._drives.names(way)
-        with self._sumo.calling(f"vehicle {vehicle}", now.tick) as api:
-            # SUMO would let a vehicle jump to a route that is not from where it is.
-            api.vehicle.setRoute(name, [ids[place], *names] if at >= 0 else names)
-            index = api.vehicle.getRouteIndex(name)
-            stands = api.vehicle.getRoute(name)[max(index, 0)]
-        if at >= 0:
-            if stands != ids[place]:
-                reason = f"led around from {ids[place]}, SUMO has it on {stands}"
+    def _go_on(self, now: Work, vehicle: int, at: int, place: int, way: Turns) -> None:
+        state, driven = self._state, self._drives.way(vehicle)[: at + 1]
+        if state.phase[vehicle] == HELD:
+            self._legs.go_on(now, vehicle, driven, way)
+        else:
+            name = state.leg_id(vehicle)
+            with self._legs.told(vehicle, now.tick):
+                self._legs.lead(name, self._names(vehicle, place, way))
+            self._settle(now, vehicle, at, place, driven + way)
+        state.cut[vehicle] = False
+
+    def _hold(self, now: Work, vehicle: int, at: int, place: int, why: str) -> None:
+        state, closed = self._state, self._router.closed
+        if state.phase[vehicle] == INSERTING:
+            self._legs.recall(vehicle, now.tick)
+        else:
+            way = self._drives.way(vehicle)
+            edges = self._router.edges(way)
+            end = next(i for i in range(at + 1, len(way)) if closed[edges[i]])
+            names = self._names(vehicle, place, way[at + 1 : end])
+            with self._legs.told(vehicle, now.tick):
+                if not self._legs.shorten(state.leg_id(vehicle), names):
+                    return
+            self._settle(now, vehicle, at, place, way[:end])
+            if state.cut[vehicle]:
+                return
+            state.cut[vehicle] = True
+        text = f"{why}; it waits before the closed road"
+        now.add("no_way", now.begin_s, self._router.roads.edge_ids[place], text, vehicle=vehicle)
+
+    def _names(self, vehicle: int, place: int, ahead: Turns) -> list[str]:
+        """Return the SUMO ids of the edges ahead, with the one where a driving vehicle is."""
+        ids = self._router.roads.edge_ids
+        here = [place] if self._state.phase[vehicle] == DRIVING else []
+        return [ids[edge] for edge in (*here, *self._router.edges(ahead))]
+
+    def _settle(self, now: Work, vehicle: int, at: int, place: int, way: Turns) -> None:
+        """Note the way that SUMO was given, counted from the start of the leg."""
+        if self._state.phase[vehicle] == DRIVING:
+            index, stands = self._legs.stands(self._state.leg_id(vehicle))
+            there = self._router.roads.edge_ids[place]
+            if stands != there:
+                reason = f"led around from {there}, SUMO has it on {stands}"
                 raise TrafficError(reason, where=f"vehicle {vehicle}", tick=now.tick)
-            state.before[vehicle] = at - index
-        state.warned[vehicle] = False
-        self._drives.begin(vehicle, driven + way)
-        now.add("rerouted", now.begin_s, ids[place], "around a closed road", vehicle=vehicle)
+            self._state.before[vehicle] = at - index
+        self._drives.begin(vehicle, way)
 
 
-def _ahead(via: NDArray[np.int32], driven: Sequence[int]) -> list[int]:
+def _ahead(via: Sequence[int], driven: Sequence[int]) -> list[int]:
     """Return the via points that are still to be passed."""
-    rest: list[int] = [point for point in via.tolist() if point >= 0]
-    for edge in driven:
+    rest = [point for point in via if point >= 0]
+    for edge in driven if rest else ():
         if rest and edge == rest[0]:
             del rest[0]
     return rest

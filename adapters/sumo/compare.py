@@ -165,11 +165,7 @@ def main() -> None:
     try:
         for name in arguments.roads:
             roads = networks.roads.load(name)
-            specs = networks.vehicles.load().values()
-            fitted = networks.vehicles.calibrated(roads, *specs)
-            if fitted is None or len(fitted.models) < len(specs):
-                fitted = networks.vehicles.calibrate(roads, list(specs))
-            curves = {model: fit.curve for model, fit in fitted.models.items()}
+            curves = networks.vehicles.calibrated(roads).curves
             found.append(compare(roads, arguments.vehicles, calibration=curves))
             sys.stdout.write(found[-1].markdown() + "\n\n")
     except VoltstepError as error:

@@ -27,6 +27,8 @@ OPTIONS: dict[Engine, tuple[str, ...]] = {
     "micro": ("--step-length", "1"),
 }
 """What makes them so, for the ``sumo`` program."""
+BACKGROUND = "background"
+"""SUMO vehicle type of other people's traffic, and the beginning of their ids."""
 _TELEPORT = re.compile(
     r"Teleporting vehicle '(?P<leg>[^']*)'; (?P<why>.*), "
     r"(from edge '(?P<edge>[^']*)'|lane='(?P<lane>[^']*)_\d+').*"
@@ -223,7 +225,7 @@ class Sumo:
 
 
 def vehicle_types(specs: Sequence[VehicleSpec], engine: Engine) -> str:
-    """Return body types as SUMO's vehicle types, a file of ``sumo --additional-files``."""
+    """Return body types and that of other people as a file of ``sumo --additional-files``."""
     if engine == "micro":
         rows = "\n".join(f"  {vehicle_type(s)}" for s in specs)
     else:
@@ -232,4 +234,5 @@ def vehicle_types(specs: Sequence[VehicleSpec], engine: Engine) -> str:
             f"speedFactor='1' speedDev='0'/>"
             for s in specs
         )
-    return f"<additional>\n{rows}\n</additional>\n"
+    others = f"  <vType id='{BACKGROUND}' vClass='passenger' speedDev='0'/>"
+    return f"<additional>\n{rows}\n{others}\n</additional>\n"

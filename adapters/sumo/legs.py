@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from adapters.sumo.drives import Drives, Ints, Progress
 from adapters.sumo.engine import Sumo
-from adapters.sumo.state import DRIVING, DUE, IDLE, INSERTING, State
+from adapters.sumo.state import DRIVING, DUE, HELD, IDLE, INSERTING, State
 from adapters.sumo.tick import Floats, Trips, Work
 from cosim.errors import TrafficError
 from cosim.signals import LEGS
@@ -76,11 +77,50 @@ class Legs:
         state = self._state
         if state.phase[vehicle] in (INSERTING, DRIVING):
             leg = state.leg_id(vehicle)
-            with self._sumo.calling(f"vehicle {vehicle}", tick) as api:
+            with self.told(vehicle, tick) as api:
                 api.vehicle.remove(leg)
             del self.on_road[leg]
         state.phase[vehicle] = IDLE
+        state.cut[vehicle] = False
         state.due_s[vehicle] = np.inf
+
+    def told(self, vehicle: int, tick: int) -> AbstractContextManager[Any]:
+        """Let SUMO refuse what it is told about a vehicle with an error that names it."""
+        return self._sumo.calling(f"vehicle {vehicle}", tick)
+
+    def stands(self, leg: str) -> tuple[int, str]:
+        """Return the position in its route where a SUMO vehicle is, and the edge there."""
+        api = self._sumo.api.vehicle
+        index = max(api.getRouteIndex(leg), 0)
+        return index, api.getRoute(leg)[index]
+
+    def lead(self, leg: str, names: Sequence[str]) -> None:
+        """Give a SUMO vehicle another way, from the edge where it is."""
+        # SUMO would let a vehicle jump to a route that is not from where it is.
+        self._sumo.api.vehicle.setRoute(leg, names)
+
+    def shorten(self, leg: str, names: Sequence[str]) -> bool:
+        """Let a SUMO vehicle's way end earlier; False if it cannot stop there any more."""
+        self._sumo.api.vehicle.setRoute(leg, names)
+        return True
+
+    def recall(self, vehicle: int, tick: int) -> None:
+        """Hold a vehicle that waits for room where it stands."""
+        leg = self._state.leg_id(vehicle)
+        with self.told(vehicle, tick) as api:
+            api.vehicle.remove(leg)
+        del self.on_road[leg]
+        self._state.phase[vehicle] = HELD
+
+    def go_on(self, now: Work, vehicle: int, driven: Turns, way: Turns) -> None:
+        """Bring a vehicle that was held on the rest of its way."""
+        state = self._state
+        state.number[vehicle] += 1
+        state.phase[vehicle] = INSERTING
+        state.asked_s[vehicle] = now.begin_s
+        state.still_s[vehicle], state.warned[vehicle] = 0.0, False
+        self._set_out(now, vehicle, now.begin_s, way)
+        self._drives.begin(vehicle, driven + way)
 
     def drive(self, now: Work, end: float) -> None:
         """Step SUMO to `end`, starting each leg in the second in which it is due."""
@@ -138,8 +178,9 @@ class Legs:
         gone = vehicles[~blocked]
         state.due_s[gone] = np.inf
         state.stand_edge[gone] = start[~blocked]
-        state.departed_s[gone] = state.asked_s[gone] = moment_s[~blocked]
+        state.begun_s[gone] = state.asked_s[gone] = state.departed_s[gone] = moment_s[~blocked]
         state.leg_m[gone] = state.leg_kwh[gone] = state.still_s[gone] = 0.0
+        state.earlier_m[gone] = state.earlier_s[gone] = 0.0
         state.position[gone] = state.before[gone] = 0
         state.warned[gone] = False
         moving = vehicles[~blocked & ~empty]
@@ -222,7 +263,29 @@ class Legs:
                 pace=self._pace_of[there],
             )
         )
-        self._finish(now, there, time_s, way_m - state.leg_m[there], left_kwh, end)
+        left_m = way_m - state.leg_m[there]
+        now.moved_m[there] += left_m
+        now.drawn_kwh[there] += left_kwh
+        held = state.cut[there]
+        self._hold(now, there[held], time_s[held], left_m[held], left_kwh[held])
+        over = ~held
+        self._finish(now, there[over], time_s[over], left_m[over], left_kwh[over], end)
+
+    def _hold(
+        self, now: Work, vehicles: Ints, time_s: Floats, left_m: Floats, left_kwh: Floats
+    ) -> None:
+        """Let vehicles stand before a closed road, with their legs under way."""
+        state, drives = self._state, self._drives
+        now.under_way_m[vehicles] += left_m
+        state.leg_m[vehicles] += left_m
+        state.leg_kwh[vehicles] += left_kwh
+        state.earlier_m[vehicles] = state.leg_m[vehicles]
+        state.earlier_s[vehicles] += time_s - state.departed_s[vehicles]
+        state.before[vehicles] = drives.number[vehicles]
+        state.position[vehicles] = drives.number[vehicles] - 1
+        state.edge[vehicles] = drives.edge(vehicles, state.position[vehicles])
+        state.phase[vehicles] = HELD
+        state.cut[vehicles] = False
 
     def _finish(
         self,
@@ -237,17 +300,15 @@ class Legs:
         state = self._state
         leg = state.done[vehicles]
         target = state.itinerary[vehicles, leg]
-        now.moved_m[vehicles] += left_m
-        now.drawn_kwh[vehicles] += left_kwh
         now.trips.append(
             Trips(
                 vehicle=vehicles,
-                start_s=state.asked_s[vehicles],
+                start_s=state.begun_s[vehicles],
                 end_s=time_s,
                 origin=state.stand_edge[vehicles],
                 edge=target,
                 via=state.via[vehicles, leg],
-                driving_s=time_s - state.departed_s[vehicles],
+                driving_s=state.earlier_s[vehicles] + time_s - state.departed_s[vehicles],
                 total_m=state.leg_m[vehicles] + left_m,
                 now_m=left_m,
                 before_kwh=state.leg_kwh[vehicles],

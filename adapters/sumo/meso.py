@@ -15,20 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sumo import itineraries, readings, telling
+from adapters.sumo.background import Background
 from adapters.sumo.closures import Closure, Closures
 from adapters.sumo.drives import Drives
 from adapters.sumo.edge_times import EdgeTimes
 from adapters.sumo.energy import MILD_C, TractionEnergy
 from adapters.sumo.engine import Engine, Sumo
 from adapters.sumo.legs import Legs
-from adapters.sumo.state import DRIVING, IDLE, INSERTING, State
+from adapters.sumo.state import DRIVING, IDLE, UNDER_WAY, State
 from adapters.sumo.tick import Floats, Progress, TrafficTick, Trips, Work, joined
 from adapters.sumo.unfinished import so_far
 from cosim.errors import TrafficError
 from cosim.signals import LEGS, TICK_S, VIA
+from networks.demand.background import BackgroundTrips
 from networks.roads import RoadNetwork
 from networks.roads.routing import Router
-from networks.vehicles import EnergyCurve, VehicleSpec, climate_load, load_energy
+from networks.vehicles import EnergyCurve, VehicleSpec, climate_load, shipped
 
 Routing = Literal["current", "free_flow"]
 SPEED_DEVIATION = 0.1
@@ -60,7 +62,7 @@ class MesoTraffic:
     closures
         Edges that nobody may enter for a time.
     background
-        SUMO route file with traffic of others, whose ids hold no ``#``.
+        Trips of other people.
     teleport_s
         Time stuck after which SUMO lifts a vehicle over a jam [s]; each time is an event, and
         the way that it skips counts as driven.
@@ -92,7 +94,7 @@ class MesoTraffic:
         curves: Mapping[str, EnergyCurve] | None = None,
         routing: Routing = "current",
         closures: Sequence[Closure] = (),
-        background: Path | None = None,
+        background: BackgroundTrips | None = None,
         teleport_s: float = 300.0,
         insertion_s: float = 300.0,
         stuck_s: float = 600.0,
@@ -101,7 +103,7 @@ class MesoTraffic:
         self._roads = roads
         self._types = [specs[int(i)].name for i in body_type]
         self._insertion_s, self._stuck_s = insertion_s, stuck_s
-        curves = curves or load_energy()
+        curves = curves or shipped()
         self._energy = TractionEnergy(
             [curves[spec.name] for spec in specs],
             body_type,
@@ -119,25 +121,18 @@ class MesoTraffic:
             seed=seed,
             engine=self.engine,
             teleport_s=teleport_s,
-            options=(
-                *options,
-                *(("--route-files", str(background)) if background else ()),
-                # Who waits for room where a road closes goes on waiting instead of ending SUMO.
-                *(("--ignore-route-errors", "true") if closures else ()),
-            ),
+            options=options,
         )
-        self._background = background is not None
         self.pace = pace
         self.router = Router(roads)
+        self._others = Background(background, self._sumo, self.router) if background else None
         self.edge_times = EdgeTimes(self.router) if routing == "current" else None
         self.drives = Drives(roads, len(home_edge))
         self._legs = self._legs_of(
             self._sumo, self.router, self.drives, self.state, self._types, pace, int(dwell_s)
         )
 
-        self._closures = Closures(
-            closures, self._sumo, self.router, self.drives, self._legs, self.state
-        )
+        self._closures = Closures(closures, self.router, self.drives, self._legs, self.state)
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""
@@ -172,11 +167,7 @@ class MesoTraffic:
             if self.edge_times:
                 self.edge_times.take(arrays)
         self._legs.recover(self._now.tick)
-        # SUMO's saved state does not hold what is closed.
-        self._closures.forget()
-        begin_s = self._sumo.time_s
-        past = Work.of(int(begin_s) // TICK_S - 1, begin_s - TICK_S, len(self._types))
-        self._closures.begin(past, silent=True)
+        self._closures.restore(self._sumo.time_s - TICK_S)
 
     def advance(
         self,
@@ -227,7 +218,10 @@ class MesoTraffic:
         self._ambient_c = ambient_c
         for vehicle in np.flatnonzero(tow_edge >= 0).tolist():
             self._tow(vehicle, int(tow_edge[vehicle]))
-        self._closures.begin(now)
+        if self._closures.begin(now) and self._others:
+            self._others.lead_around(now)
+        if self._others:
+            self._others.set_out(now)
         under_way = self.state.phase != IDLE
         if itinerary_via_edge is None:
             itinerary_via_edge = np.full((count, LEGS, VIA), -1, np.int32)
@@ -249,9 +243,9 @@ class MesoTraffic:
         )
         telling.waits(now, self._roads.edge_ids, self.state, self.drives)
         if self.edge_times:
-            others_s = self._all_edges_s() if self._background else None
+            others_s = self._all_edges_s() if self._others else None
             self.edge_times.measure(self.drives, joined(Progress, now.stretches), others_s)
-        self.drives.drop(np.isin(self.state.phase, (INSERTING, DRIVING)))
+        self.drives.drop(np.isin(self.state.phase, UNDER_WAY))
         telling.heard(now, heard)
         traction_kwh = self._draw_energy()
         state = self.state
@@ -266,7 +260,7 @@ class MesoTraffic:
             legs_completed=state.done.copy(),
             leg_arrival_s=state.arrival_s.copy(),
             itinerary_refused=refused,
-            background_vehicles=self._others(),
+            background_vehicles=self._others.on_road(self._on_road()) if self._others else 0.0,
             events=now.events,
         )
 
@@ -328,8 +322,5 @@ class MesoTraffic:
             read = api.edge.getTraveltime
             return np.array([read(edge) for edge in self._roads.edge_ids])
 
-    def _others(self) -> float:
-        if not self._background:
-            return 0.0
-        driving = int((self.state.phase == DRIVING).sum())
-        return float(max(self._sumo.api.vehicle.getIDCount() - driving, 0))
+    def _on_road(self) -> int:
+        return int((self.state.phase == DRIVING).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,7 +72,34 @@ class MicroLegs(Legs):
         """Return positions in the routes, and distances driven [m]."""
         api = self._sumo.api.vehicle
         position, driven_m = api.getRouteIndex, api.getDistance
-        return [position(leg) for leg in legs], [driven_m(leg) for leg in legs]
+        earlier_m = self._state.earlier_m[[self.on_road[leg] for leg in legs]]
+        metres = [driven_m(leg) + m for leg, m in zip(legs, earlier_m.tolist(), strict=True)]
+        return [position(leg) for leg in legs], metres
+
+    def lead(self, leg: str, names: Sequence[str]) -> None:
+        """Give a SUMO vehicle another way, from the edge where it is."""
+        api = self._sumo.api.vehicle
+        end = api.getRoute(leg)[-1]
+        api.setRoute(leg, names)
+        if end != names[-1]:
+            # One that cannot stop there any more arrives without parking.
+            with suppress(*self._sumo.refusals):
+                self.park_at_end(leg, names[-1])
+            if end in names:
+                self.park_at_end(leg, end, 0.0)
+
+    def shorten(self, leg: str, names: Sequence[str]) -> bool:
+        """Let a SUMO vehicle's way end earlier; False if it cannot stop there any more."""
+        try:
+            self.park_at_end(leg, names[-1])
+        except self._sumo.refusals:
+            return False
+        return super().shorten(leg, names)
+
+    def recall(self, vehicle: int, tick: int) -> None:
+        """Hold a vehicle that waits for room where it stands."""
+        del self._meter_kwh[self._state.leg_id(vehicle)]
+        super().recall(vehicle, tick)
 
     def _add(self, leg: str, vehicle: int, way: Turns, moment: str) -> None:
         api, names = self._sumo.api, self._drives.names(way)
@@ -81,11 +109,11 @@ class MicroLegs(Legs):
         self.park_at_end(leg, names[-1])
         self._meter_kwh[leg] = 0.0
 
-    def park_at_end(self, leg: str, edge_id: str) -> None:
-        """Let a SUMO vehicle end its leg beside the road at the end of an edge."""
+    def park_at_end(self, leg: str, edge_id: str, for_s: float = FOREVER_S) -> None:
+        """Let a SUMO vehicle park beside the road at the end of an edge, not at all for 0 s."""
         api = self._sumo.api
         lane, length_m = self._kerb(api, edge_id)
-        api.vehicle.setStop(leg, edge_id, length_m, lane, FOREVER_S, BESIDE_THE_ROAD)
+        api.vehicle.setStop(leg, edge_id, length_m, lane, for_s, BESIDE_THE_ROAD)
 
     def _kerb(self, api: Any, name: str) -> tuple[int, float]:
         """Return the outermost lane that cars may use, and its length [m]."""
@@ -109,7 +137,7 @@ class MicroLegs(Legs):
         if leg not in self._parked:
             self._meter_kwh.pop(leg)
             return super()._last_reading(leg, vehicle)
-        way_m = float(api.vehicle.getDistance(leg))
+        way_m = float(api.vehicle.getDistance(leg)) + float(self._state.earlier_m[vehicle])
         left_kwh = self._read_meter(leg)
         del self._meter_kwh[leg]
         api.vehicle.remove(leg)

@@ -13,7 +13,7 @@ from adapters.sumo.journeys import Journeys
 from adapters.sumo.profiles import Profiles
 from adapters.sumo.record import ENDED, Record, ticks_of
 from adapters.sumo.tick import Floats
-from networks.vehicles import EnergyCurve, VehicleSpec, load_energy
+from networks.vehicles import EnergyCurve, VehicleSpec, shipped
 
 HELD_OUT = 5
 """Every so many-th trip is kept out of the fit and judges it."""
@@ -258,7 +258,7 @@ def _of_curve(curve: EnergyCurve) -> Floats:
 
 def _fit_energy(trips: _Trips, specs: Sequence[VehicleSpec]) -> Floats:
     """Return the consumption of each body type."""
-    curves = load_energy()
+    curves = shipped()
     fitted: dict[str, Floats] = {}
     real = guess = 0.0
     for name in np.unique(trips.body).tolist():

@@ -122,7 +122,7 @@ class ReplayLegs:
         state.phase[rows] = DRIVING
         state.due_s[rows] = np.inf
         state.stand_edge[rows] = origin
-        state.asked_s[rows] = state.departed_s[rows] = plan.ends_s[rows] = asked_s
+        state.begun_s[rows] = state.departed_s[rows] = plan.ends_s[rows] = asked_s
         state.leg_m[rows] = state.leg_kwh[rows] = 0.0
         plan.total_m[rows] = plan.total_kwh[rows] = plan.bare_kwh[rows] = 0.0
         record_s = asked_s + self._shift_s
@@ -180,7 +180,7 @@ class ReplayLegs:
             origin=state.stand_edge[rows],
             target=target,
             via=state.via[rows, leg],
-            start_s=state.asked_s[rows],
+            start_s=state.begun_s[rows],
             end_s=end_s,
             driving_s=end_s - state.departed_s[rows],
             total_m=total_m,

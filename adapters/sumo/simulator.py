@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sumo.background import background
+from adapters.sumo import background
 from adapters.sumo.closures import schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
@@ -20,11 +19,11 @@ from adapters.sumo.replay import ReplayTraffic
 from adapters.sumo.tick import Event, TrafficTick
 from adapters.sumo.unfinished import unfinished
 from cosim.assets import Assets
-from cosim.errors import TrafficError
 from cosim.scenario import Scenario
 from cosim.seeds import engine_seed
 from cosim.signals import LEGS, Role
-from cosim.simulator import Simulator
+from cosim.simulator import Simulator, Tell
+from networks.roads import load
 from networks.vehicles import calibrated
 
 KINDS: Mapping[str, type[MesoTraffic]] = {"meso": MesoTraffic, "micro": MicroTraffic}
@@ -35,43 +34,41 @@ class Traffic(Simulator):
 
     role: ClassVar[Role] = "traffic"
     _traffic: MesoTraffic | ReplayTraffic | None = None
-    _folder: TemporaryDirectory[str] | None = None
+
+    @classmethod
+    def make_ready(cls, scenario: Scenario, tell: Tell) -> None:
+        """Fit the consumption on the network where the cache lacks it."""
+        if scenario.traffic.calibrates:
+            calibrated(load(scenario.traffic.roads), tell)
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Start SUMO with every vehicle at its home."""
         self._assets = assets
         moves = KINDS[scenario.traffic.kind]
         curves, self._about = None, dict[str, str]()
-        if scenario.traffic.energy == "calibrated":
-            found = calibrated(assets.roads, *assets.vehicles.specs)
-            if found is None:
-                raise TrafficError("these roads are not calibrated: run cosim roads calibrate")
-            curves = {name: fit.curve for name, fit in found.models.items()}
-            self._about = {"calibration": found.digest}
+        if scenario.traffic.calibrates:
+            found = calibrated(assets.roads)
+            curves, self._about = found.curves, {"calibration": found.digest}
+            if few := [s.name for s in assets.vehicles.specs if s.name not in found.models]:
+                self._about["curves_that_ship"] = " ".join(few)
         closures = schedule(
             scenario.traffic.incidents,
             assets.roads.edge_ids,
             scenario.start_time,
             float(scenario.duration),
         )
-        self._folder = TemporaryDirectory(prefix="voltstep-background-")
-        try:
-            others = background(scenario, assets.roads, closures, Path(self._folder.name))
-            self._traffic = moves(
-                assets.roads,
-                assets.vehicles.specs,
-                assets.vehicles.model,
-                assets.vehicles.home_edge,
-                seed=engine_seed(scenario.seed, "traffic"),
-                dwell_s=int(scenario.fleet.boarding),
-                curves=curves,
-                routing=scenario.traffic.routing,
-                closures=closures,
-                background=others.file if others else None,
-            )
-        except BaseException:
-            self.close()
-            raise
+        self._traffic = moves(
+            assets.roads,
+            assets.vehicles.specs,
+            assets.vehicles.model,
+            assets.vehicles.home_edge,
+            seed=engine_seed(scenario.seed, "traffic"),
+            dwell_s=int(scenario.fleet.boarding),
+            curves=curves,
+            routing=scenario.traffic.routing,
+            closures=closures,
+            background=background.trips(scenario, assets.roads),
+        )
 
     def about(self) -> dict[str, str]:
         """Return the digest of the roads, and what the kind rests on beside the scenario."""
@@ -110,8 +107,6 @@ class Traffic(Simulator):
         """End SUMO."""
         if self._traffic is not None:
             self._traffic.close()
-        if self._folder is not None:
-            self._folder.cleanup()
 
 
 def _name_requests(events: list[Event], vehicle_request: NDArray[np.integer]) -> None:
@@ -125,6 +120,10 @@ def _name_requests(events: list[Event], vehicle_request: NDArray[np.integer]) ->
 
 class ReplayedTraffic(Traffic):
     """Moves the fleet's vehicles as an earlier run recorded it."""
+
+    @classmethod
+    def make_ready(cls, scenario: Scenario, tell: Tell) -> None:
+        """Need nothing."""
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Read the record and put every vehicle at its home."""

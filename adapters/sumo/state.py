@@ -12,8 +12,11 @@ from cosim.signals import LEGS, VIA
 
 Floats = NDArray[np.float64]
 
-IDLE, DUE, INSERTING, DRIVING = 0, 1, 2, 3
-"""Phases: no itinerary; a leg waits for its departure; SUMO waits for room; on the road."""
+IDLE, DUE, INSERTING, DRIVING, HELD = 0, 1, 2, 3, 4
+"""Phases: no itinerary; a leg waits for its departure; SUMO waits for room; on the road; stands
+before a closed road with the leg under way, and SUMO does not know it."""
+UNDER_WAY = (INSERTING, DRIVING, HELD)
+"""Phases in which a leg is under way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +24,7 @@ class State:
     """Arrays over the vehicles, changed in place from tick to tick."""
 
     phase: NDArray[np.int8]
-    """IDLE, DUE, INSERTING or DRIVING."""
+    """IDLE, DUE, INSERTING, DRIVING or HELD."""
     edge: NDArray[np.int32]
     """Edge where the vehicle is, or was last."""
     stand_edge: NDArray[np.int32]
@@ -36,8 +39,10 @@ class State:
     """When each leg ended, shape (vehicle, leg), -1 if it has not [s]."""
     due_s: Floats
     """When the next leg is to depart, inf if none waits [s]."""
+    begun_s: Floats
+    """When the leg under way was to set out [s]."""
     asked_s: Floats
-    """When SUMO was asked to insert the leg under way [s]."""
+    """When SUMO was asked to insert the vehicle of that leg [s]."""
     departed_s: Floats
     """When the leg under way departed [s]."""
     leg_m: Floats
@@ -46,6 +51,12 @@ class State:
     """Position on that way of the edge where the vehicle is."""
     before: NDArray[np.int64]
     """Edges of that way that SUMO no longer counts, since it was changed on the way."""
+    cut: NDArray[np.bool_]
+    """Whether that way ends before a closed road, where the vehicle is to be held."""
+    earlier_m: Floats
+    """Distance of the leg up to where the vehicle was last held [m]."""
+    earlier_s: Floats
+    """Time on the road of the leg up to then [s]."""
     still_s: Floats
     """How long the vehicle on the road has not moved [s]."""
     leg_kwh: Floats
@@ -68,11 +79,15 @@ class State:
             done=np.zeros(count, np.int32),
             arrival_s=np.full((count, LEGS), -1.0),
             due_s=np.full(count, np.inf),
+            begun_s=np.zeros(count),
             asked_s=np.zeros(count),
             departed_s=np.zeros(count),
             leg_m=np.zeros(count),
             position=np.zeros(count, np.int64),
             before=np.zeros(count, np.int64),
+            cut=np.zeros(count, np.bool_),
+            earlier_m=np.zeros(count),
+            earlier_s=np.zeros(count),
             still_s=np.zeros(count),
             leg_kwh=np.zeros(count),
             warned=np.zeros(count, np.bool_),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adapters.sumo.state import DRIVING, INSERTING, State
+from adapters.sumo.state import DRIVING, UNDER_WAY, State
 from adapters.sumo.tick import Event
 from cosim.signals import TICK_S
 from networks.roads import RoadNetwork
@@ -18,11 +18,14 @@ def so_far(state: State, edge_ids: Sequence[str], vehicle: int, time_s: float) -
     Of a vehicle that has no leg under way they say that it stands where it is.
     """
     phase = state.phase[vehicle]
-    under_way = phase in (INSERTING, DRIVING)
+    under_way = phase in UNDER_WAY
+    driving_s = float(state.earlier_s[vehicle]) if under_way else 0.0
+    if phase == DRIVING:
+        driving_s += time_s - float(state.departed_s[vehicle])
     return {
         "origin": edge_ids[(state.stand_edge if under_way else state.edge)[vehicle]],
-        "start_s": float(state.asked_s[vehicle]) if under_way else time_s,
-        "driving_s": time_s - float(state.departed_s[vehicle]) if phase == DRIVING else 0.0,
+        "start_s": float(state.begun_s[vehicle]) if under_way else time_s,
+        "driving_s": driving_s,
         "distance_km": float(state.leg_m[vehicle]) / 1000.0 if under_way else 0.0,
         "energy_kwh": float(state.leg_kwh[vehicle]) if under_way else 0.0,
     }
@@ -49,7 +52,7 @@ def unfinished(state: State, roads: RoadNetwork, tick: int) -> list[Event]:
     end_s = float((tick + 1) * TICK_S)
     found: list[Event] = []
     edges = roads.edge_ids
-    for vehicle in np.flatnonzero(np.isin(state.phase, (INSERTING, DRIVING))).tolist():
+    for vehicle in np.flatnonzero(np.isin(state.phase, UNDER_WAY)).tolist():
         found.append(
             {
                 "time_s": end_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ class Alternative:
 
     edges: tuple[int, ...]
     """Edges driven on, in order; the edge at whose end it starts is not among them."""
+    via: tuple[int, ...]
+    """Edge through which it is the fastest way; none for the fastest of all."""
     time_s: float
     """Travel time foreseen [s]."""
     distance_km: float
@@ -71,6 +74,7 @@ def alternatives(
     if best is None:
         return []
     kept: list[Turns] = [best]
+    through: list[tuple[int, ...]] = [()]
     if count > 1 and best:
         for point in _candidates(router, origin, destination)[: _TRIES * count]:
             if len(kept) >= count:
@@ -80,8 +84,30 @@ def alternatives(
             way = (onward or []) + (back or [])
             if _different(router, way, kept):
                 kept.append(way)
-    found = [_foreseen(router, way, curve) for way in kept[:count]]
+                through.append((point,))
+    found = [
+        _foreseen(router, way, via, curve)
+        for way, via in zip(kept[:count], through[:count], strict=True)
+    ]
     return sorted(found, key=lambda one: (one.time_s, one.edges))
+
+
+def foreseen_kwh(router: Router, edges: Sequence[int], curve: EnergyCurve) -> float:
+    """Return the energy that a vehicle is foreseen to take on some edges [kWh].
+
+    Parameters
+    ----------
+    router
+        Travel times of the moment.
+    edges
+        Edges driven on.
+    curve
+        Consumption of the vehicle; heating and cooling are not in it.
+    """
+    some = np.asarray(edges, np.int64)
+    km = router.roads.length_m[some] / 1000.0
+    speed_kmh = 3600.0 * km / router.edge_s[some]
+    return float((curve.kwh_per_km(speed_kmh) * km).sum())
 
 
 def _candidates(router: Router, origin: int, destination: int) -> list[int]:
@@ -118,11 +144,10 @@ def _different(router: Router, way: Turns, kept: list[Turns]) -> bool:
     return True
 
 
-def _foreseen(router: Router, way: Turns, curve: EnergyCurve | None) -> Alternative:
+def _foreseen(
+    router: Router, way: Turns, via: tuple[int, ...], curve: EnergyCurve | None
+) -> Alternative:
     edges = router.edges(way)
-    energy_kwh: float | None = None
-    if curve is not None:
-        km = router.roads.length_m[edges] / 1000.0
-        speed_kmh = 3600.0 * km / router.edge_s[edges]
-        energy_kwh = float((curve.kwh_per_km(speed_kmh) * km).sum())
-    return Alternative(tuple(edges), router.seconds(way), router.metres(way) / 1000.0, energy_kwh)
+    energy_kwh = None if curve is None else foreseen_kwh(router, edges, curve)
+    km = router.metres(way) / 1000.0
+    return Alternative(tuple(edges), via, router.seconds(way), km, energy_kwh)

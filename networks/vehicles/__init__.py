@@ -1,17 +1,16 @@
 """Body types of the fleet: published specifications, fitted consumption, heating and cooling.
 
 `load` gives the specifications of the standard body types, `models` and `model` those of every
-brand, `load_energy` the consumption curves that ``python -m networks.vehicles.fit_energy`` fitted
-to SUMO's microscopic battery device or, for a road network, those that `calibrate` fitted on it;
+brand, `shipped` the consumption curves that ``python -m networks.vehicles.fit_energy`` fitted to
+SUMO's microscopic battery device on grids of streets, `calibrated` those fitted to it on a network;
 `climate_load` what the weather costs.
 """
 
-from networks.vehicles.calibration import calibrate
+from networks.vehicles.calibration import calibrate, calibrated
 from networks.vehicles.climate import MILD_C, ClimateLoad, climate_load
-from networks.vehicles.curves import EnergyCurve
+from networks.vehicles.curves import EnergyCurve, shipped
 from networks.vehicles.specs import VehicleSpec, by_brand, load, model, models
-from networks.vehicles.store import Calibration, ModelFit, load_energy
-from networks.vehicles.store import cached as calibrated
+from networks.vehicles.store import Calibration, ModelFit
 
 __all__ = [
     "MILD_C",
@@ -25,7 +24,7 @@ __all__ = [
     "calibrated",
     "climate_load",
     "load",
-    "load_energy",
     "model",
     "models",
+    "shipped",
 ]

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import TrafficError
 from networks.roads.network import RoadNetwork
 from networks.vehicles.curves import EnergyCurve, shipped
 from networks.vehicles.sampling import Level, Points, simulate
-from networks.vehicles.specs import VehicleSpec
-from networks.vehicles.store import Calibration, ModelFit, digest, keep
+from networks.vehicles.specs import VehicleSpec, models
+from networks.vehicles.store import Calibration, ModelFit, cached, digest, keep
 
 LOW_KMH = 1.0
 """Least mean speed of the curves [km/h]: ticks in a jam are part of the points."""
@@ -40,6 +39,26 @@ LEVELS = (
     Level("busy", 800, 900.0, 5.0),
     Level("crowded", 2400, 900.0, 15.0),
 )
+
+
+def calibrated(roads: RoadNetwork, progress: Progress | None = None) -> Calibration:
+    """Return the consumption of all models on a network, from the cache once it was fitted.
+
+    Parameters
+    ----------
+    roads
+        Any network.
+    progress
+        Told before each step of a fit; not at all where the cache has it.
+
+    Raises
+    ------
+    TrafficError
+        As `calibrate`, which is called if the cache has none.
+    """
+    specs = list(models())
+    found = cached(roads, specs, seed=0)
+    return calibrate(roads, specs, progress=progress) if found is None else found
 
 
 def calibrate(
@@ -65,7 +84,7 @@ def calibrate(
     Returns
     -------
     Calibration
-        Curves and errors by model; `load_energy` gives the curves from now on.
+        Curves and errors of the models that drove for long enough; it is in the cache from now on.
 
     Raises
     ------
@@ -77,9 +96,9 @@ def calibrate(
     total = sum(level.vehicles for level in LEVELS)
     for number, level in enumerate(LEVELS):
         done = sum(earlier.vehicles for earlier in LEVELS[:number]) / total
-        tell(done, f"{level.name} traffic")
+        tell(done, f"consumption on {roads.name}: {level.name} traffic")
         parts.append(simulate(roads, specs, level, number, seed))
-    tell(1.0, "fit")
+    tell(1.0, f"consumption on {roads.name}: fit")
     points = Points(
         **{
             key: np.concatenate([getattr(part, key) for part in parts])
@@ -87,21 +106,22 @@ def calibrate(
         }
     )
     speed = {
-        level.name: float(part.distance_km.sum() / part.moving_h.sum())
+        level.name: float(part.distance_km.sum() / max(part.moving_h.sum(), 1e-9))
         for level, part in zip(LEVELS, parts, strict=True)
     }
     usual = shipped()
     found = Calibration(
         roads=roads.name,
-        digest=digest(roads, *specs),
+        digest=digest(roads, specs, seed),
         seed=seed,
         speed_kmh=speed,
         models={
-            spec.name: fit(spec, points, i, len(specs), usual.get(spec.name))
+            spec.name: one
             for i, spec in enumerate(specs)
+            if (one := fit(spec, points, i, len(specs), usual.get(spec.name))) is not None
         },
     )
-    keep(roads, found, {spec.name: spec for spec in specs})
+    keep(found)
     return found
 
 
@@ -113,8 +133,10 @@ def _terms(distance_km: Floats, moving_h: Floats) -> Floats:
 
 def fit(
     spec: VehicleSpec, points: Points, place: int, among: int, usual: EnergyCurve | None
-) -> ModelFit:
+) -> ModelFit | None:
     """Fit one model and judge it by its vehicles that were held out.
+
+    None if they hardly drove: the network is too small for trips of some length.
 
     Parameters
     ----------
@@ -126,19 +148,12 @@ def fit(
         Its vehicles are those whose number leaves `place` when divided by `among`.
     usual
         The curve that ships.
-
-    Raises
-    ------
-    TrafficError
-        If the vehicles hardly drove.
     """
     mine = points.vehicle % among == place
     held = mine & (points.vehicle // among % HELD_OUT == 0)
     used = mine & ~held
     if used.sum() < LEAST_TICKS or not held.any():
-        raise TrafficError(
-            f"only {mine.sum()} ticks of {spec.name} on this network: too few for a fit"
-        )
+        return None
     way, hours, energy = points.distance_km, points.moving_h, points.net_kwh
     left, right = _terms(way[used], hours[used]), energy[used]
     speed = way[mine] / hours[mine]

@@ -29,8 +29,8 @@ LEAST_S = 30.0
 PLACES = 60
 """Origins of the sample; each costs a search over the whole network."""
 
-LEAST_VEHICLES = 40
-"""Vehicles of a level on the smallest network."""
+LEAST_VEHICLES = 10
+"""Vehicles of a model and a level on the smallest network."""
 
 
 Floats = NDArray[np.float64]
@@ -118,7 +118,7 @@ def simulate(
     """
     rng = np.random.default_rng([seed, number])
     lane_km = float((roads.length_m * roads.lanes).sum()) / 1000
-    count = max(min(level.vehicles, int(level.per_lane_km * lane_km)), LEAST_VEHICLES)
+    count = max(min(level.vehicles, int(level.per_lane_km * lane_km)), LEAST_VEHICLES * len(specs))
     lines = [vehicle_type(spec, anywhere=True) for spec in specs]
     for vehicle, edges in enumerate(_trips(roads, count, rng)):
         lines.append(
@@ -131,9 +131,7 @@ def simulate(
         routes.write_text("<routes>\n" + "\n".join(lines) + "\n</routes>\n", encoding="utf-8")
         seen, lifted = _drive(roads.net_file, routes, ended, seed)
         rows = _ticks(seen, _totals(ended), lifted)
-    if not rows:
-        raise TrafficError("no vehicle of the sample drove", where=str(roads.net_file))
-    table = np.array(rows, np.float64)
+    table = np.array(rows, np.float64).reshape(-1, 6)
     return Points(
         vehicle=table[:, 0].astype(np.int64),
         level=np.full(len(table), number, np.int64),

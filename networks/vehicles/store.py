@@ -1,4 +1,4 @@
-"""Calibrations of the consumption on road networks, kept in the cache."""
+"""Calibrations of the consumption on road networks: those that ship, and those in the cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from cosim.paths import cache_dir
 from networks.roads.programs import sumo_version
 from networks.vehicles.curves import EnergyCurve, shipped
-from networks.vehicles.specs import VehicleSpec, models
+from networks.vehicles.specs import VehicleSpec
 
 if TYPE_CHECKING:
     from networks.roads import RoadNetwork
 
-METHOD = "1"
+SHIPPED = Path(__file__).parent / "calibrations"
+"""Calibrations of the networks that ship, made by ``python -m networks.vehicles.fit_networks``."""
+METHOD = "2"
 """Changes whenever the same network would be calibrated differently."""
 
 
@@ -68,13 +70,18 @@ class Calibration:
     roads: str
     """Name of the network."""
     digest: str
-    """Of the net file, SUMO's version, the method and the models."""
+    """Of the net file, SUMO's version, the method, the seed and the models."""
     seed: int
     """Seed of the sample of trips and of SUMO."""
     speed_kmh: Mapping[str, float]
     """Mean speed in each level of traffic [km/h]."""
     models: Mapping[str, ModelFit]
-    """Result for each model, by name."""
+    """Result for each model that drove for long enough, by name."""
+
+    @property
+    def curves(self) -> dict[str, EnergyCurve]:
+        """Curves by name of the model; that which ships where the network was too small."""
+        return shipped() | {name: fit.curve for name, fit in self.models.items()}
 
     def report(self) -> str:
         """Return the results as a table for people."""
@@ -93,77 +100,55 @@ class Calibration:
                 f"{m.curve.bias_pct:+4.1f} % {100 * m.curve.rms_kwh_per_km:14.2f} "
                 f"{m.trip_rms_pct:8.1f} %  {m.situation_pct[worst]:+4.1f} % {worst:8s} {usual:>9s}"
             )
+        if others := sorted(shipped().keys() - self.models.keys()):
+            lines.append(f"not fitted, the curve that ships: {', '.join(others)}")
         return "\n".join(lines)
 
 
-def digest(roads: RoadNetwork, *specs: VehicleSpec) -> str:
-    """Return the digest of a net file, SUMO's version, the method and the figures of models."""
-    return _digest(roads.net_sha256, *specs)
+def digest(roads: RoadNetwork, specs: Sequence[VehicleSpec], seed: int) -> str:
+    """Return the digest of a net file, SUMO's version, the method, the seed and the models.
 
-
-def _digest(net_sha256: str, *specs: VehicleSpec) -> str:
-    parts: list[Any] = [METHOD, sumo_version(), net_sha256]
+    Models share the roads while they are calibrated, so each depends on which ones there are.
+    """
+    parts: list[Any] = [METHOD, sumo_version(), roads.net_sha256, seed]
     for spec in specs:
         figures = {f.name: getattr(spec, f.name) for f in fields(spec) if f.type == "float"}
         parts.append([spec.name, spec.sumo_class, figures])
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def keep(roads: RoadNetwork, calibration: Calibration, specs: Mapping[str, VehicleSpec]) -> None:
-    """Write a calibration to the cache, one file a model."""
-    net_sha256 = roads.net_sha256
-    for name, fit in calibration.models.items():
-        target = _file(net_sha256, specs[name])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        content = asdict(fit) | {
-            "roads": calibration.roads,
-            "seed": calibration.seed,
-            "speed_kmh": dict(calibration.speed_kmh),
-        }
-        handle, name_there = tempfile.mkstemp(dir=target.parent, prefix=target.stem)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        os.replace(name_there, target)
+def keep(calibration: Calibration, folder: Path | None = None) -> None:
+    """Write a calibration to a folder, the cache if None, whole or not at all."""
+    target = (folder or _cache()) / _name(calibration.roads, calibration.digest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name_there = tempfile.mkstemp(dir=target.parent, prefix=target.stem)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(asdict(calibration), file, indent=1)
+    os.replace(name_there, target)
 
 
-def cached(roads: RoadNetwork, *specs: VehicleSpec) -> Calibration | None:
-    """Return the calibration of models on a network as the cache holds it.
+def cached(roads: RoadNetwork, specs: Sequence[VehicleSpec], seed: int) -> Calibration | None:
+    """Return the calibration of models on a network that ships or is in the cache, else None.
 
-    Only the models that were calibrated are in it; None if none was. A file that cannot be read
-    counts as absent.
+    A file that cannot be read counts as absent.
     """
-    net_sha256 = roads.net_sha256
-    fits: dict[str, ModelFit] = {}
-    last: dict[str, Any] = {}
-    for spec in specs:
+    name = _name(roads.name, digest(roads, specs, seed))
+    for folder in (SHIPPED, _cache()):
         try:
-            content = json.loads(_file(net_sha256, spec).read_text(encoding="utf-8"))
-            curve = EnergyCurve(**content["curve"])
-            rest = {f.name: content[f.name] for f in fields(ModelFit) if f.name != "curve"}
-            fits[spec.name] = ModelFit(curve=curve, **rest)
-            last = {key: content[key] for key in ("roads", "seed", "speed_kmh")}
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            models = {
+                name: ModelFit(**fit | {"curve": EnergyCurve(**fit["curve"])})
+                for name, fit in content["models"].items()
+            }
+            return Calibration(**content | {"models": models})
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    if not fits:
-        return None
-    chosen = [spec for spec in specs if spec.name in fits]
-    return Calibration(digest=_digest(net_sha256, *chosen), models=fits, **last)
+    return None
 
 
-def load_energy(roads: RoadNetwork | None = None) -> dict[str, EnergyCurve]:
-    """Return the consumption curves by name of the model.
-
-    Parameters
-    ----------
-    roads
-        Network whose own calibration is taken for the models that have one; without it, and for
-        the other models, the curves that ship.
-    """
-    curves = shipped()
-    if roads is not None and (found := cached(roads, *models())) is not None:
-        curves |= {name: fit.curve for name, fit in found.models.items()}
-    return curves
+def _cache() -> Path:
+    return cache_dir() / "energy"
 
 
-def _file(net_sha256: str, spec: VehicleSpec) -> Path:
-    return cache_dir() / "energy" / f"{spec.name}-{_digest(net_sha256, spec)[:16]}.json"
+def _name(roads: str, key: str) -> str:
+    return f"{Path(roads).name}-{key[:16]}.json"

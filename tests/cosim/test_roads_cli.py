@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cosim import cli
-from cosim.errors import ScenarioError
-from cosim.loading import load
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -129,26 +128,47 @@ def test_a_net_of_which_little_is_left(cosim: Command, tmp_path: Path) -> None:
     assert "only 18 % of the road length is left" in out
 
 
-def test_a_scenario_that_wants_a_calibration_says_how_to_make_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path))
-    with pytest.raises(ScenarioError, match=r"traffic\.energy is calibrated.*cosim roads calib"):
-        load(settings=["traffic.energy=calibrated"])
-
-
-@pytest.mark.slow
-def test_a_network_is_calibrated_and_scenarios_take_it(
+def test_a_network_is_calibrated_once(
     cosim: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("VOLTSTEP_CACHE_DIR", str(tmp_path / "cache"))
-    code, out, _ = cosim("calibrate", "siouxfalls")
+    assert cosim("generate", "grid", "--size", "5x5", "--name", "town")[0] == 0
+    code, out, err = cosim("calibrate", "town")
     assert code == 0
     assert "kWh/100 km" in out
-    assert load(settings=["traffic.energy=calibrated"]).traffic.energy == "calibrated"
+    assert "consumption on town: light traffic" in err
+    assert cosim("calibrate", "town") == (0, out, "")
 
 
 def test_an_unknown_network_is_not_calibrated(cosim: Command) -> None:
     code, _, err = cosim("calibrate", "siouxfall")
     assert code == 2
     assert "Did you mean siouxfalls?" in err
+
+
+def test_ways_between_two_places_with_time_and_energy(cosim: Command) -> None:
+    code, out, err = cosim("ways", "siouxfalls", "--from", "in_1", "--to", "in_20")
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0][:3] == ["way", "km", "min"]
+    assert len(rows) == 4
+    minutes, sedan, suv = (np.array([float(row[i]) for row in rows[1:]]) for i in (2, 3, 4))
+    assert (np.diff(minutes) > 0).all()
+    assert minutes[-1] < 1.5 * minutes[0]
+    assert (sedan < suv).all()
+    assert [len(row) for row in rows[1:]] == [8, 9, 9], "the fastest leads through no edge"
+
+
+def test_places_are_edges_or_points_on_the_map(cosim: Command) -> None:
+    here = "-96.7700,43.6120"
+    code, out, _ = cosim("ways", "siouxfalls", f"--from={here}", "--to", "in_20", "--count", "1")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    for place, message in (
+        ("in_200", "Did you mean in_20?"),
+        ("6.1,49.6", "is not on siouxfalls, which lies in -96.7"),
+        ("nan,43.6", "is not on siouxfalls"),
+    ):
+        code, _, err = cosim("ways", "siouxfalls", f"--from={place}", "--to", "in_20")
+        assert code == 2
+        assert message in err.replace("\n", " ")

@@ -15,7 +15,9 @@ SETTINGS = (
     *("--set", "duration=1h"),
     *("--set", "fleet.vehicles=150"),
     *("--set", "traffic.background={trips: trip_table, per_day: 60000}"),
-    *("--set", "traffic.incidents=[{edge: '6_8', from: '07:10', to: '07:40'}]"),
+    "--set",
+    "traffic.incidents=[{edge: '6_8', from: '07:10', to: '07:40'},"
+    " {edge: in_10, from: '07:20', to: '07:45'}]",
 )
 
 
@@ -35,8 +37,17 @@ def test_a_run_with_closed_roads_and_other_people(tmp_path: Path) -> None:
     roads = events[events["kind"].isin(["road_closed", "road_opened"])]
     assert roads[["kind", "time_s", "place"]].to_numpy().tolist() == [
         ["road_closed", 600.0, "6_8"],
+        ["road_closed", 1200.0, "in_10"],
         ["road_opened", 2400.0, "6_8"],
+        ["road_opened", 2700.0, "in_10"],
     ]
+    # Who was on the way to the zone that nobody can enter is held before it, and arrives later.
+    held = set(events[(events["kind"] == "no_way") & (events["time_s"] == 1200)]["vehicle"])
+    assert held
+    assert not (events["kind"].isin(["teleport", "background_teleports"])).any()
+    trips = events[events["kind"] == "trip"]
+    late = trips[(trips["place"] == "in_10") & (trips["start_s"] < 1200) & (trips["time_s"] > 2700)]
+    assert set(late["vehicle"]) & held
     data = xr.open_zarr(tmp_path / "one" / "timeseries.zarr", chunks=None)
     # NHTS: some 6 % of the day's trips begin between seven and eight; they take a quarter hour.
     others = data["background_vehicles"].to_numpy()

@@ -143,7 +143,7 @@ def test_a_via_point_that_cannot_be_passed_is_snapped(
 def test_alternatives_differ_and_say_time_and_energy(
     siouxfalls: roads.RoadNetwork, router: Router
 ) -> None:
-    curve = vehicles.load_energy()["sedan"]
+    curve = vehicles.shipped()["sedan"]
     found_two = 0
     zones = siouxfalls.zone_edge.tolist()
     for a, b in zip(zones, zones[13:] + zones[:13], strict=True):

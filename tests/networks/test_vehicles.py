@@ -35,7 +35,7 @@ def test_figures_are_plausible(name: str) -> None:
 @pytest.mark.parametrize("name", BODY_TYPES)
 def test_curve_agrees_with_epa(name: str) -> None:
     """EPA's combined label at the mean speeds of its two cycles, within 3 %."""
-    spec, curve = vehicles.load()[name], vehicles.load_energy()[name]
+    spec, curve = vehicles.load()[name], vehicles.shipped()[name]
     city, highway = curve.kwh_per_km([fit_energy.CITY_KMH, fit_energy.HIGHWAY_KMH])
     share = fit_energy.CITY_SHARE
     wall = 100 * (share * city + (1 - share) * highway) / spec.ac_charge_efficiency
@@ -44,7 +44,7 @@ def test_curve_agrees_with_epa(name: str) -> None:
 
 @pytest.mark.parametrize("name", BODY_TYPES)
 def test_curve_is_that_of_a_vehicle(name: str) -> None:
-    curve = vehicles.load_energy()[name]
+    curve = vehicles.shipped()[name]
     assert curve.low_kmh <= 10
     assert curve.high_kmh >= 110
     at = curve.kwh_per_km(np.arange(0, 200.0))
@@ -76,7 +76,7 @@ def test_curve_predicts_traffic_it_was_not_fitted_to() -> None:
     samples = fit_energy.simulate(grid, specs, seed=99)
     for body, spec in enumerate(specs):
         mine = samples.body == body
-        curve = vehicles.load_energy()[spec.name]
+        curve = vehicles.shipped()[spec.name]
         guess = curve.kwh_per_km(samples.speed_kmh[mine]) * samples.distance_km[mine]
         stated = curve.worst_situation_pct / 100
         assert guess.sum() == pytest.approx(samples.energy_kwh[mine].sum(), rel=stated)

@@ -31,7 +31,7 @@ def test_curve_agrees_with_the_published_consumption(name: str) -> None:
 
     The bus also within 5 % of what NREL measured at Foothill Transit (NREL/TP-5400-65274).
     """
-    spec, curve = MODELS[name], vehicles.load_energy()[name]
+    spec, curve = MODELS[name], vehicles.shipped()[name]
     if spec.sumo_class == "bus":
         battery = 100 * float(curve.kwh_per_km(fit_energy.BUS_KMH))
         assert battery == pytest.approx(100 * 2.15 / 1.609344, rel=0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.sumo.background import background, write
+from adapters.sumo.background import trips
 from adapters.sumo.closures import Closure
+from adapters.sumo.congestion import on_edges
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
 from adapters.sumo.unfinished import unfinished
@@ -19,6 +19,7 @@ from cosim.scenario import Scenario
 from cosim.signals import LEGS, TICK_S
 from networks.demand.background import LANE_CAPACITY_PER_H, BackgroundTrips
 from networks.roads import RoadNetwork
+from networks.roads.programs import libsumo
 from networks.roads.routing import Router
 from tests.adapters.sumo.test_meso_traffic import go, of_kind
 
@@ -29,103 +30,121 @@ def scenario(**wish: Any) -> Scenario:
     )
 
 
-def vehicles_in(file: Path) -> tuple[list[tuple[str, float, list[str]]], int]:
-    root = ET.parse(file).getroot()
-    routes = {r.get("id"): str(r.get("edges")).split() for r in root.iter("route")}
-    found = [
-        (str(v.get("id")), float(v.get("depart", "nan")), routes[v.get("route")])
-        for v in root.iter("vehicle")
-    ]
-    return found, len(routes)
+def test_there_is_none_unless_asked_for(siouxfalls: RoadNetwork) -> None:
+    assert trips(scenario(), siouxfalls) is None
 
 
-def test_there_is_none_unless_asked_for(siouxfalls: RoadNetwork, tmp_path: Path) -> None:
-    assert background(scenario(), siouxfalls, [], tmp_path) is None
-
-
-def test_share_of_capacity_is_what_it_says(siouxfalls: RoadNetwork, tmp_path: Path) -> None:
+def test_share_of_capacity_is_what_it_says(siouxfalls: RoadNetwork) -> None:
     roads = siouxfalls
-    made = background(scenario(share_of_capacity=0.1), roads, [], tmp_path)
+    made = trips(scenario(share_of_capacity=0.1), roads)
     assert made is not None
-    assert made.without_way == 0
-    trips, _ = vehicles_in(made.file)
-    assert len(trips) == made.trips
-    hours = Counter(int(depart_s // 3600) for _, depart_s, _ in trips)
-    busiest, count = hours.most_common(1)[0]
+    hours = np.bincount((made.depart_s // 3600).astype(int))
+    busiest = int(hours.argmax())
     assert busiest in (15, 16, 17), "the afternoon peak of NHTS table NT-3"
-    index = {edge: i for i, edge in enumerate(roads.edge_ids)}
-    volume = np.zeros(len(index))
-    for _, depart_s, edges in trips:
-        if depart_s // 3600 == busiest:
-            volume[[index[edge] for edge in edges]] += 1
+    volume = np.zeros(len(roads.edge_ids))
+    router = Router(roads)
+    then = made.depart_s // 3600 == busiest
+    ends = made.origin_edge[then].tolist(), made.destination_edge[then].tolist()
+    for way in router.routes(*ends):
+        assert not isinstance(way, str)
+        volume[router.edges(way)] += 1
     share = volume / (LANE_CAPACITY_PER_H * roads.lanes)
-    assert count > 500
+    assert hours[busiest] > 500
     assert np.average(share, weights=roads.length_m) == pytest.approx(0.1, rel=0.05)
 
 
 def test_trip_table_and_file_are_kept(siouxfalls: RoadNetwork, tmp_path: Path) -> None:
-    made = background(scenario(trips="trip_table", per_day=5000), siouxfalls, [], tmp_path)
+    made = trips(scenario(trips="trip_table", per_day=5000), siouxfalls)
     assert made is not None
-    trips, _ = vehicles_in(made.file)
-    assert len(trips) == 5000
+    assert len(made.depart_s) == 5000
     file = tmp_path / "od.csv"
     file.write_text("origin,destination,trips\n1,20,60\n6_8,13,40\n")
-    made = background(scenario(trips=str(file)), siouxfalls, [], tmp_path)
+    made = trips(scenario(trips=str(file)), siouxfalls)
     assert made is not None
-    trips, _ = vehicles_in(made.file)
-    assert len(trips) == 100
-    assert {edges[-1] for _, _, edges in trips} == {"in_20", "in_13"}
-    assert {edges[0] for _, _, edges in trips} <= {"out_1", "8_6", "8_7", "8_9", "8_16"}
+    assert len(made.depart_s) == 100
+    names = np.array(siouxfalls.edge_ids)
+    assert set(names[made.destination_edge]) == {"in_20", "in_13"}
+    assert set(names[made.origin_edge]) == {"in_1", "6_8"}
 
 
-def test_same_seed_same_file_other_seed_another(siouxfalls: RoadNetwork, tmp_path: Path) -> None:
-    said: list[bytes] = []
+def test_same_seed_same_trips_other_seed_others(siouxfalls: RoadNetwork) -> None:
+    said: list[list[float]] = []
     for seed in (1, 1, 2):
         wish = scenario(trips="trip_table", per_day=500).model_copy(update={"seed": seed})
-        made = background(wish, siouxfalls, [], tmp_path)
+        made = trips(wish, siouxfalls)
         assert made is not None
-        said.append(made.file.read_bytes())
+        said.append([*made.depart_s.tolist(), *made.pace.tolist(), *made.origin_edge.tolist()])
     assert said[0] == said[1] != said[2]
 
 
-def test_who_may_meet_a_closed_road_goes_around(siouxfalls: RoadNetwork, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [MesoTraffic, MicroTraffic])
+def test_other_people_go_around_closed_roads_too(
+    siouxfalls: RoadNetwork, start: Any, kind: type[MesoTraffic]
+) -> None:
+    """Before it, on it, waiting for room, and those that set out later; one end is closed."""
     roads = siouxfalls
     a, b = roads.zone_edge[[0, 19]].tolist()
-    count = 3
-    trips = BackgroundTrips(
-        np.array([0.0, 9000.0, 20_000.0]),
+    count = 90
+    other = BackgroundTrips(
+        np.linspace(0, 1200, count),
         np.full(count, a, np.int32),
-        np.full(count, b, np.int32),
+        np.where(np.arange(count) % 5, b, roads.zone_edge[1]).astype(np.int32),
         np.ones(count),
     )
-    router = Router(roads)
-    closures = [Closure(roads.edge_index("2_6"), 10_000, 15_000)]
-    write(tmp_path / "b.rou.xml", trips, router, closures)
-    found, _ = vehicles_in(tmp_path / "b.rou.xml")
-    assert ["2_6" in edges for _, _, edges in found] == [True, False, True]
-    assert not router.closed.any()
-    closures = [Closure(b, 0, 15_000)]
-    made = write(tmp_path / "b.rou.xml", trips, router, closures)
-    assert (made.trips, made.without_way) == (1, 2)
+    shut = [roads.edge_index("2_6"), int(roads.zone_edge[1])]
+    plan = [Closure(edge, 600, 6000) for edge in shut]
+    traffic = start(roads, np.array([a]), kind, background=other, closures=plan)
+    events: list[dict[str, Any]] = []
+    on: list[set[str]] = []
+    api = libsumo()
+    for tick in range(16):
+        events += go(traffic, tick).events
+        on.append({leg for e in shut for leg in api.edge.getLastStepVehicleIDs(roads.edge_ids[e])})
+    assert on[1], "some were on the roads that closed"
+    assert not set().union(*on[2:]) - on[1]
+    assert not of_kind(events, "background_teleports")
+    lost = of_kind(events, "background_no_way")
+    assert lost[0]["time_s"] == 600
+    assert {event["place"] for event in lost} == {roads.edge_ids[shut[1]]}
+    assert api.vehicle.getIDCount() == 0, "all have arrived, or ended before the closed road"
+
+
+def test_more_traffic_is_slower_by_degrees(siouxfalls: RoadNetwork, start: Any) -> None:
+    """The afternoon peak on roads that are empty at first: no jump to gridlock."""
+    roads, ratios = siouxfalls, list[float]()
+    for share in (0.05, 0.25):
+        wish = {"background": {"share_of_capacity": share}}
+        at = {"start": "2022-09-14 16:00", "duration": "45min"}
+        found = trips(Scenario.model_validate(at | {"traffic": wish}), roads)
+        traffic = start(roads, roads.zone_edge[:1], background=found)
+        there, pace = np.zeros((2, 6, len(roads.edge_ids)))
+        for tick in range(9):
+            go(traffic, tick)
+            there[tick % 6], pace[tick % 6] = on_edges(roads)
+        ratios.append(float((there * pace).sum() / there.sum()))
+        traffic.close()
+    light, busy = ratios
+    # The pace of cars is spread around the limit: even lone ones are 1.5 % slower on the whole.
+    assert light == pytest.approx(0.985, abs=0.01)
+    assert 0.85 < busy < light - 0.02
 
 
 @pytest.fixture
-def busy(town: RoadNetwork, tmp_path: Path) -> Path:
+def busy(town: RoadNetwork) -> BackgroundTrips:
     """An hour of traffic that the small town can hardly carry."""
     rng = np.random.default_rng(6)
     count = 4000
     every = len(town.edge_ids)
-    trips = BackgroundTrips(
+    return BackgroundTrips(
         np.sort(rng.uniform(0, 3600, count)),
         rng.integers(0, every, count).astype(np.int32),
         rng.integers(0, every, count).astype(np.int32),
         np.clip(rng.normal(1, 0.1, count), 0.8, 1.2),
     )
-    return write(tmp_path / "busy.rou.xml", trips, Router(town), []).file
 
 
 def test_others_fill_the_roads_and_slow_the_fleet(
-    town: RoadNetwork, start: Any, busy: Path
+    town: RoadNetwork, start: Any, busy: BackgroundTrips
 ) -> None:
     seconds: dict[bool, float] = {}
     every = np.arange(len(town.edge_ids))
@@ -145,16 +164,16 @@ def test_others_fill_the_roads_and_slow_the_fleet(
             done = go(traffic, tick)
             tick += 1
         events += done.events
-        trips = of_kind(events, "trip")
-        seconds[crowded] = float(np.mean([e["time_s"] - e["start_s"] for e in trips]))
-        assert len(trips) == len(every)
+        drives = of_kind(events, "trip")
+        seconds[crowded] = float(np.mean([e["time_s"] - e["start_s"] for e in drives]))
+        assert len(drives) == len(every)
         traffic.close()
     assert seconds[True] > 1.03 * seconds[False]
 
 
 @pytest.mark.parametrize("kind", [MesoTraffic, MicroTraffic])
 def test_a_restored_run_has_the_same_traffic(
-    town: RoadNetwork, start: Any, tmp_path: Path, busy: Path, kind: type[MesoTraffic]
+    town: RoadNetwork, start: Any, tmp_path: Path, busy: BackgroundTrips, kind: type[MesoTraffic]
 ) -> None:
     rng = np.random.default_rng(5)
     count = 20
@@ -181,7 +200,9 @@ def test_a_restored_run_has_the_same_traffic(
     assert others[-1] < max(others)
 
 
-def test_every_trip_ends_in_exactly_one_way(town: RoadNetwork, start: Any, busy: Path) -> None:
+def test_every_trip_ends_in_exactly_one_way(
+    town: RoadNetwork, start: Any, busy: BackgroundTrips
+) -> None:
     """Closed roads, other traffic and tows: arrived, under way, towed, refused - nothing else."""
     rng = np.random.default_rng(9)
     count, ticks = 80, 16

@@ -9,7 +9,7 @@ from adapters.sumo.energy import TractionEnergy
 from networks import vehicles
 
 SPECS = [*vehicles.load().values(), vehicles.model("bus")]
-CURVES = [vehicles.load_energy()[spec.name] for spec in SPECS]
+CURVES = [vehicles.shipped()[spec.name] for spec in SPECS]
 CLIMATES = [vehicles.climate_load(spec) for spec in SPECS]
 BODY = np.array([0, 1, 2, 3, 1, 0])
 SPEED = np.array([0.0, 20.0, 50.0, 30.0, 90.0, 500.0])

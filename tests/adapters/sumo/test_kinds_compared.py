@@ -53,7 +53,7 @@ def test_calibrated_curves_meet_the_energy_of_micro(siouxfalls: roads.RoadNetwor
     """Curves for the speeds of these drives, from other drives of the same vehicles in micro."""
     specs = list(vehicles.load().values())
     drives = [Sample.draw(siouxfalls, specs, 60, 2, seed) for seed in (1, 2)]
-    shipped = vehicles.load_energy()
+    ships = vehicles.shipped()
     fleet = siouxfalls, specs, drives[0].body_type, drives[0].home_edge
     real, other = (Trips.of(d.drive(MicroTraffic(*fleet, seed=1))) for d in drives)
     guess = Trips.of(drives[1].drive(MesoTraffic(*fleet, seed=1)))
@@ -61,7 +61,7 @@ def test_calibrated_curves_meet_the_energy_of_micro(siouxfalls: roads.RoadNetwor
     for body, spec in enumerate(specs):
         mine = drives[0].body_type[other.vehicle] == body
         level = float(other.energy_kwh[mine].sum() / guess.energy_kwh[mine].sum())
-        curve = shipped[spec.name]
+        curve = ships[spec.name]
         curves[spec.name] = replace(
             curve,
             a_kw=level * curve.a_kw,

@@ -134,7 +134,7 @@ def test_times_are_whole_and_at_least_a_second(siouxfalls: RoadNetwork) -> None:
 
 def test_body_types_without_trips_take_the_shipped_shape(siouxfalls: RoadNetwork) -> None:
     bus = vehicles.model("bus")
-    shipped = vehicles.load_energy()
+    shipped = vehicles.shipped()
 
     def kwh(body: int, km: float, time_s: float) -> float:
         return 1.1 * km * float(shipped[SPECS[body].name].kwh_per_km(3600 * km / time_s))

@@ -93,7 +93,7 @@ def test_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_traction_energy_is_the_curve_of_each_body_type() -> None:
-    curves = [vehicles.load_energy()[spec.name] for spec in SPECS]
+    curves = [vehicles.shipped()[spec.name] for spec in SPECS]
     body = np.array([0, 1, 2, 1, 0])
     speed = np.array([0.0, 20.0, 50.0, 90.0, 500.0])
     found = TractionEnergy(curves, body).kwh_per_km(speed)
