@@ -163,7 +163,7 @@ def test_luxembourg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curves = {name: fit.curve for name, fit in vehicles.calibrate(city, specs).models.items()}
     found = compare.compare(city, vehicles=200, calibration=curves)
     meso = found.kinds["meso, calibrated"]
-    within(meso, distance_pct=2, time_pct=15, time_rms_pct=25, arrival_s=150, arrival_rms_s=220)
+    within(meso, distance_pct=3, time_pct=15, time_rms_pct=25, arrival_s=150, arrival_rms_s=220)
     within(meso, energy_pct=6, energy_rms_pct=30)
     exact(found.kinds["replay, same trips"])
     other = found.kinds["replay, other trips"]
