@@ -19,14 +19,19 @@ _MANY = 20
 
 
 def bench() -> list[Measurement]:
-    """Measure a tick of 123-node feeders with 170 stations each, and building them; medians."""
-    return [*_measured(1), *_measured(_MANY)]
+    """Measure a tick of 123-node feeders, with marginal losses and all, and building them."""
+    return [
+        *_measured(1, _STATIONS, 1.0),
+        *_measured(4, 850, 0.2),
+        *_measured(_MANY, _STATIONS, 1.0),
+    ]
 
 
-def _measured(count: int) -> list[Measurement]:
-    fast = np.arange(count * _STATIONS) % 3 == 0
+def _measured(count: int, stations: int, most: float) -> list[Measurement]:
+    """Measure feeders with stations that draw up to a share of their rating; medians."""
+    fast = np.arange(count * stations) % 3 == 0
     rating_kw = np.where(fast, 50.0, 14.4)
-    of_station = np.repeat(np.arange(count), _STATIONS)
+    of_station = np.repeat(np.arange(count), stations)
     data = networks.feeders.load("ieee123")
     start = perf_counter()
     feeders = Feeders(data, count, of_station, rating_kw, fast)
@@ -36,7 +41,7 @@ def _measured(count: int) -> list[Measurement]:
     bare: list[float] = []
     engines: list[Any] = [feeder._dss for feeder in feeders.each]  # pyright: ignore[reportPrivateUsage]
     for k in range(_REPEATS):
-        power_kw = rating_kw * rng.uniform(0, 1, len(rating_kw))
+        power_kw = rating_kw * rng.uniform(0, most, len(rating_kw))
         at, size = feeders.transformer_of_station, feeders.service_count
         charger_kw = transformer_power_kw(power_kw, at, size)
         scale = 0.8 + 0.2 * float(np.sin(2 * np.pi * k / _REPEATS))
@@ -57,7 +62,8 @@ def _measured(count: int) -> list[Measurement]:
     again = "the engine solves it" if count == 1 else f"{count} engines solve them"
     return [
         Measurement(
-            f"power flow of a tick, {of}{nodes} nodes, {service} service transformers",
+            f"a tick with marginal losses, {of}{nodes} nodes, {service} service transformers, "
+            f"{count * stations:,} stations",
             1e3 * median(whole),
             "ms/tick",
             median(whole) / median(bare),
