@@ -248,7 +248,9 @@ def test_other_bad_input_is_refused(feeder: Feeder) -> None:
 
 
 def test_no_convergence_names_the_worst_bus(feeder: Feeder) -> None:
-    with pytest.raises(PowerFlowError, match=r"did not converge by .*Newton.*; lowest voltage 0\.\d+ pu") as info:
+    with pytest.raises(
+        PowerFlowError, match=r"did not converge by .*Newton.*; lowest voltage 0\.\d+ pu"
+    ) as info:
         feeder.solve(10.0, np.zeros(len(SERVICE)))
     assert info.value.where.startswith("bus ")
     # A feeder that failed is as good as new.
