@@ -238,16 +238,15 @@ class Feeder:
             converged = solution.Converged()
             command("set algorithm=normal")
         if not converged:
-            after = (
-                " by fixed-point iteration, nor by Newton's method from the taps before"
-                if newton
-                else ""
-            )
+            tried = "by fixed-point iteration"
+            if newton:
+                tried += ", nor by Newton's method from the taps before"
             voltage_pu = np.asarray(self._dss.Circuit.AllBusMagPu())
             # A NaN counts as the worst voltage there is.
             worst = int(np.argmin(np.where(np.isfinite(voltage_pu), voltage_pu, -1)))
             raise PowerFlowError(
-                f"the power flow did not converge{after}; lowest voltage {voltage_pu[worst]:.4g} pu",
+                f"the power flow did not converge {tried}; "
+                f"lowest voltage {voltage_pu[worst]:.4g} pu",
                 where=f"bus {self.bus_ids[worst]}",
             )
 
