@@ -28,6 +28,7 @@ ENGINES = (
     "dss_python_backend",
     "altdss",
     "highspy",
+    "clarabel",
     "numpy",
     "routingkit-cch",
     "scipy",
