@@ -15,8 +15,12 @@ the feeder, its price :math:`\lambda` and the levels :math:`g_k(x)` of everythin
 where :math:`P_0` and :math:`g` are those of the three-phase solution of OpenDSS, taps and
 capacitors held. It does so by successive quadratic programmes: each has the derivatives of the
 solution at the answer of the one before, by adjoints of the nodal equations (`nodal`), and the
-utility as it is. A limit enters where its linear prediction passes it, and stays. The price at a
-bus is what one more unit of fixed load there would cost, the derivative of the maximum:
+utility as it is. A limit enters where its linear prediction passes it, and stays. Where answers do
+not come nearer to each other, as with bids that hardly fall, the square of the distance to the last
+one is added; at rest it is nothing.
+
+The price at a bus is what one more unit of fixed load there would cost, the derivative of the
+maximum:
 
 .. math:: \pi_i = \lambda + \lambda (\partial P_0 / \partial x_i - 1)
     + \sum_k \mu_k\, \partial g_k / \partial x_i .
@@ -57,7 +61,8 @@ TOLERANCE_KW = 1e-3
 """Two successive answers that differ by less are one."""
 PASSED = 1e-7
 """How far a level may be above its bound before its limit enters, over the bound."""
-MOST_ITERATIONS = 30
+MOST_ITERATIONS = 50
+"""Solutions of OpenDSS before a clearing gives up."""
 _BINDS = 1e-8
 """Worth from which on a limit binds, over its penalty: below is what the solver leaves."""
 _WEIGHT = 0.05
@@ -90,17 +95,15 @@ class Bids:
     def problems(self, feeder: Feeder) -> Iterator[Problem]:
         """Yield what is wrong with them for a feeder."""
         ids, count = feeder.service.ids, len(feeder.service)
+        floor = {"most_kw": ("at least 0", 0.0), "slope_usd_per_mwh_per_kw": ("above 0", 5e-324)}
         for field, value in vars(self).items():
             if value.shape != (count,):
                 yield Problem(f"bids.{field}", f"of shape {value.shape}", f"({count},)")
                 continue
-            least = {"most_kw": "at least 0", "slope_usd_per_mwh_per_kw": "above 0"}.get(field, "")
-            wrong = ~np.isfinite(value)
-            wrong |= (value < 0) if field == "most_kw" else (value <= 0) & bool(least)
-            for i in np.flatnonzero(wrong):
-                yield Problem(
-                    f"bids.{field}[{ids[i]}]", f"{value[i]:g}", f"a finite number {least}".strip()
-                )
+            least, lowest = floor.get(field, ("", -np.inf))
+            for i in np.flatnonzero(~(np.isfinite(value) & (value >= lowest))):
+                allowed = f"a finite number {least}".strip()
+                yield Problem(f"bids.{field}[{ids[i]}]", f"{value[i]:g}", allowed)
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,7 @@ class Clearing:
         PowerFlowError
             OpenDSS could not solve the feeder; see `Feeder.solve`.
         ClearingError
-            The programmes did not come to rest: bids that hardly fall with power have no answer
-            that they could come to.
+            The answers did not come to rest, or a programme has none.
         """
         _require(self._feeder, self._problems(fixed_kw, bids, head_usd_per_mwh))
         with self._feeder.held():

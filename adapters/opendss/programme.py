@@ -14,7 +14,7 @@ from cosim.errors import ClearingError
 
 Floats = NDArray[np.float64]
 
-_TOLERANCE = 1e-10
+_TOLERANCE = 1e-9
 """Relative gap and infeasibility at which the solver stops."""
 
 

@@ -180,14 +180,86 @@ def test_what_bids_take_falls_with_the_price_and_rises_with_their_worth(feeder: 
     assert rises >= 3
 
 
+@pytest.mark.parametrize("kind", ["transformer", "line", "low", "high"])
+def test_the_worth_of_limits_is_what_more_of_them_saves(feeder: Feeder, kind: str) -> None:
+    """All limits of a kind are widened and tightened by the same share."""
+    kinds = ("transformer", "line", "low") if kind != "high" else ("high",)
+    limits = limits_of(feeder, *kinds)
+    field, sign = {
+        "transformer": ("transformer_kva", 1),
+        "line": ("line_a", 1),
+        "low": ("voltage_low_pu", -1),
+        "high": ("voltage_high_pu", 1),
+    }[kind]
+    given, share = getattr(limits, field), 1e-4
+    wider = replace(limits, **{field: given * (1 + sign * share)})
+    tighter = replace(limits, **{field: given * (1 - sign * share)})
+    saved = cleared(feeder, tighter).cost_usd_per_h - cleared(feeder, wider).cost_usd_per_h
+    rows = [row for row in cleared(feeder, limits).binding if row.kind in field]
+    expected = sum(row.worth_usd_per_h * row.limit for row in rows)
+    assert expected > 0
+    assert saved / (2 * share) == pytest.approx(expected, rel=1e-3)
+
+
 def test_nearly_linear_bids_come_to_rest_too(feeder: Feeder) -> None:
-    limits, bids = limits_of(feeder, "transformer", "line", "low"), bids_of(feeder)
-    flat = replace(bids, slope_usd_per_mwh_per_kw=np.full(len(feeder.service), 0.01))
+    """Equal bids that hardly fall share a line by their losses; without more they would cycle."""
+    limits, count = limits_of(feeder, "line"), len(feeder.service)
+    flat = Bids(bids_of(feeder).most_kw, np.full(count, 100.0), np.full(count, 0.01))
     found = Clearing(feeder, limits).clear(SCALE, fixed_kw(feeder), flat, HEAD_USD_PER_MWH)
-    assert found.binding
-    inside = (found.power_kw > 0.01) & (found.power_kw < bids.most_kw - 0.01)
-    worth = flat.price_usd_per_mwh - 0.01 * found.power_kw
+    assert {row.kind for row in found.binding} == {"line"}
+    inside = (found.power_kw > 0.01) & (found.power_kw < flat.most_kw - 0.01)
+    assert inside.sum() > 5
+    worth = 100 - 0.01 * found.power_kw
     np.testing.assert_allclose(worth[inside], found.price_usd_per_mwh[inside], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["ieee123", "ieee13"])
+def test_what_is_found_fulfils_the_conditions_of_an_optimum(name: str) -> None:
+    """Each bid takes what is worth its price, and only limits at their penalty are passed."""
+    feeder = built(name)
+    count, kva, iterations = len(feeder.service), feeder.service.rating_kva, list[int]()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        back = rng.random(count) < 0.1
+        fixed = np.where(back, -1, 1) * rng.uniform(0, 0.3, count) * kva
+        slope = np.full(count, 10 ** rng.uniform(-3, 1))
+        most = np.where(back, 0, rng.uniform(0, 1.2, count) * kva)
+        bids = Bids(most, rng.uniform(20, 300, count), slope)
+        ratings, scale = rated(feeder), rng.uniform(0.2, 1)
+        limits = replace(
+            ratings,
+            transformer_kva=ratings.transformer_kva * rng.uniform(0.5, 1.2, len(feeder.rating_kva)),
+            line_a=ratings.line_a * rng.uniform(0.7, 1.2, len(feeder.line_ids)),
+            voltage_low_pu=rng.uniform(0.94, 0.98),
+            voltage_high_pu=rng.uniform(1.03, 1.06),
+        )
+        feeder.solve(scale, fixed)
+        found = Clearing(feeder, limits).clear(scale, fixed, bids, rng.uniform(-20, 200))
+        iterations.append(found.iterations)
+        worth = bids.price_usd_per_mwh - slope * found.power_kw
+        gain = (worth - found.price_usd_per_mwh)[most > 0]
+        taken, full = found.power_kw[most > 0], most[most > 0]
+        assert gain[taken > 0.01].min(initial=0) > -0.05
+        assert gain[taken < full - 0.01].max(initial=0) < 0.05
+        passed = {row.id for row in found.binding if row.passed_by > 1e-5 * row.limit}
+        penalty = {
+            "transformer": limits.transformer_penalty_usd_per_kvah,
+            "line": limits.line_penalty_usd_per_ah,
+            "voltage": limits.voltage_penalty_usd_per_puh,
+        }
+        for row in found.binding:
+            assert row.worth_usd_per_h <= penalty[row.kind] * (1 + 1e-6)
+            if row.id in passed:
+                assert row.worth_usd_per_h == pytest.approx(penalty[row.kind], rel=1e-4)
+        used_kva = found.solved.transformer_loading_pct * feeder.rating_kva / 100
+        over = np.flatnonzero(used_kva > limits.transformer_kva * (1 + 2e-5))
+        assert {feeder.transformer_ids[i] for i in over} <= passed
+        voltage_pu = found.solved.bus_voltage_pu
+        low = np.flatnonzero(voltage_pu < limits.voltage_low_pu - 2e-5)
+        assert {f"{feeder.bus_ids[i]} low" for i in low} <= passed
+    feeder.close()
+    assert np.median(iterations) <= 4
+    assert max(iterations) <= 20
 
 
 def test_who_feeds_back_is_priced_too(feeder: Feeder) -> None:
