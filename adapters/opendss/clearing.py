@@ -26,15 +26,14 @@ maximum:
     + \sum_k \mu_k\, \partial g_k / \partial x_i .
 
 The idea of such prices is that of locational prices in transmission [1]_, carried into
-distribution by, among others, [2]_.
+distribution, for the charging of vehicles, by [2]_ among others.
 
 References
 ----------
 .. [1] F. C. Schweppe, M. C. Caramanis, R. D. Tabors, R. E. Bohn, *Spot Pricing of Electricity*,
    Kluwer 1988, doi:10.1007/978-1-4613-1683-1 (from memory).
-.. [2] L. Bai, J. Wang, C. Wang, C. Chen, F. Li, "Distribution locational marginal pricing (DLMP)
-   for congestion management and voltage support", IEEE Trans. Power Systems 33(4), 2018,
-   pp. 4061-4073, doi:10.1109/TPWRS.2017.2767632 (from memory).
+.. [2] R. Li, Q. Wu, S. S. Oren, "Distribution locational marginal pricing for optimal electric
+   vehicle charging management", IEEE Trans. Power Systems 29(1), 2014, p. 203.
 """
 
 from __future__ import annotations
