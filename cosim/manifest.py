@@ -28,7 +28,6 @@ ENGINES = (
     "dss_python_backend",
     "altdss",
     "highspy",
-    "clarabel",
     "numpy",
     "routingkit-cch",
     "scipy",
