@@ -14,6 +14,7 @@
           BatteryError          PyBaMM cells
           PowerFlowError        OpenDSS
           MarketError           HiGHS
+          ClearingError         Clarabel
         IncompleteRunError      the world returned before the last tick
         StoppedRunError         the user stopped the run
 """
@@ -152,6 +153,12 @@ class MarketError(EngineError):
     """The market could not be cleared."""
 
     engine = "HiGHS"
+
+
+class ClearingError(EngineError):
+    """The prices within a feeder could not be found."""
+
+    engine = "Clarabel"
 
 
 class IncompleteRunError(RunError):

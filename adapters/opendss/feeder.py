@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, secondary_bus, service_commands
+from adapters.opendss.flows import Flows
 from adapters.opendss.nodal import Linearisation, NodalEquations
 from adapters.opendss.service import ServiceTransformers
 from cosim.errors import PowerFlowError
@@ -91,7 +94,8 @@ class Feeder:
         self.service = service
         self._circuit = circuit
         self._dss: Any = circuit.engine
-        self._tan_phi = float(np.tan(np.arccos(power_factor)))
+        self.tan_phi = float(np.tan(np.arccos(power_factor)))
+        """Reactive over active power of the chargers [1]."""
         with named(f"building {circuit.name}"):
             for command in service_commands(service):
                 self._dss.Text.Command(command)
@@ -125,8 +129,9 @@ class Feeder:
             for owner, name in enumerate(self.service.ids)
             for k in self.service.phases[owner]
         ]
-        # Nodes that chargers draw from, and the service transformer of each.
-        self._charger_node, self._charger_of = np.array(drawn, np.int64).reshape(-1, 2).T
+        self.charger_node, self.charger_of = np.array(drawn, np.int64).reshape(-1, 2).T
+        """Nodes that chargers draw from, alike from all of a service transformer, among `bus_ids`,
+        and the service transformer of each, shape (charger node,)."""
         self.regulator_ids = tuple(row.id for row in layout.regulators)
         self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids)
         self.first_service = len(layout.transformer_ids)
@@ -138,6 +143,8 @@ class Feeder:
         self._transformers: Any = engine.Transformer.batch(re=".*")
         self._terminals = np.asarray(self._transformers.NumTerminals())
         self._lines: Any = engine.Line.batch(idx=layout.line_indices)
+        self.line_rating_a: Floats = np.asarray(self._lines.NormAmps.to_array(), float)
+        """Rating of each of `line_ids` [A]."""
         self._base: Any = engine.Load.batch(idx=np.arange(len(layout.load_ids)))
         self._generators = _generators(engine)
         # A selection of nothing is an error of its own in the engine's interface.
@@ -200,6 +207,48 @@ class Feeder:
         """Switch regulator control off, or on again."""
         self._dss.Text.Command(f"set controlmode={'off' if locked else 'static'}")
 
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Hold taps and capacitors as they are, for as long as the block lasts."""
+        solution = self._dss.Solution
+        mode = solution.ControlMode()
+        self.lock_taps()
+        try:
+            yield
+        finally:
+            solution.ControlMode(mode)
+
+    @property
+    def equations(self) -> NodalEquations:
+        """The nodal equations of the circuit.
+
+        Raises
+        ------
+        PowerFlowError
+            The circuit has elements that they do not know.
+        """
+        if self._equations is None:
+            raise PowerFlowError(self.unpriced)
+        return self._equations
+
+    @property
+    def about(self) -> Linearisation:
+        """What the nodal equations are about the last solution.
+
+        Raises
+        ------
+        PowerFlowError
+            There is none, or the circuit has elements that they do not know.
+        """
+        if self._about is None:
+            raise PowerFlowError(self.unpriced or "the feeder has not been solved")
+        return self._about
+
+    def flows(self) -> Flows:
+        """Return the flows of `line_ids` and `transformer_ids` at voltages of `equations`."""
+        at = {name: i for i, name in enumerate(self.equations.nodes)}
+        return Flows(self._dss, at, self.line_ids, self.transformer_ids)
+
     def close(self) -> None:
         """Empty the engine."""
         self._circuit.close()
@@ -226,7 +275,7 @@ class Feeder:
         self._base.kvar = self.layout.load_kvar * load_scale
         if self._chargers is not None:
             self._chargers.kW = charger_kw
-            self._chargers.kvar = np.abs(charger_kw) * self._tan_phi
+            self._chargers.kvar = np.abs(charger_kw) * self.tan_phi
 
     def _solve_network(self, newton: bool = False) -> None:
         with named("solving"):
@@ -302,9 +351,9 @@ class Feeder:
     def _marginal_loss(self, charger_kw: Floats) -> Floats:
         if self._equations is None:
             return np.zeros(len(self.bus_ids))
-        tan_phi = np.full(len(self.bus_ids), self._tan_phi)
+        tan_phi = np.full(len(self.bus_ids), self.tan_phi)
         # Feeding back less is drawing more, and takes reactive power away.
-        tan_phi[self._charger_node[charger_kw[self._charger_of] < 0]] *= -1
+        tan_phi[self.charger_node[charger_kw[self.charger_of] < 0]] *= -1
         order = self._order
         per_load = np.empty_like(tan_phi)
         self._about = self._equations.linearised()
@@ -323,8 +372,8 @@ class Feeder:
                 ev_kw[self.first_service :] = self._chargers.TotalPowers().real
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
             marginal_loss = self._marginal_loss(charger_kw)
-            nodes = np.bincount(self._charger_of, minlength=len(self.service))
-            drawn = np.bincount(self._charger_of, marginal_loss[self._charger_node], len(nodes))
+            nodes = np.bincount(self.charger_of, minlength=len(self.service))
+            drawn = np.bincount(self.charger_of, marginal_loss[self.charger_node], len(nodes))
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,

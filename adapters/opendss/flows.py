@@ -50,8 +50,9 @@ class Flows:
         transformers = {f"transformer.{name}": i for i, name in enumerate(transformer_ids)}
         nodes: list[int] = []
         line: list[int] = []
+        phase: list[int] = []
         winding: list[int] = []
-        self._owner_of_winding: list[int] = []
+        owner_of_winding: list[int] = []
         rows: list[NDArray[np.int64]] = []
         columns: list[NDArray[np.int64]] = []
         self._elements: list[str] = []
@@ -71,14 +72,23 @@ class Flows:
             columns.append(np.repeat(np.array(own), len(own)))
             nodes += own
             line += [lines.get(name, -1)] * len(own)
+            phase += [i % width for i in range(len(own))]
             for _ in buses:
-                winding += [len(self._owner_of_winding)] * width
-                self._owner_of_winding.append(transformers.get(name, -1))
+                winding += [len(owner_of_winding)] * width
+                owner_of_winding.append(transformers.get(name, -1))
             more = engine.Circuit.NextPDElement()
-        self._node, self._line = np.array(nodes), np.array(line)
-        self._winding, self._owner = np.array(winding), np.array(self._owner_of_winding)
+        self.node, self.line = np.array(nodes), np.array(line)
+        """Node that each conductor begins at, and its line, -1 where it is of none."""
+        self.phase = np.array(phase)
+        """Position of each conductor within its end."""
+        self._winding = np.array(winding)
+        self.transformer = np.array(owner_of_winding)
+        """Transformer of each winding, -1 where it is of none."""
         self._counts = len(line_ids), len(transformer_ids)
         self._at = np.concatenate(rows), np.concatenate(columns)
+        shape = (len(self.node), self._ground + 1)
+        ones = np.ones(len(self.node))
+        self._begins: Any = sp.csr_array((ones, (np.arange(len(ones)), self.node)), shape)
         self.refresh()
 
     def refresh(self) -> None:
@@ -88,25 +98,95 @@ class Flows:
             self._dss.Circuit.SetActiveElement(name)
             parts = np.asarray(self._dss.CktElement.YPrim())
             values.append(parts[::2] + 1j * parts[1::2])
-        shape = (len(self._node), self._ground + 1)
-        self._y: Any = sp.csr_matrix((np.concatenate(values), self._at), shape)
+        shape = (len(self.node), self._ground + 1)
+        self._y: Any = sp.csr_array((np.concatenate(values), self._at), shape)
 
     def at(self, v: Complex) -> FlowsTick:
         """Return the flows at voltages, shape (node,) [V]."""
-        whole = np.append(v, 0)
-        current: Complex = self._y @ whole
-        power = whole[self._node] * np.conj(current) / 1e3
-        windings = len(self._owner)
-        terminal = np.hypot(
-            np.bincount(self._winding, power.real, windings),
-            np.bincount(self._winding, power.imag, windings),
-        )
+        current, power = self.conductors(v)
         lines, transformers = self._counts
         return FlowsTick(
-            line_a=_largest(np.abs(current), self._line, lines),
-            transformer_kva=_largest(terminal, self._owner, transformers),
+            line_a=_largest(np.abs(current), self.line, lines),
+            transformer_kva=_largest(self.winding_kva(power), self.transformer, transformers),
             losses_kva=complex(power.sum()),
         )
+
+    def conductors(self, v: Complex) -> tuple[Complex, Complex]:
+        """Return what flows into every conductor of every end.
+
+        Parameters
+        ----------
+        v
+            Voltages, shape (node,) [V].
+
+        Returns
+        -------
+        current
+            Shape (conductor,) [A].
+        power
+            Shape (conductor,) [kVA].
+        """
+        whole = np.append(v, 0)
+        current: Complex = self._y @ whole
+        power: Any = whole[self.node] * np.conj(current) / 1e3
+        return current, power
+
+    def winding_kva(self, power: Complex) -> Floats:
+        """Return the apparent power of every winding, shape (winding,), see `conductors` [kVA]."""
+        summed = self._summed(power)
+        return np.hypot(summed.real, summed.imag)
+
+    def current_gradients(self, v: Complex, conductors: NDArray[np.int64]) -> Floats:
+        """How currents of conductors change with the voltages.
+
+        Parameters
+        ----------
+        v
+            Voltages, shape (node,) [V].
+        conductors
+            Which of them, shape (figure,).
+
+        Returns
+        -------
+        Floats
+            Derivatives of their magnitudes by the real, then the imaginary parts, shape
+            (figure, 2 node) [A/V].
+        """
+        y = self._y[conductors]
+        return self._parts(sp.diags_array(_turned(y @ np.append(v, 0))) @ y)
+
+    def power_gradients(self, v: Complex, windings: NDArray[np.int64]) -> Floats:
+        """How apparent powers of windings change with the voltages, as `current_gradients` [kVA/V].
+
+        With the power s = sum of V conj(I) over its conductors and a = conj(s) / abs(s), the change
+        of abs(s) is the real part of the sum of a conj(I) dV + conj(a V) dI.
+        """
+        whole = np.append(v, 0)
+        current, power = self.conductors(v)
+        turn = _turned(self._summed(power))
+        of = self._winding
+        at: Any = (of, np.arange(len(of)))
+        shape = (len(self.transformer), len(of))
+        own = sp.csr_array((turn[of] * np.conj(current), at), shape)[windings]
+        other = sp.csr_array((np.conj(turn[of] * whole[self.node]), at), shape)[windings]
+        return self._parts(own @ self._begins + other @ self._y) / 1e3
+
+    def _summed(self, power: Complex) -> Complex:
+        """Power of every winding."""
+        summed = np.zeros(len(self.transformer), np.complex128)
+        np.add.at(summed, self._winding, power)
+        return summed
+
+    def _parts(self, weight: Any) -> Floats:
+        """Return derivatives by real and imaginary parts from factors of complex changes."""
+        dense: Complex = weight.toarray()[:, : self._ground]
+        return np.hstack([dense.real, -dense.imag])
+
+
+def _turned(values: Complex) -> Complex:
+    """Return what turns each value onto the real axis."""
+    turned: Complex = np.conj(values)
+    return turned / np.maximum(np.abs(values), 1e-12)
 
 
 def _largest(values: Floats, owner: NDArray[np.int64], count: int) -> Floats:

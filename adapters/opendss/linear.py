@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick, unbalance_pct
-from adapters.opendss.flows import Flows
-from adapters.opendss.nodal import Linearisation, NodalEquations
 from adapters.opendss.service import ServiceTransformers
 from cosim.errors import PowerFlowError
 
@@ -56,18 +54,12 @@ class LinearFeeder(Feeder):
         refresh_ticks: int = 12,
     ) -> None:
         super().__init__(circuit, service, power_factor)
-        if self._equations is None or self._generators:
+        if self.unpriced or self._generators:
             raise PowerFlowError(f"the linear kind cannot hold this circuit: {self.unpriced}")
         self._every, self._age = refresh_ticks, 0
         # Where each of `bus_ids` stands among the nodes of the equations.
         self._position = np.argsort(self._order)
-        self._flows = Flows(
-            self._dss,
-            {name: i for i, name in enumerate(self._equations.nodes)},
-            self.line_ids,
-            self.transformer_ids,
-        )
-        self._line_rating_a = np.asarray(self._lines.NormAmps.to_array(), float)
+        self._flows = self.flows()
         self._since = self._fresh()
 
     def solve(self, load_scale: float, charger_kw: Floats) -> FeederTick:
@@ -108,7 +100,7 @@ class LinearFeeder(Feeder):
         self, before: FeederState, load_scale: float, charger_kw: Floats, solved: FeederTick
     ) -> None:
         """Keep what the next intervals follow from."""
-        equations, about = self._point()
+        equations, about = self.equations, self.about
         self._since = LinearState(
             before.tap_pu, before.capacitor_on, 1, load_scale, charger_kw.copy()
         )
@@ -117,19 +109,13 @@ class LinearFeeder(Feeder):
         self._base_v = np.abs(about.v[self._position]) / solved.bus_voltage_pu
         self._flows.refresh()
 
-    def _point(self) -> tuple[NodalEquations, Linearisation]:
-        """Return the equations, and what they are about the last solution."""
-        if self._equations is None or self._about is None:
-            raise PowerFlowError("the feeder has not been solved")
-        return self._equations, self._about
-
     def _all_loads(self, load_scale: float, charger_kw: Floats) -> tuple[Floats, Floats]:
         own_kw, own_kvar = self.layout.load_kw * load_scale, self.layout.load_kvar * load_scale
-        charger_kvar = np.abs(charger_kw) * self._tan_phi
+        charger_kvar = np.abs(charger_kw) * self.tan_phi
         return np.append(own_kw, charger_kw), np.append(own_kvar, charger_kvar)
 
     def _followed(self, load_scale: float, charger_kw: Floats) -> FeederTick:
-        equations, about = self._point()
+        equations, about = self.equations, self.about
         loads = self._all_loads(load_scale, charger_kw)
         more = equations.drawn(about.v, *loads)[0] - self._drawn
         v = about.v + about.respond(more)
@@ -146,7 +132,7 @@ class LinearFeeder(Feeder):
             bus_voltage_pu=voltage_pu,
             transformer_loading_pct=100 * flows.transformer_kva / self.rating_kva,
             transformer_ev_kw=ev_kw,
-            line_loading_pct=100 * flows.line_a / self._line_rating_a,
+            line_loading_pct=100 * flows.line_a / self.line_rating_a,
             feeder_power_kw=float(head_kva.real),
             feeder_reactive_kvar=float(head_kva.imag),
             feeder_losses_kw=flows.losses_kva.real,

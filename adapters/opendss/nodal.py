@@ -361,14 +361,15 @@ class Linearisation:
         Parameters
         ----------
         gradient
-            Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,).
+            Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,);
+            of many figures shape (figure, 2 node), and the result has shape (figure, node).
         tan_phi
             Reactive over active power of what is drawn, one for all or shape (node,).
         """
         count = len(self.v)
-        adjoint: Floats = self._factors.solve(gradient, trans="T")
+        adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
         current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
-        return -(adjoint[:count] * current.real + adjoint[count:] * current.imag)
+        return -(adjoint[..., :count] * current.real + adjoint[..., count:] * current.imag)
 
 
 def _admittance(power: Complex, u: Floats, b: _Branches) -> tuple[Complex, Complex]:
