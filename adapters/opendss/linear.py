@@ -17,7 +17,7 @@ from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick, unbalance_pct
 from adapters.opendss.flows import Flows
 from adapters.opendss.nodal import Linearisation, NodalEquations
-from adapters.opendss.service import ServiceTransformers
+from adapters.opendss.service import Connections
 from cosim.errors import PowerFlowError
 
 Floats = NDArray[np.float64]
@@ -51,7 +51,7 @@ class LinearFeeder(Feeder):
     def __init__(
         self,
         circuit: Circuit,
-        service: ServiceTransformers,
+        service: Connections,
         power_factor: float = 0.99,
         refresh_ticks: int = 12,
     ) -> None:
@@ -139,13 +139,11 @@ class LinearFeeder(Feeder):
         flows = self._flows.at(v)
         power_kva = equations.drawn(v, *loads)[1] / 1e3
         own, last = len(self.layout.load_ids), self._solved
-        ev_kw = np.zeros(len(self.transformer_ids))
-        ev_kw[self.first_service :] = power_kva[own:].real
         head_kva = power_kva.sum() + flows.losses_kva
         return FeederTick(
             bus_voltage_pu=voltage_pu,
             transformer_loading_pct=100 * flows.transformer_kva / self.rating_kva,
-            transformer_ev_kw=ev_kw,
+            transformer_ev_kw=self._below(power_kva[own:].real),
             line_loading_pct=100 * flows.line_a / self._line_rating_a,
             feeder_power_kw=float(head_kva.real),
             feeder_reactive_kvar=float(head_kva.imag),

@@ -15,9 +15,9 @@ from adapters.opendss.feeder import Feeder, FeederTick
 from adapters.opendss.service import (
     EXCITING_CURRENT_PCT,
     NO_LOAD_LOSS_PCT,
-    ServiceTransformers,
+    Connections,
+    connect_stations,
     impedance_pct,
-    place_service_transformers,
 )
 from networks import feeders
 from networks.feeders import Configuration, FeederData, Load
@@ -103,7 +103,7 @@ class Ours:
     """A balanced feeder as Voltstep solves it."""
 
     data: FeederData
-    service: ServiceTransformers
+    service: Connections
     charger_kw: np.ndarray
     bus_ids: Sequence[str]
     line_ids: Sequence[str]
@@ -116,7 +116,7 @@ def ours(name: str) -> Ours:
     circuit = Circuit(data)
     rating_kw = np.array(STATION_KW)
     three_phase = np.ones(len(rating_kw), dtype=bool)
-    service, at = place_service_transformers(circuit.layout, rating_kw, three_phase, POWER_FACTOR)
+    service, at = connect_stations(circuit.layout, rating_kw, three_phase, POWER_FACTOR)
     # The last one feeds back.
     charger_kw = np.bincount(at, rating_kw * [1, 0.7, 1, 0.8, -0.5]).astype(np.float64)
     feeder = Feeder(circuit, service, POWER_FACTOR)
