@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import networks.feeders
-from adapters.opendss.charging import transformer_power_kw
+from adapters.opendss.charging import connection_power_kw
 from adapters.opendss.clearing import Bids, Clearing
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.limits import rated
@@ -47,8 +47,8 @@ def _measured(count: int, stations: int, most: float) -> list[Measurement]:
     engines: list[Any] = [feeder._dss for feeder in feeders.each]  # pyright: ignore[reportPrivateUsage]
     for k in range(_REPEATS):
         power_kw = rating_kw * rng.uniform(0, most, len(rating_kw))
-        at, size = feeders.transformer_of_station, feeders.service_count
-        charger_kw = transformer_power_kw(power_kw, at, size)
+        at, size = feeders.connection_of_station, feeders.connection_count
+        charger_kw = connection_power_kw(power_kw, at, size)
         scale = 0.8 + 0.2 * float(np.sin(2 * np.pi * k / _REPEATS))
         before = feeders.state()
         start = perf_counter()
@@ -61,7 +61,7 @@ def _measured(count: int, stations: int, most: float) -> list[Measurement]:
             engine.Text.Command("set mode=snapshot")
             engine.Solution.Solve()
         bare.append(perf_counter() - start)
-    nodes, service = len(feeders.bus_ids) // count, feeders.service_count // count
+    nodes, service = len(feeders.bus_ids) // count, feeders.connection_count // count
     feeders.close()
     of = "" if count == 1 else f"{count} feeders of "
     again = "the engine solves it" if count == 1 else f"{count} engines solve them"
@@ -95,7 +95,7 @@ def _cleared() -> Measurement:
         fast,
     )
     (feeder,) = feeders.each
-    rng, count = np.random.default_rng(0), feeders.service_count
+    rng, count = np.random.default_rng(0), feeders.connection_count
     fixed_kw = rng.uniform(2, 6, count)
     bids = Bids(rng.uniform(10, 40, count), rng.uniform(60, 300, count), np.full(count, 4.0))
     feeder.solve(0.4, fixed_kw)

@@ -1,4 +1,4 @@
-"""From the power of each vehicle to the power of each station and service transformer."""
+"""From the power of each vehicle to the power of each station and connection."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def station_power_kw(
     ).astype(np.float64)
 
 
-def transformer_power_kw(
-    station_kw: Floats, transformer_of_station: NDArray[np.int64], transformers: int
+def connection_power_kw(
+    station_kw: Floats, connection_of_station: NDArray[np.int64], connections: int
 ) -> Floats:
-    """Power of the stations behind each service transformer, shape (transformer,) [kW]."""
-    power_kw = np.bincount(transformer_of_station, weights=station_kw, minlength=transformers)
+    """Power of the stations of each connection, shape (connection,) [kW]."""
+    power_kw = np.bincount(connection_of_station, weights=station_kw, minlength=connections)
     return power_kw.astype(np.float64)

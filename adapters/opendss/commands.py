@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from adapters.opendss.service import (
     EXCITING_CURRENT_PCT,
     NO_LOAD_LOSS_PCT,
-    ServiceTransformers,
+    Connections,
     impedance_pct,
 )
 from networks.feeders import Configuration, FeederData, Line, Load, Regulator, Transformer
@@ -68,22 +68,36 @@ def commands(feeder: FeederData) -> Iterator[str]:
         )
     for load in feeder.loads:
         yield _load(load, kv[load.bus])
-    bases = sorted({source.kv, *(t.kv_to for t in feeder.transformers)})
+    bases = sorted({source.kv, *(_secondary_kv(t) for t in feeder.transformers)})
     yield f"set voltagebases={_list(bases)}"
     yield "calcvoltagebases"
 
 
-def service_commands(service: ServiceTransformers) -> Iterator[str]:
-    """Yield the commands that add service transformers, each with a load for its chargers."""
-    for index in range(len(service)):
-        yield from _service(service, index)
+def service_commands(service: Connections) -> Iterator[str]:
+    """Yield the commands that add service transformers and a load for each connection."""
+    for index in range(service.own):
+        yield _service(service, index)
+    for index, name in enumerate(service.ids):
+        phases = service.phases[index]
+        kv = SECONDARY_KV[len(phases)] if index < service.own else float(service.kv[index])
+        yield (
+            f"new load.{name} bus1={_nodes(charger_bus(service, index), phases)} "
+            f"phases={len(phases)} conn=wye model=1 kv={kv} kw=0 kvar=0 {_WINDOW}"
+        )
     # The new buses are known from here on.
     yield "makebuslist"
-    for index, transformer in enumerate(service.ids):
+    for index, transformer in enumerate(service.ids[: service.own]):
         # The automatic bases know line-to-line voltages only and miss a 0.24 kV secondary.
         phases = len(service.phases[index])
         which = "ll" if phases == 3 else "ln"
         yield f"setkvbase bus={secondary_bus(transformer)} kv{which}={SECONDARY_KV[phases]}"
+
+
+def charger_bus(service: Connections, index: int) -> str:
+    """Bus of the chargers of a connection."""
+    if index < service.own:
+        return secondary_bus(service.ids[index])
+    return service.bus[index]
 
 
 def secondary_bus(transformer: str) -> str:
@@ -112,7 +126,7 @@ def _kv(phases: int, connection: str, kv: float) -> float:
 def _bus_kv(feeder: FeederData) -> dict[str, float]:
     """Line-to-line voltage of every bus [kV], that of the source but behind transformers."""
     links = [(row.from_bus, row.to_bus) for row in (*feeder.lines, *feeder.switches)]
-    kv = {row.to_bus: row.kv_to for row in feeder.transformers}
+    kv = {row.to_bus: _secondary_kv(row) for row in feeder.transformers}
     reached = list(kv)
     while reached:
         bus = reached.pop()
@@ -121,6 +135,11 @@ def _bus_kv(feeder: FeederData) -> dict[str, float]:
                 kv[other] = kv[bus]
                 reached.append(other)
     return {row.id: kv.get(row.id, feeder.source.kv) for row in feeder.buses}
+
+
+def _secondary_kv(row: Transformer) -> float:
+    """Line-to-line voltage below a transformer [kV], of three such where it has one phase."""
+    return row.kv_to * (3**0.5 if len(row.phases) == 1 else 1)
 
 
 def _configuration(row: Configuration, frequency_hz: float) -> str:
@@ -166,7 +185,8 @@ def _transformer(row: Transformer) -> str:
         f"buses=[{_nodes(row.from_bus, row.phases)} {_nodes(row.to_bus, row.phases)}] "
         f"conns={_list(connections)} kvs=[{row.kv_from} {row.kv_to}] "
         f"kvas=[{row.rating_kva} {row.rating_kva}] xhl={row.x_pct} "
-        f"%rs=[{row.r_pct / 2} {row.r_pct / 2}]"
+        f"%rs=[{row.r_pct / 2} {row.r_pct / 2}] "
+        f"%noloadloss={row.no_load_loss_pct} %imag={row.exciting_current_pct}"
     )
 
 
@@ -187,7 +207,7 @@ def _load_kv(phases: int, connection: str, kv: float) -> float:
     return float(f"{rated_kv:.3g}") if phases == 1 and connection == "wye" else kv
 
 
-def _service(service: ServiceTransformers, index: int) -> Iterator[str]:
+def _service(service: Connections, index: int) -> str:
     name, bus, phases = service.ids[index], service.bus[index], service.phases[index]
     rating_kva, neutral_kv = float(service.rating_kva[index]), float(service.kv[index])
     # Name plates are of the line voltage, or of that to neutral, to a hundredth.
@@ -196,13 +216,9 @@ def _service(service: ServiceTransformers, index: int) -> Iterator[str]:
     r_pct, x_pct = impedance_pct(len(phases), rating_kva)
     low = secondary_bus(name)
     connections = "[delta wye]" if len(phases) == 3 else "[wye wye]"
-    yield (
+    return (
         f"new transformer.{name} phases={len(phases)} windings=2 "
         f"buses=[{_nodes(bus, phases)} {_nodes(low, phases)}] conns={connections} "
         f"kvs=[{primary_kv} {secondary_kv}] kvas=[{rating_kva} {rating_kva}] xhl={x_pct} "
         f"%rs=[{r_pct / 2} {r_pct / 2}] %noloadloss={NO_LOAD_LOSS_PCT} %imag={EXCITING_CURRENT_PCT}"
-    )
-    yield (
-        f"new load.{name} bus1={_nodes(low, phases)} phases={len(phases)} "
-        f"conn=wye model=1 kv={secondary_kv} kw=0 kvar=0 {_WINDOW}"
     )

@@ -10,7 +10,7 @@ import opendssdirect
 import networks.feeders
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import connect_stations
 from cosim.errors import PowerFlowError
 from cosim.health import Check
 
@@ -40,7 +40,7 @@ def check() -> list[Check]:
 def _published_case() -> tuple[float, str, float]:
     data = networks.feeders.load("ieee123")
     circuit = Circuit(data)
-    service, _ = place_service_transformers(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
+    service, _ = connect_stations(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
     feeder = Feeder(circuit, service)
     feeder.lock_taps()
     feeder.set_taps(np.array([row.published_tap for row in data.regulators]))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit, named
-from adapters.opendss.commands import WINDOW_PU, secondary_bus, service_commands
+from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
 from adapters.opendss.nodal import Linearisation, NodalEquations
-from adapters.opendss.service import ServiceTransformers
+from adapters.opendss.service import Connections
 from cosim.errors import PowerFlowError
 
 Floats = NDArray[np.float64]
@@ -49,8 +49,7 @@ class FeederTick:
     bus_marginal_loss: Floats
     """Losses per power drawn more at the power factor of chargers, shape (node,) [1]."""
     charger_marginal_loss: Floats
-    """The same for the chargers behind each service transformer, all phases alike, shape (service
-    transformer,) [1]."""
+    """The same for the chargers of each connection, all phases alike, shape (connection,) [1]."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class FeederState:
 
 
 class Feeder:
-    """A feeder with its service transformers, in its own OpenDSS engine.
+    """A feeder with its chargers, in its own OpenDSS engine.
 
     Regulator taps and capacitor states are all that it carries from one `solve` to the next: each
     solution starts from the no-load voltages, so that a feeder restored from `state` continues
@@ -75,7 +74,7 @@ class Feeder:
     circuit
         The circuit, without chargers; the feeder owns it from now on.
     service
-        Service transformers with the charger loads behind them.
+        Where chargers join.
     power_factor
         Power factor of the chargers. They draw lagging reactive power ``|P| tan(acos(pf))`` in
         both directions of active power.
@@ -86,9 +85,7 @@ class Feeder:
         OpenDSS refuses the circuit, in its own words, or cannot solve it.
     """
 
-    def __init__(
-        self, circuit: Circuit, service: ServiceTransformers, power_factor: float = 0.99
-    ) -> None:
+    def __init__(self, circuit: Circuit, service: Connections, power_factor: float = 0.99) -> None:
         self.name = circuit.name
         self.layout = circuit.layout
         self.service = service
@@ -125,19 +122,24 @@ class Feeder:
         """Buses with all three phases."""
         self._three_phases = np.array([n for n in whole if min(n) >= 0], np.int64).reshape(-1, 3)
         drawn = [
-            (at[f"{secondary_bus(name)}.{k}"], owner)
-            for owner, name in enumerate(self.service.ids)
+            (at[f"{charger_bus(self.service, owner)}.{k}"], owner)
+            for owner in range(len(self.service))
             for k in self.service.phases[owner]
         ]
         self.charger_node, self.charger_of = np.array(drawn, np.int64).reshape(-1, 2).T
-        """Nodes that chargers draw from, alike from all of a service transformer, among `bus_ids`,
-        and the service transformer of each, shape (charger node,)."""
+        """Nodes that chargers draw from, alike from all of a connection, among `bus_ids`,
+        and the connection of each, shape (charger node,)."""
         self.regulator_ids = tuple(row.id for row in layout.regulators)
-        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids)
+        own = self.service.own
+        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids[:own])
         self.first_service = len(layout.transformer_ids)
         """Position of the first service transformer among `transformer_ids`."""
+        number = {name: i for i, name in enumerate(self.transformer_ids)}
+        feeds = (*self.service.ids[:own], *self.service.at_home)
+        self.transformer_of = np.array([number[name] for name in feeds], np.int64)
+        """Which of `transformer_ids` feeds each connection."""
         self.line_ids = layout.line_ids
-        self.rating_kva: Floats = np.append(layout.transformer_kva, self.service.rating_kva)
+        self.rating_kva: Floats = np.append(layout.transformer_kva, self.service.rating_kva[:own])
         """Rating of each of `transformer_ids` [kVA]."""
         # Elements keep the order in which they were made: those of the circuit come first.
         self._transformers: Any = engine.Transformer.batch(re=".*")
@@ -161,8 +163,8 @@ class Feeder:
         load_scale
             Factor on the published loads of the feeder [1].
         charger_kw
-            Power of the chargers behind each service transformer, negative where they feed back,
-            shape (service transformer,) [kW].
+            Power of the chargers of each connection, negative where they feed back, shape
+            (connection,) [kW].
 
         Returns
         -------
@@ -263,7 +265,7 @@ class Feeder:
             )
         bad = np.flatnonzero(~np.isfinite(charger_kw))
         if len(bad):
-            name = self.service.ids[int(bad[0])]
+            name = self.transformer_ids[self.transformer_of[bad[0]]]
             raise PowerFlowError(
                 f"charger power is {charger_kw[bad[0]]}", where=f"transformer {name}"
             )
@@ -360,6 +362,11 @@ class Feeder:
         per_load[order] = self._about.head_per_load(tan_phi[order])
         return per_load - 1
 
+    def _below(self, charger_kw: Floats) -> Floats:
+        """Power of the chargers below each transformer, shape (transformer,) [kW]."""
+        count = len(self.transformer_ids)
+        return np.bincount(self.transformer_of, charger_kw, count).astype(np.float64)
+
     def _read(self, charger_kw: Floats) -> FeederTick:
         with named("reading the solution"):
             voltage_pu = self._voltages_pu()
@@ -367,9 +374,9 @@ class Feeder:
             terminal_kva = np.abs(self._transformers.TotalPowers())
             first = np.cumsum(self._terminals) - self._terminals
             transformer_kva = np.maximum.reduceat(terminal_kva, first)
-            ev_kw = np.zeros(len(self.transformer_ids))
+            ev_kw = np.zeros(0)
             if self._chargers is not None:
-                ev_kw[self.first_service :] = self._chargers.TotalPowers().real
+                ev_kw = self._chargers.TotalPowers().real
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
             marginal_loss = self._marginal_loss(charger_kw)
             nodes = np.bincount(self.charger_of, minlength=len(self.service))
@@ -377,7 +384,7 @@ class Feeder:
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,
-                transformer_ev_kw=ev_kw,
+                transformer_ev_kw=self._below(ev_kw),
                 line_loading_pct=np.array(self._lines.pctNormal(allNodes=True)),
                 feeder_power_kw=-float(power_kw),
                 feeder_reactive_kvar=-float(reactive_kvar),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick
-from adapters.opendss.service import ServiceTransformers, place_service_transformers
+from adapters.opendss.service import Connections, connect_stations
 from cosim.areas import feeder_ids
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
@@ -51,13 +51,13 @@ class FeedersTick:
     bus_marginal_loss: Floats
     """Losses per power drawn more, shape (node,) [1]."""
     charger_marginal_loss: Floats
-    """The same behind each service transformer, shape (service transformer,) [1]."""
+    """The same for the chargers of each connection, shape (connection,) [1]."""
 
 
 class Feeders:
     """Feeders of one kind with the stations of their areas.
 
-    Each feeder has its own engine, its own service transformers, regulators and capacitors; they
+    Each feeder has its own engine, its own transformers, regulators and capacitors; they
     share nothing but the published tables and the factor on their own loads. Names of a single
     feeder's buses, transformers and lines are those of its tables; with several each name begins
     with that of its feeder, as in ``f03.48.1``.
@@ -77,6 +77,8 @@ class Feeders:
         Most power of each station, shape (station,) [kW].
     three_phase
         Whether each station needs three phases, shape (station,).
+    home
+        Whether each station is the charger of a home, shape (station,).
     power_factor
         Power factor of the chargers; see `Feeder`.
     make
@@ -85,7 +87,7 @@ class Feeders:
     Raises
     ------
     UserError
-        A station does not fit on its feeder; see `place_service_transformers`.
+        A station does not fit on its feeder; see `connect_stations`.
     PowerFlowError
         A feeder cannot be built, with its name if there are several.
     """
@@ -97,13 +99,14 @@ class Feeders:
         feeder_of_station: NDArray[np.integer],
         rating_kw: Floats,
         three_phase: NDArray[np.bool_],
+        home: NDArray[np.bool_] | None = None,
         power_factor: float = 0.99,
-        make: Callable[[Circuit, ServiceTransformers, float], Feeder] = Feeder,
+        make: Callable[[Circuit, Connections, float], Feeder] = Feeder,
     ) -> None:
         self.ids = feeder_ids(count)
-        self.transformer_of_station = np.empty(len(rating_kw), dtype=np.int64)
-        """Position of each station's transformer among the service transformers."""
-        self.service_count = 0
+        self.connection_of_station = np.empty(len(rating_kw), dtype=np.int64)
+        """Which connection is that of each station, those of all feeders counted."""
+        self.connection_count = 0
         self._circuits: list[Circuit] = []
         self.each: tuple[Feeder, ...] = ()
         """The feeders, in the order of `ids`."""
@@ -114,12 +117,13 @@ class Feeders:
                     same = self._circuits[0].layout if self._circuits else None
                     circuit = Circuit(source, same)
                     self._circuits.append(circuit)
-                    service, at = place_service_transformers(
-                        circuit.layout, rating_kw[here], three_phase[here], power_factor, here
-                    )
+                    service, at = connect_stations(
+                        circuit.layout, rating_kw[here], three_phase[here], power_factor, here,
+                        None if home is None else home[here],
+                    )  # fmt: skip
                     self.each += (make(circuit, service, power_factor),)
-                self.transformer_of_station[here] = self.service_count + at
-                self.service_count += len(service)
+                self.connection_of_station[here] = self.connection_count + at
+                self.connection_count += len(service)
         except BaseException:
             self.close()
             raise
@@ -136,7 +140,10 @@ class Feeders:
         self.regulator_ids = self._named(lambda feeder: feeder.regulator_ids)
         self.capacitor_ids = self._named(lambda feeder: feeder.layout.capacitor_ids)
         self.three_phase_ids = self._named(lambda feeder: feeder.three_phase_ids)
-        self.service_ids = self._named(lambda feeder: feeder.service.ids)
+        self.service_ids = self._named(
+            lambda feeder: [feeder.transformer_ids[i] for i in feeder.transformer_of]
+        )
+        """Transformer that feeds each connection."""
         self.rating_kva: Floats = np.concatenate([feeder.rating_kva for feeder in self.each])
         """Rating of each of `transformer_ids` [kVA]."""
 
@@ -148,8 +155,8 @@ class Feeders:
         load_scale
             Factor on the published loads of every feeder [1].
         charger_kw
-            Power of the chargers behind each service transformer of all feeders, negative where
-            they feed back, shape (service transformer,) [kW].
+            Power of the chargers of each connection of all feeders, negative where they feed
+            back, shape (connection,) [kW].
 
         Raises
         ------
@@ -157,9 +164,9 @@ class Feeders:
             A feeder failed; with its name if there are several. See `Feeder.solve`. Those after
             it are not solved then.
         """
-        if charger_kw.shape != (self.service_count,):
+        if charger_kw.shape != (self.connection_count,):
             raise PowerFlowError(
-                f"charger power has shape {charger_kw.shape}, not ({self.service_count},)"
+                f"charger power has shape {charger_kw.shape}, not ({self.connection_count},)"
             )
         ticks: list[FeederTick] = []
         parts = np.split(charger_kw, self._split)

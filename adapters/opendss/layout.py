@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 MEDIUM_KV = 1.0
 """Voltage to neutral from which on a bus is one of the medium-voltage network [kV]."""
+HOME_KV = (0.2, 0.25)
+"""Voltage between the two wires of a home: 208, 230 or 240 V [kV]."""
 DEFAULT_RATING_A = 400.0
 """What OpenDSS takes for the rating of a line of which nothing else is said [A]."""
 _KM = (1.0, 1.609344, 0.3048, 1.0, 1e-3, 3.048e-4, 2.54e-5, 1e-5, 1e-6)
@@ -35,6 +37,18 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Home:
+    """A load of one phase on a low-voltage network, where a household's charger joins."""
+
+    bus: str
+    phase: int
+    kv: float
+    """Voltage to neutral [kV]."""
+    transformer: str
+    """Transformer that feeds it."""
+
+
+@dataclass(frozen=True)
 class Regulator:
     """A transformer with a tap changer that a control moves."""
 
@@ -50,7 +64,9 @@ class Layout:
     """A circuit without the chargers, in the engine's order; ids are in small letters."""
 
     places: tuple[Place, ...]
-    """Where chargers can join, nearest to the source first."""
+    """Where chargers can join with a transformer of their own, nearest to the source first."""
+    homes: tuple[Home, ...]
+    """Where a household's charger can join, in the order of their loads."""
     regulators: tuple[Regulator, ...]
     transformer_ids: tuple[str, ...]
     transformer_kva: Floats
@@ -82,7 +98,7 @@ def read_layout(engine: Any) -> Layout:
         A node is not fed, the voltage bases are missing, or the circuit has no load.
     """
     engine.Solution.BuildYMatrix(0, 0)
-    branches = _branches(engine)
+    branches, below = _branches(engine)
     loads = _nodes_of_loads(engine)
     sources = _terminals(engine, "vsource")
     require_supply(sources, branches, [node for _, nodes in loads for node in nodes])
@@ -90,10 +106,13 @@ def read_layout(engine: Any) -> Layout:
     every: Any = found.Load.batch(re=".*")
     lines: Any = found.Line.batch(re=".*")
     transformers: Any = found.Transformer.batch(re=".*")
+    away, came_from = distances_km(sources, branches)
+    kv = _voltages_kv(engine, away)
     is_line = np.flatnonzero(~np.asarray(lines.Switch, bool))
     line_names = [name.lower() for name in lines.Name]
     return Layout(
-        places=_places(engine, sources, branches, loads),
+        places=_places(away, came_from, kv, loads),
+        homes=tuple(_homes(came_from, kv, below, loads)),
         regulators=tuple(_regulators(engine, found)),
         transformer_ids=_ids(transformers.Name),
         transformer_kva=np.array([row.kVAs[0] for row in transformers], float),
@@ -123,13 +142,17 @@ def _terminal_nodes(engine: Any) -> list[list[Node]]:
     ]
 
 
-def _branches(engine: Any) -> list[Branch]:
-    """Every connection of two nodes by a line, a transformer or what else has two ends."""
+def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str]]:
+    """Every connection of two nodes by a line, a transformer or what else has two ends.
+
+    With them the transformer whose secondary, or third, winding each node is at.
+    """
     found: list[Branch] = []
+    below: dict[Node, str] = {}
     circuit, lines = engine.Circuit, engine.Lines
     more = circuit.FirstPDElement()
     while more:
-        name = engine.CktElement.Name().lower()
+        name: str = engine.CktElement.Name().lower()
         first, *others = _terminal_nodes(engine)
         km = 0.0
         if name.startswith("line."):
@@ -137,8 +160,10 @@ def _branches(engine: Any) -> list[Branch]:
             km = 0.0 if lines.IsSwitch() else lines.Length() * _KM[int(lines.Units())]
         for other in others:
             found += [(one, two, km) for one, two in _joined(first, other)]
+            if name.startswith("transformer."):
+                below |= {node: name.removeprefix("transformer.") for node in other}
         more = circuit.NextPDElement()
-    return found
+    return found, below
 
 
 def _joined(one: Sequence[Node], other: Sequence[Node]) -> list[tuple[Node, Node]]:
@@ -169,19 +194,10 @@ def _terminals(engine: Any, kind: str) -> list[Node]:
     return found
 
 
-def _places(
-    engine: Any,
-    sources: Sequence[Node],
-    branches: Sequence[Branch],
-    loads: Sequence[tuple[str, list[Node]]],
-) -> tuple[Place, ...]:
-    """Buses with load, or in front of a transformer to buses with load."""
-    away, came_from = distances_km(sources, branches)
-    phases: dict[str, list[int]] = {}
-    for bus, phase in away:
-        phases.setdefault(bus, []).append(phase)
+def _voltages_kv(engine: Any, nodes: Iterable[Node]) -> dict[str, float]:
+    """Voltage to neutral of every bus [kV]."""
     kv: dict[str, float] = {}
-    for bus in phases:
+    for bus in dict.fromkeys(bus for bus, _ in nodes):
         engine.Circuit.SetActiveBus(bus)
         kv[bus] = float(engine.Bus.kVBase())
         if kv[bus] <= 0:
@@ -189,6 +205,19 @@ def _places(
                 "has no voltage base: the circuit needs Set VoltageBases and CalcVoltageBases",
                 where=f"bus {bus}",
             )
+    return kv
+
+
+def _places(
+    away: Mapping[Node, float],
+    came_from: Mapping[Node, Node | None],
+    kv: Mapping[str, float],
+    loads: Sequence[tuple[str, list[Node]]],
+) -> tuple[Place, ...]:
+    """Buses with load, or in front of a transformer to buses with load."""
+    phases: dict[str, list[int]] = {}
+    for bus, phase in away:
+        phases.setdefault(bus, []).append(phase)
     found: dict[str, Place] = {}
     for _, nodes in loads:
         node: Node | None = nodes[0]
@@ -199,6 +228,22 @@ def _places(
             km = round(away[bus, min(phases[bus])], 4)
             found.setdefault(bus, Place(bus, tuple(sorted(phases[bus])), kv[bus], km))
     return tuple(sorted(found.values(), key=lambda place: place.km))
+
+
+def _homes(
+    came_from: Mapping[Node, Node | None],
+    kv: Mapping[str, float],
+    below: Mapping[Node, str],
+    loads: Sequence[tuple[str, list[Node]]],
+) -> Iterator[Home]:
+    """Yield a home for each node of loads between one phase and neutral at such a voltage."""
+    for bus, phase in dict.fromkeys(nodes[0] for _, nodes in loads if len(nodes) == 1):
+        node: Node | None = (bus, phase)
+        if HOME_KV[0] <= kv[bus] <= HOME_KV[1]:
+            while node and node not in below:
+                node = came_from[node]
+            if node:
+                yield Home(bus, phase, kv[bus], below[node])
 
 
 def _regulators(engine: Any, found: Any) -> list[Regulator]:

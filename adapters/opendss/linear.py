@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederState, FeederTick, unbalance_pct
-from adapters.opendss.service import ServiceTransformers
+from adapters.opendss.service import Connections
 from cosim.errors import PowerFlowError
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ class LinearFeeder(Feeder):
     def __init__(
         self,
         circuit: Circuit,
-        service: ServiceTransformers,
+        service: Connections,
         power_factor: float = 0.99,
         refresh_ticks: int = 12,
     ) -> None:
@@ -125,13 +125,11 @@ class LinearFeeder(Feeder):
         flows = self._flows.at(v)
         power_kva = equations.drawn(v, *loads)[1] / 1e3
         own, last = len(self.layout.load_ids), self._solved
-        ev_kw = np.zeros(len(self.transformer_ids))
-        ev_kw[self.first_service :] = power_kva[own:].real
         head_kva = power_kva.sum() + flows.losses_kva
         return FeederTick(
             bus_voltage_pu=voltage_pu,
             transformer_loading_pct=100 * flows.transformer_kva / self.rating_kva,
-            transformer_ev_kw=ev_kw,
+            transformer_ev_kw=self._below(power_kva[own:].real),
             line_loading_pct=100 * flows.line_a / self.line_rating_a,
             feeder_power_kw=float(head_kva.real),
             feeder_reactive_kvar=float(head_kva.imag),

@@ -1,4 +1,4 @@
-"""Service transformers: where charging stations join the feeder, and how large a unit they need.
+"""Where charging stations join a feeder: at homes, or behind service transformers of their own.
 
 Notes
 -----
@@ -24,12 +24,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.opendss.layout import Layout, Place
+from adapters.opendss.layout import Home, Layout, Place
 from cosim.errors import UserError
+
+Floats = NDArray[np.float64]
+_T = TypeVar("_T")
 
 SINGLE_PHASE_KVA = (25.0, 37.5, 50.0, 75.0, 100.0, 167.0)
 """Single-phase ratings in use [kVA], IEEE Std C57.12.00."""
@@ -41,20 +45,32 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
-class ServiceTransformers:
-    """Service transformers of a feeder; every field has one entry per transformer."""
+class Connections:
+    """Where chargers join a feeder; every field has one entry per connection.
+
+    First those behind service transformers of their own, then those at homes.
+    """
 
     ids: tuple[str, ...]
+    """Names of the chargers' loads, and of the service transformers in front of them."""
     bus: tuple[str, ...]
-    """Primary bus."""
+    """Primary bus of the service transformer, or bus of the home."""
     phases: tuple[tuple[int, ...], ...]
-    """Primary phases: one, or all three."""
-    kv: NDArray[np.float64]
-    """Primary voltage to neutral [kV]."""
-    rating_kva: NDArray[np.float64]
+    """Phases of that bus: one, or all three."""
+    kv: Floats
+    """Voltage of that bus to neutral [kV]."""
+    rating_kva: Floats
+    """Rating of the service transformer, or of the chargers at the home [kVA]."""
+    at_home: tuple[str, ...]
+    """Transformer of the circuit that feeds each home."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def own(self) -> int:
+        """Number of service transformers; the connections from there on are homes."""
+        return len(self.ids) - len(self.at_home)
 
 
 def impedance_pct(phases: int, rating_kva: float) -> tuple[float, float]:
@@ -64,15 +80,18 @@ def impedance_pct(phases: int, rating_kva: float) -> tuple[float, float]:
     return (1.27, 2.72) if rating_kva <= 150 else (1.1, 2.0)
 
 
-def place_service_transformers(
+def connect_stations(
     layout: Layout,
     station_rating_kw: NDArray[np.float64],
     station_is_three_phase: NDArray[np.bool_],
     power_factor: float = 0.99,
     station: NDArray[np.int64] | None = None,
-) -> tuple[ServiceTransformers, NDArray[np.int64]]:
-    """Attach every station to a service transformer.
+    home: NDArray[np.bool_] | None = None,
+) -> tuple[Connections, NDArray[np.int64]]:
+    """Attach every station to the feeder.
 
+    Stations of homes go round the homes of the circuit, if it has any, and join at their buses,
+    behind the transformers that feed them. All others get service transformers:
     Three-phase stations go round the three-phase load buses, single-phase ones round the phases of
     the others (of the three-phase ones where a phase has no others), which take turns;
     consecutive stations land far apart along the feeder. Stations that meet at a bus share a
@@ -91,13 +110,15 @@ def place_service_transformers(
         Power factor at which the stations draw their rating [1].
     station
         Number of each station in messages, shape (station,); their positions if left out.
+    home
+        Whether each station is the charger of a home, shape (station,); none if left out.
 
     Returns
     -------
-    transformers
-        The service transformers, shape (transformer,), in the order in which they were needed.
-    transformer_of_station
-        Index into `transformers`, shape (station,).
+    connections
+        Each kind in the order in which they were needed.
+    connection_of_station
+        Index into `connections`, shape (station,).
 
     Raises
     ------
@@ -111,9 +132,13 @@ def place_service_transformers(
     at: list[Place] = []
     open_at: dict[Place, int] = {}
     turn = {True: 0, False: 0}
-    transformer_of_station = np.empty(len(rating_kva), dtype=np.int64)
+    connection_of_station = np.empty(len(rating_kva), dtype=np.int64)
     number = np.arange(len(rating_kva)) if station is None else station
-    for index, kva in enumerate(rating_kva):
+    at_home = np.zeros(len(rating_kva), dtype=bool)
+    if home is not None and layout.homes:
+        at_home |= home
+    for index in np.flatnonzero(~at_home):
+        kva = float(rating_kva[index])
         kind = bool(three_phase[index])
         largest = (THREE_PHASE_KVA if kind else SINGLE_PHASE_KVA)[-1]
         name = "three-phase" if kind else "single-phase"
@@ -132,15 +157,25 @@ def place_service_transformers(
             at.append(place)
             used_kva.append(0.0)
         used_kva[transformer] += float(kva)
-        transformer_of_station[index] = transformer
-    return _table(layout, at, used_kva), transformer_of_station
+        connection_of_station[index] = transformer
+    homes = _spread(layout.homes)[: int(at_home.sum())]
+    round_of = np.arange(at_home.sum()) % max(len(homes), 1)
+    connection_of_station[at_home] = len(at) + round_of
+    home_kva = np.bincount(round_of, rating_kva[at_home], len(homes)).astype(np.float64)
+    return _table(layout, at, used_kva, homes, home_kva), connection_of_station
 
 
-def _table(layout: Layout, at: Sequence[Place], used_kva: Sequence[float]) -> ServiceTransformers:
+def _table(
+    layout: Layout,
+    at: Sequence[Place],
+    used_kva: Sequence[float],
+    homes: Sequence[Home],
+    home_kva: Floats,
+) -> Connections:
     taken = {*layout.transformer_ids, *layout.load_ids}
     count: dict[str, int] = {}
     ids: list[str] = []
-    for place in at:
+    for place in (*at, *homes):
         number = count[place.bus] = count.get(place.bus, 0) + 1
         name = f"st{place.bus}" if number == 1 else f"st{place.bus}_{number}"
         while name in taken:
@@ -148,12 +183,13 @@ def _table(layout: Layout, at: Sequence[Place], used_kva: Sequence[float]) -> Se
         taken.add(name)
         ids.append(name)
     ratings = [_next_rating(len(p.phases), kva) for p, kva in zip(at, used_kva, strict=True)]
-    return ServiceTransformers(
-        tuple(ids),
-        tuple(place.bus for place in at),
-        tuple(place.phases for place in at),
-        np.array([place.kv for place in at], dtype=float),
-        np.array(ratings, dtype=float),
+    return Connections(
+        ids=tuple(ids),
+        bus=tuple(place.bus for place in (*at, *homes)),
+        phases=(*(place.phases for place in at), *((home.phase,) for home in homes)),
+        kv=np.array([place.kv for place in (*at, *homes)], dtype=float),
+        rating_kva=np.append(np.array(ratings, dtype=float), home_kva),
+        at_home=tuple(home.transformer for home in homes),
     )
 
 
@@ -162,7 +198,7 @@ def _next_rating(phases: int, kva: float) -> float:
     return next(size for size in sizes if size >= kva)
 
 
-def _spread(places: list[Place]) -> list[Place]:
+def _spread(places: Sequence[_T]) -> list[_T]:
     # Golden-ratio order: any first few places already cover the whole length of the feeder.
     order = np.argsort((np.arange(len(places)) * _GOLDEN) % 1, kind="stable")
     return [places[int(i)] for i in np.argsort(order, kind="stable")]

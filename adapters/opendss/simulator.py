@@ -10,7 +10,7 @@ import numpy as np
 
 import networks.feeders
 import networks.loads
-from adapters.opendss.charging import station_power_kw, transformer_power_kw
+from adapters.opendss.charging import connection_power_kw, station_power_kw
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
@@ -36,7 +36,7 @@ class Grid(Simulator):
     role: ClassVar[Role] = "grid"
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
-        """Build the feeders and hang every station on a service transformer."""
+        """Build the feeders and connect every station."""
         grid, stations = scenario.grid, assets.stations
         self._feeders = Feeders(
             networks.feeders.find(grid.feeder),
@@ -44,6 +44,7 @@ class Grid(Simulator):
             stations.feeder,
             stations.rating_kw,
             stations.three_phase,
+            stations.kind == stations.kinds.index("home"),
             grid.charger_power_factor,
             self._maker(scenario),
         )
@@ -86,8 +87,8 @@ class Grid(Simulator):
         }
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
-        """Feeder and service transformer of every station, rating of every transformer."""
-        service, at = self._feeders.service_ids, self._feeders.transformer_of_station
+        """Feeder and transformer of every station, rating of every transformer."""
+        service, at = self._feeders.service_ids, self._feeders.connection_of_station
         return {
             "station_feeder": ("station", [self._feeders.ids[i] for i in self._feeder_of_station]),
             "station_transformer": ("station", [service[i] for i in at]),
@@ -101,8 +102,8 @@ class Grid(Simulator):
             station_kw = station_power_kw(
                 given["vehicle_power_kw"], given["vehicle_station"], self._stations
             )
-            at = self._feeders.transformer_of_station
-            charger_kw = transformer_power_kw(station_kw, at, self._feeders.service_count)
+            at = self._feeders.connection_of_station
+            charger_kw = connection_power_kw(station_kw, at, self._feeders.connection_count)
             slot = (self._first_slot + tick) % len(self._shape)
             solved = self._feeders.solve(self._load_scale * float(self._shape[slot]), charger_kw)
             life = self._life.advance(

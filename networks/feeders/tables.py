@@ -89,11 +89,14 @@ class Transformer:
     connection: str
     """Windings, source side first, for example ``delta-delta``."""
     kv_from: float
+    """Rated voltage, across the winding where there is one phase, else line to line [kV]."""
     kv_to: float
     rating_kva: float
     r_pct: float
     """Resistance of both windings together [% on `rating_kva`]."""
     x_pct: float
+    no_load_loss_pct: float
+    exciting_current_pct: float
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,8 @@ def _transformers(folder: Path) -> Iterator[Transformer]:
             float(row["rating_kva"]),
             float(row["r_pct"]),
             float(row["x_pct"]),
+            float(row["no_load_loss_pct"]),
+            float(row["exciting_current_pct"]),
         )
 
 

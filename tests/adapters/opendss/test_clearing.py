@@ -15,7 +15,7 @@ from adapters.opendss.feeder import Feeder
 from adapters.opendss.limits import Limits, rated
 from adapters.opendss.linear import LinearFeeder
 from adapters.opendss.programme import Programme, solve
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import connect_stations
 from cosim.errors import ClearingError, PowerFlowError, ScenarioError
 from networks import feeders
 
@@ -28,7 +28,7 @@ HEAD_USD_PER_MWH = 40.0
 
 def built(name: str = "ieee123") -> Feeder:
     circuit = Circuit(feeders.load(name))
-    service, _ = place_service_transformers(circuit.layout, RATING_KW, FAST)
+    service, _ = connect_stations(circuit.layout, RATING_KW, FAST)
     return Feeder(circuit, service)
 
 
@@ -324,7 +324,7 @@ def test_without_bids_or_without_an_answer(feeder: Feeder, monkeypatch: pytest.M
 
 def test_a_feeder_that_follows_between_solutions_is_refused() -> None:
     circuit = Circuit(feeders.load("ieee13"))
-    service, _ = place_service_transformers(circuit.layout, RATING_KW, FAST)
+    service, _ = connect_stations(circuit.layout, RATING_KW, FAST)
     feeder = LinearFeeder(circuit, service)
     with pytest.raises(PowerFlowError, match="solves every time"):
         Clearing(feeder, rated(feeder))

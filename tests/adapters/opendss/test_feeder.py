@@ -16,7 +16,7 @@ from opendssdirect.Circuit import ICircuit
 from adapters.opendss import bench, doctor
 from adapters.opendss.circuit import Circuit, layout_of
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.service import ServiceTransformers, place_service_transformers
+from adapters.opendss.service import Connections, connect_stations
 from cosim.errors import PowerFlowError
 from networks import feeders
 
@@ -26,8 +26,8 @@ STATIONS = 60
 FAST = np.arange(STATIONS) % 3 == 0
 RATING_KW = np.where(FAST, 50.0, 14.4)
 LAYOUT = layout_of(DATA)
-NO_SERVICE, _ = place_service_transformers(LAYOUT, np.zeros(0), np.zeros(0, dtype=bool))
-SERVICE, OF_STATION = place_service_transformers(LAYOUT, RATING_KW, FAST)
+NO_SERVICE, _ = connect_stations(LAYOUT, np.zeros(0), np.zeros(0, dtype=bool))
+SERVICE, OF_STATION = connect_stations(LAYOUT, RATING_KW, FAST)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_voltages_equal_the_published_ones(published: Feeder) -> None:
 def test_the_13_node_feeder_solves_as_published() -> None:
     data = feeders.load("ieee13")
     circuit = Circuit(data)
-    service, _ = place_service_transformers(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
+    service, _ = connect_stations(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
     feeder = Feeder(circuit, service)
     feeder.lock_taps()
     feeder.set_taps(np.array([row.published_tap for row in data.regulators]))
@@ -295,12 +295,13 @@ def test_what_opendss_refuses_comes_in_its_own_words() -> None:
 
 
 def test_a_service_transformer_of_each_kind() -> None:
-    service = ServiceTransformers(
+    service = Connections(
         ("one", "two"),
         ("2", "48"),
         ((2,), (1, 2, 3)),
         np.array([2.4, 2.4]),
         np.array([25.0, 300.0]),
+        at_home=(),
     )
     feeder = Feeder(Circuit(DATA), service)
     solved = feeder.solve(0.0, np.array([20.0, 240.0]))

@@ -17,7 +17,7 @@ from adapters.opendss.feeders import Feeders
 from adapters.opendss.service import (
     SINGLE_PHASE_KVA,
     THREE_PHASE_KVA,
-    place_service_transformers,
+    connect_stations,
 )
 from cosim.areas import feeder_ids
 from cosim.assets import Assets
@@ -45,7 +45,7 @@ def three() -> Iterator[Feeders]:
 
 def charging(feeders: Feeders, station_kw: Any) -> np.ndarray:
     station_kw = np.broadcast_to(station_kw, STATIONS)
-    return np.bincount(feeders.transformer_of_station, station_kw, feeders.service_count)
+    return np.bincount(feeders.connection_of_station, station_kw, feeders.connection_count)
 
 
 def drawn(seed: int, share: float = 1.0) -> np.ndarray:
@@ -54,12 +54,12 @@ def drawn(seed: int, share: float = 1.0) -> np.ndarray:
 
 def test_one_feeder_is_the_feeder_itself() -> None:
     one = built(1, np.zeros(STATIONS, dtype=int))
-    service, at = place_service_transformers(layout_of(DATA), RATING_KW, FAST)
+    service, at = connect_stations(layout_of(DATA), RATING_KW, FAST)
     alone = Feeder(Circuit(DATA), service)
     assert one.bus_ids == alone.bus_ids
     assert one.transformer_ids == alone.transformer_ids
     assert one.line_ids == alone.line_ids
-    assert (one.transformer_of_station == at).all()
+    assert (one.connection_of_station == at).all()
     for k in range(3):
         power_kw = charging(one, drawn(k))
         found, expected = one.solve(0.5 + 0.2 * k, power_kw), alone.solve(0.5 + 0.2 * k, power_kw)
@@ -79,7 +79,7 @@ def test_names_say_the_feeder(three: Feeders) -> None:
         assert len(set(names)) == len(names)
         assert [name[:4] for name in names] == sorted(name[:4] for name in names)
     assert "f02.48.1" in three.bus_ids
-    for station, transformer in enumerate(three.transformer_of_station):
+    for station, transformer in enumerate(three.connection_of_station):
         assert three.service_ids[transformer].startswith(f"f{OF_STATION[station]:02d}.st")
 
 
@@ -129,7 +129,7 @@ def test_restored_feeders_continue_byte_for_byte(three: Feeders) -> None:
 
 def test_a_failure_names_the_feeder(three: Feeders) -> None:
     power_kw = charging(three, drawn(0))
-    last = three.transformer_of_station[OF_STATION == 2][0]
+    last = three.connection_of_station[OF_STATION == 2][0]
     with pytest.raises(PowerFlowError, match="collapsed") as info:
         three.solve(0.7, np.where(np.arange(len(power_kw)) == last, 1e6, power_kw))
     assert info.value.where.startswith("feeder f02, bus ")
@@ -190,7 +190,7 @@ def test_every_private_station_fits_a_transformer(power_factor: float) -> None:
     stations = Assets.of(Scenario.model_validate(plain)).stations
     depot = stations.kind == stations.kinds.index("depot")
     assert stations.rating_kw[depot].max() > 300
-    service, at = place_service_transformers(
+    service, at = connect_stations(
         layout_of(DATA), stations.rating_kw, stations.three_phase, power_factor
     )
     used_kva = np.bincount(at, stations.rating_kw / power_factor, len(service))
@@ -206,10 +206,10 @@ def test_homes_and_depots_of_a_city_get_sensible_transformers() -> None:
     three_phase = np.concatenate([np.full(n, fast) for n, _, fast in kinds] * 2)
     of_station = np.repeat([0, 1], len(rating_kw) // 2)
     feeders = Feeders(DATA, 2, of_station, rating_kw, three_phase)
-    at = feeders.transformer_of_station
-    used_kva = np.bincount(at, rating_kw / 0.99, feeders.service_count)
+    at = feeders.connection_of_station
+    used_kva = np.bincount(at, rating_kw / 0.99, feeders.connection_count)
     rating = np.concatenate([feeder.service.rating_kva for feeder in feeders.each])
-    three_phase_unit = np.bincount(at, three_phase, feeders.service_count) > 0
+    three_phase_unit = np.bincount(at, three_phase, feeders.connection_count) > 0
     for kva, largest, phases in zip(used_kva, rating, three_phase_unit, strict=True):
         sizes = THREE_PHASE_KVA if phases else SINGLE_PHASE_KVA
         assert largest == next(size for size in sizes if size >= kva)
@@ -220,7 +220,7 @@ def test_homes_and_depots_of_a_city_get_sensible_transformers() -> None:
     assert (rating[at[rating_kw == 660.0]] == 750).all()
     assert rating.sum() < 2.0 * used_kva.sum()
     solved = feeders.solve(
-        0.7, np.bincount(at, 0.3 * rating_kw, feeders.service_count).astype(float)
+        0.7, np.bincount(at, 0.3 * rating_kw, feeders.connection_count).astype(float)
     )
     assert solved.bus_voltage_pu.min() > 0.85
     feeders.close()

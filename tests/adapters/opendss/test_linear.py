@@ -13,7 +13,7 @@ import networks.loads
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder, FeederTick
 from adapters.opendss.linear import LinearFeeder
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import connect_stations
 from cosim.errors import PowerFlowError
 
 STATIONS = 90
@@ -24,7 +24,7 @@ SHAPE = networks.loads.load_shape("opendss_default")
 
 def built(name: str, make: Any = Feeder, **options: Any) -> Any:
     circuit = Circuit(networks.feeders.load(name))
-    service, _ = place_service_transformers(circuit.layout, RATING_KW, FAST)
+    service, _ = connect_stations(circuit.layout, RATING_KW, FAST)
     return make(circuit, service, 0.99, **options)
 
 

@@ -12,7 +12,7 @@ import networks.feeders
 from adapters.opendss.circuit import Circuit, layout_of
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import connect_stations
 from cosim import loading
 from cosim.errors import PowerFlowError, ScenarioError, UserError
 
@@ -89,9 +89,7 @@ def test_chargers_join_and_power_adds_up(master: Path) -> None:
 
 def test_taps_and_capacitors_are_kept_and_restored(master: Path) -> None:
     circuit = Circuit(master)
-    service, _ = place_service_transformers(
-        circuit.layout, np.array([100.0]), np.array([True]), 0.99
-    )
+    service, _ = connect_stations(circuit.layout, np.array([100.0]), np.array([True]), 0.99)
     feeder = Feeder(circuit, service)
     feeder.solve(6.0, np.array([90.0]))
     state = feeder.state()
@@ -142,7 +140,7 @@ def test_the_published_13_node_circuit_solves_as_published() -> None:
     if not file.exists():
         pytest.skip("the reference circuits are not here")
     circuit = Circuit(file)
-    service, _ = place_service_transformers(circuit.layout, np.zeros(0), np.zeros(0, bool))
+    service, _ = connect_stations(circuit.layout, np.zeros(0), np.zeros(0, bool))
     feeder = Feeder(circuit, service)
     feeder.lock_taps()
     feeder.set_taps(np.array([10, 8, 11]))

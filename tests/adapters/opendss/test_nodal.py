@@ -11,7 +11,7 @@ import pytest
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.nodal import NodalEquations
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import connect_stations
 from cosim.errors import PowerFlowError
 from networks import feeders
 
@@ -42,7 +42,7 @@ calcv
 @pytest.fixture(scope="module", params=["ieee123", "ieee13"])
 def feeder(request: pytest.FixtureRequest) -> Iterator[Feeder]:
     circuit = Circuit(feeders.load(request.param))
-    service, _ = place_service_transformers(circuit.layout, RATING_KW, FAST)
+    service, _ = connect_stations(circuit.layout, RATING_KW, FAST)
     feeder = Feeder(circuit, service)
     feeder.lock_taps()
     feeder._dss.Text.Command("set tolerance=1e-11")

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.opendss.charging import station_power_kw, transformer_power_kw
+from adapters.opendss.charging import connection_power_kw, station_power_kw
 from adapters.opendss.circuit import layout_of
 from adapters.opendss.service import (
     SINGLE_PHASE_KVA,
     THREE_PHASE_KVA,
+    connect_stations,
     impedance_pct,
-    place_service_transformers,
 )
 from adapters.opendss.violations import Watch
 from cosim.errors import PowerFlowError, UserError
@@ -33,7 +33,7 @@ def test_every_station_has_a_transformer_that_fits(
 ) -> None:
     rating_kw = np.array([kw for kw, _ in stations])
     three_phase = np.array([three for _, three in stations], dtype=bool)
-    table, at = place_service_transformers(LAYOUT, rating_kw, three_phase, power_factor)
+    table, at = connect_stations(LAYOUT, rating_kw, three_phase, power_factor)
     assert len(set(table.ids)) == len(table)
     assert sorted(set(at.tolist())) == list(range(len(table)))
     load_kva = np.bincount(at, weights=rating_kw, minlength=len(table)) / power_factor
@@ -51,13 +51,13 @@ def test_every_station_has_a_transformer_that_fits(
 
 
 def test_placement_spreads_over_phases_and_feeder() -> None:
-    table, at = place_service_transformers(LAYOUT, np.full(51, 14.4), np.zeros(51, dtype=bool))
+    table, at = connect_stations(LAYOUT, np.full(51, 14.4), np.zeros(51, dtype=bool))
     assert len(table) == 51
     assert [phases[0] for phases in table.phases[:6]] == [1, 2, 3, 1, 2, 3]
     every = [PLACES[bus].km for bus in table.bus]
     first = every[:9]
     assert max(first) - min(first) > 0.6 * (max(every) - min(every))
-    again, _ = place_service_transformers(LAYOUT, np.full(51, 14.4), np.zeros(51, dtype=bool))
+    again, _ = connect_stations(LAYOUT, np.full(51, 14.4), np.zeros(51, dtype=bool))
     assert again.ids == table.ids
     assert at.tolist() == list(range(51))
 
@@ -65,7 +65,7 @@ def test_placement_spreads_over_phases_and_feeder() -> None:
 def test_stations_share_and_then_open_a_second_transformer() -> None:
     # 34 three-phase load buses: the 35th station meets the first, the 69th the third time.
     buses = 34
-    table, at = place_service_transformers(
+    table, at = connect_stations(
         LAYOUT, np.full(2 * buses + 1, 300.0), np.ones(2 * buses + 1, dtype=bool), 1.0
     )
     assert at[buses] == at[0]
@@ -84,7 +84,7 @@ def test_stations_share_and_then_open_a_second_transformer() -> None:
 )
 def test_a_station_too_large_is_refused(rating_kw: float, three_phase: bool, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        place_service_transformers(LAYOUT, np.array([rating_kw]), np.array([three_phase]), 1.0)
+        connect_stations(LAYOUT, np.array([rating_kw]), np.array([three_phase]), 1.0)
 
 
 def test_impedance_of_the_published_units() -> None:
@@ -98,7 +98,7 @@ def test_power_of_vehicles_reaches_stations_and_transformers() -> None:
     station = np.array([2, 0, -1, 2, 1], dtype=np.int32)
     station_kw = station_power_kw(power_kw, station, 4)
     assert station_kw.tolist() == [-11.5, 50.0, 10.0, 0.0]
-    assert transformer_power_kw(station_kw, np.array([1, 0, 1, 1]), 3).tolist() == [50.0, -1.5, 0.0]
+    assert connection_power_kw(station_kw, np.array([1, 0, 1, 1]), 3).tolist() == [50.0, -1.5, 0.0]
     nobody = station_power_kw(np.zeros(2), np.array([-1, -1], dtype=np.int32), 3)
     assert nobody.tolist() == [0, 0, 0]
     assert nobody.dtype == np.float64

@@ -12,7 +12,7 @@ import networks.feeders
 import networks.loads
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.service import place_service_transformers
+from adapters.opendss.service import connect_stations
 from adapters.opendss.simulator import Grid
 from cosim.assets import Assets
 from cosim.scenario import Scenario
@@ -54,9 +54,7 @@ def alone() -> Iterator[Feeder]:
     scenario = Scenario.model_validate({"fleet": FLEET})
     stations = Assets.of(scenario).stations
     circuit = Circuit(networks.feeders.load("ieee123"))
-    service, _ = place_service_transformers(
-        circuit.layout, stations.rating_kw, stations.three_phase, 0.99
-    )
+    service, _ = connect_stations(circuit.layout, stations.rating_kw, stations.three_phase, 0.99)
     feeder = Feeder(circuit, service, 0.99)
     yield feeder
     feeder.close()
