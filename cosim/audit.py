@@ -74,6 +74,8 @@ class Audit:
             first_soh=signals["vehicle_soh"] if first is None else first,
             charge_limit_kw=signals["vehicle_charge_limit_kw"],
             discharge_limit_kw=signals["vehicle_discharge_limit_kw"],
+            draw_withheld=signals["station_draw_withheld"],
+            feed_withheld=signals["station_feed_withheld"],
             head_kw=signals["feeder_head_kw"],
             bus_load_mw=signals["bus_load_mw"],
         )

@@ -57,6 +57,10 @@ class Before:
     charge_limit_kw: Floats | None = None
     """Sustained limits that the battery foresaw at the end of the tick before."""
     discharge_limit_kw: Floats | None = None
+    draw_withheld: Floats | float = 0.0
+    """Share of its rating that volt-watt keeps each station from drawing, shape (station,)."""
+    feed_withheld: Floats | float = 0.0
+    """Share of its rating that volt-watt keeps each station from feeding back."""
     head_kw: Floats | None = None
     """Power at the head of each feeder in the tick before."""
     bus_load_mw: Floats | None = None
@@ -169,6 +173,12 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     law = "station power within its rating"
     drawn_kw = np.abs(s["station_power_kw"])
     yield from check.at_most(law, "station", drawn_kw, plates.rating_kw, "kW")
+    law = "station draws within what volt-watt leaves"
+    most_kw = _left_kw(plates.rating_kw, before.draw_withheld)
+    yield from check.at_most(law, "station", s["station_power_kw"], most_kw, "kW")
+    law = "station feeds back within what volt-watt leaves"
+    most_kw = _left_kw(plates.rating_kw, before.feed_withheld)
+    yield from check.at_most(law, "station", -s["station_power_kw"], most_kw, "kW")
     law = "site power within its limit"
     site_kw = np.abs(plates.stations.site_power_kw(s["station_power_kw"]))
     yield from check.at_most(law, "site", site_kw, plates.stations.site_kw, "kW")
@@ -185,6 +195,11 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     yield from check.at_most(law, "vehicle", pack_kw, before.charge_limit_kw, "kW", slack)
     law = "power from the battery within its limit"
     yield from check.at_most(law, "vehicle", -pack_kw, before.discharge_limit_kw, "kW", slack)
+
+
+def _left_kw(rating_kw: Floats, withheld: Floats | float) -> Floats:
+    """Most power where volt-watt withholds a share; where it does not, the rating is a law."""
+    return np.where(np.greater(withheld, 0), rating_kw * (1 - withheld), np.inf)
 
 
 def state_of_charge(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:

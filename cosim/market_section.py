@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
-from cosim.section import Section
+from cosim.section import OnOff, Section
 from networks.prices.real_time import RealTime
 from networks.prices.tariffs import Period
 
@@ -39,11 +39,6 @@ FeederBuses = Annotated[
 """One bus for all feeders, or a list with one for each."""
 
 
-def _on_or_off(value: Any) -> Any:
-    # YAML 1.1, which many editors write, reads the two words as truth values.
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-
-
 class Quadratic(Section):
     """Price a L^2 + b L + c of the load L at the head of each feeder, in MW."""
 
@@ -74,7 +69,7 @@ class Market(Section):
         default="America/Chicago",
         description="time zone of the run's clock, and of times in the file without an offset",
     )
-    real_time: Annotated[Literal["off", "on"], BeforeValidator(_on_or_off)] = Field(
+    real_time: OnOff = Field(
         default="off",
         description="whether prices move around those of `prices` every 5 minutes, and all energy "
         "settles at the moved ones: off or on",

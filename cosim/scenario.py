@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from cosim.fleet_section import Demand, Fleet
 from cosim.market_section import Market
 from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
-from cosim.section import Section, Share
+from cosim.section import OnOff, Section, Share, words
 from cosim.signals import TICK_S
 from cosim.traffic_section import Traffic
 
@@ -86,6 +86,9 @@ class Ageing(Section):
     )
 
 
+VoltVar = Annotated[Literal["off", "category_a", "category_b"], BeforeValidator(words)]
+
+
 class Grid(Section):
     """The distribution feeders that charge the fleet."""
 
@@ -112,7 +115,17 @@ class Grid(Section):
         default=1.0, description="own load over its published value at the peak of the shape"
     )
     charger_power_factor: Annotated[float, Field(ge=0.5, le=1)] = Field(
-        default=0.99, description="power factor of chargers, lagging"
+        default=0.99,
+        description="power factor of chargers, lagging; their rating is their power over it",
+    )
+    volt_var: VoltVar = Field(
+        default="off",
+        description="reactive power of chargers by the voltage in place of a power factor: off, or "
+        "the default curve of category_a or category_b of IEEE Std 1547-2018",
+    )
+    volt_watt: OnOff = Field(
+        default="off",
+        description="whether chargers draw less at low and feed back less at high voltage",
     )
 
 

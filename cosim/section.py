@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -26,6 +27,15 @@ Amount = Annotated[float, Field(ge=0, le=1e6)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 PortPower = Annotated[float, Field(gt=0, le=700)]
 """Power of a port [kW]: no more than the largest service transformer carries."""
+
+
+def words(value: Any) -> Any:
+    """Return on or off for what YAML 1.1, which many editors write, reads as truth values."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
+OnOff = Annotated[Literal["off", "on"], BeforeValidator(words)]
+"""A switch."""
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 

@@ -161,6 +161,10 @@ station_power_kw           | kW            | station     | f8 | -100000..100000 
 bus_voltage_pu             | 1             | bus         | f8 | 0..2            | grid    | agents              | mean  | -          | voltage magnitude of a bus's phase (id bus.phase) over its base
 transformer_loading_pct    | %             | transformer | f8 | 0..10000        | grid    | agents              | mean  | -          | apparent power over rating
 transformer_ev_kw          | kW            | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | charger load below the transformer as OpenDSS drew it; 0 where none hangs
+transformer_ev_kvar        | kvar          | transformer | f8 | -100000..100000 | grid    | -                   | mean  | -          | reactive power of the chargers below the transformer
+station_voltage_pu         | 1             | station     | f8 | 0..2            | grid    | -                   | mean  | -          | voltage at the terminals of the station's chargers, mean of their phases
+station_draw_withheld      | 1             | station     | f8 | 0..1            | grid    | fleet+1             | end   | -          | share of the station's rating that volt-watt keeps it from drawing in the next tick
+station_feed_withheld      | 1             | station     | f8 | 0..1            | grid    | fleet+1             | end   | -          | share of the station's rating that volt-watt keeps it from feeding back in the next tick
 transformer_hot_spot_c     | degC          | transformer | f8 | -60..1000       | grid    | -                   | end   | -          | hottest spot of the winding, IEEE C57.91 clause 7
 transformer_ageing_factor  | 1             | transformer | f8 | 0..             | grid    | -                   | mean  | -          | speed at which its insulation ages over that at 110 degC
 regulator_tap              | 1             | regulator   | i4 | -100..100       | grid    | -                   | end   | -          | tap of the regulator, 0 for a ratio of 1

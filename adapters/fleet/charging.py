@@ -87,7 +87,13 @@ class Chargers:
         asked = np.clip(set_point_kw, at_port.floor_kw, at_port.limit_kw)
         return np.clip(asked, np.minimum(least_kw, 0.0), np.maximum(most_kw, 0.0))
 
-    def share(self, holds: Ints, asked_kw: Floats) -> Floats:
+    def share(
+        self,
+        holds: Ints,
+        asked_kw: Floats,
+        draw_withheld: Floats | float = 0.0,
+        feed_withheld: Floats | float = 0.0,
+    ) -> Floats:
         """Return the power of each vehicle within what its station and its site can carry [kW].
 
         What a station or a site cannot carry is taken from all its vehicles in proportion to what
@@ -99,13 +105,15 @@ class Chargers:
             Station whose port each vehicle holds, -1 for none, shape (vehicle,).
         asked_kw
             Power within the limits of port and vehicle, 0 without a port, shape (vehicle,) [kW].
+        draw_withheld, feed_withheld
+            Share of its rating that each station may not draw, or feed back, shape (station,) [1].
         """
         stations = self._stations
         at = np.where(holds >= 0, holds, 0)
         site = stations.site[at]
         drawn_kw, fed_kw = np.maximum(asked_kw, 0.0), np.maximum(-asked_kw, 0.0)
-        for one_way in (drawn_kw, fed_kw):
-            one_way *= _within(at, one_way, stations.rating_kw)
+        for one_way, withheld in ((drawn_kw, draw_withheld), (fed_kw, feed_withheld)):
+            one_way *= _within(at, one_way, stations.rating_kw * (1 - withheld))
             one_way *= _within(site, one_way, stations.site_kw)
         return drawn_kw - fed_kw
 

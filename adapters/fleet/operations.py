@@ -86,7 +86,12 @@ class Operations:
         )
         return {
             "vehicle_station": holds,
-            "plug_power_kw": self.chargers.share(holds, np.where(holds >= 0, asked, 0.0)),
+            "plug_power_kw": self.chargers.share(
+                holds,
+                np.where(holds >= 0, asked, 0.0),
+                back.station_draw_withheld,
+                back.station_feed_withheld,
+            ),
             "plug_efficiency": at_port.efficiency,
             "plug_limit_kw": at_port.limit_kw,
             "plug_floor_kw": at_port.floor_kw,

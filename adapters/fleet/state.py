@@ -28,6 +28,8 @@ class Feedback:
     vehicle_soc: Floats
     vehicle_charge_limit_kw: Floats
     vehicle_discharge_limit_kw: Floats
+    station_draw_withheld: Floats
+    station_feed_withheld: Floats
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,27 @@ def station_power_kw(
     ).astype(np.float64)
 
 
+def station_kva_at_work(
+    vehicle_power_kw: Floats, vehicle_station: NDArray[np.int32], port_kva: Floats
+) -> Floats:
+    """Return the rating of the ports that power flows through, by station.
+
+    Parameters
+    ----------
+    vehicle_power_kw, vehicle_station
+        See `station_power_kw`.
+    port_kva
+        Rating of a port of each station, shape (station,) [kVA].
+
+    Returns
+    -------
+    ndarray
+        Shape (station,) [kVA].
+    """
+    at = vehicle_station[vehicle_power_kw != 0]
+    return np.bincount(at, minlength=len(port_kva)) * port_kva
+
+
 def connection_power_kw(
     station_kw: Floats, connection_of_station: NDArray[np.int64], connections: int
 ) -> Floats:

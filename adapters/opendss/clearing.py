@@ -199,6 +199,8 @@ class Clearing:
     def __init__(self, feeder: Feeder, limits: Limits) -> None:
         if isinstance(feeder, LinearFeeder):
             raise PowerFlowError("a clearing needs a feeder that OpenDSS solves every time")
+        if feeder.volt_var:
+            raise PowerFlowError("a clearing needs chargers of one power factor, without volt-var")
         _require(feeder, limits.problems(feeder))
         self._feeder = feeder
         self._watched = Watched(feeder, limits)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,52 +13,12 @@ from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
 from adapters.opendss.nodal import Linearisation, NodalEquations
+from adapters.opendss.response import Curve, settled_kvar
 from adapters.opendss.service import Connections
+from adapters.opendss.tick import FeederState, FeederTick, unbalance_pct
 from cosim.errors import PowerFlowError
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FeederTick:
-    """The solved feeder; every array is fresh."""
-
-    bus_voltage_pu: Floats
-    """Voltage magnitude over its base, shape (node,) [1]."""
-    transformer_loading_pct: Floats
-    """Apparent power over rating, shape (transformer,) [%]."""
-    transformer_ev_kw: Floats
-    """What the chargers below each transformer drew, shape (transformer,) [kW]."""
-    line_loading_pct: Floats
-    """Current over rating, worst phase and end, shape (line,) [%]."""
-    feeder_power_kw: float
-    """Active power at the feeder's head [kW]."""
-    feeder_reactive_kvar: float
-    """Reactive power at the feeder's head [kvar]."""
-    feeder_losses_kw: float
-    """Losses in lines, regulators and transformers [kW]."""
-    feeder_base_kw: float
-    """What the feeder's own loads drew, less what its own generators gave [kW]."""
-    tap: NDArray[np.int64]
-    """Tap of each regulator after the solution, -16 to 16, shape (regulator,)."""
-    capacitor_on: NDArray[np.bool_]
-    """Whether each capacitor is connected, shape (capacitor,)."""
-    unbalance_pct: Floats
-    """Negative over positive sequence of the voltage, shape (three-phase bus,) [%]."""
-    bus_marginal_loss: Floats
-    """Losses per power drawn more at the power factor of chargers, shape (node,) [1]."""
-    charger_marginal_loss: Floats
-    """The same for the chargers of each connection, all phases alike, shape (connection,) [1]."""
-
-
-@dataclass(frozen=True)
-class FeederState:
-    """What a feeder remembers between settlement intervals."""
-
-    tap_pu: Floats
-    """Ratio of each regulator as the engine holds it, to the last bit, shape (regulator,)."""
-    capacitor_on: NDArray[np.bool_]
-    """Whether each capacitor is connected, shape (capacitor,)."""
 
 
 class Feeder:
@@ -77,7 +36,9 @@ class Feeder:
         Where chargers join.
     power_factor
         Power factor of the chargers. They draw lagging reactive power ``|P| tan(acos(pf))`` in
-        both directions of active power.
+        both directions of active power, unless they follow a volt-var curve.
+    volt_var
+        Curve of `adapters.opendss.response.VOLT_VAR` that chargers follow; none if left out.
 
     Raises
     ------
@@ -85,14 +46,23 @@ class Feeder:
         OpenDSS refuses the circuit, in its own words, or cannot solve it.
     """
 
-    def __init__(self, circuit: Circuit, service: Connections, power_factor: float = 0.99) -> None:
+    def __init__(
+        self,
+        circuit: Circuit,
+        service: Connections,
+        power_factor: float = 0.99,
+        volt_var: Curve | None = None,
+    ) -> None:
         self.name = circuit.name
         self.layout = circuit.layout
         self.service = service
         self._circuit = circuit
         self._dss: Any = circuit.engine
-        self.tan_phi = float(np.tan(np.arccos(power_factor)))
-        """Reactive over active power of the chargers [1]."""
+        self.volt_var = volt_var
+        """Curve of the chargers' reactive power, if they respond to the voltage."""
+        # What more is drawn at a charger takes no reactive power with it on a volt-var curve.
+        self.tan_phi = 0.0 if volt_var else float(np.tan(np.arccos(power_factor)))
+        """Reactive over active power of what chargers draw more [1]."""
         with named(f"building {circuit.name}"):
             for command in service_commands(service):
                 self._dss.Text.Command(command)
@@ -155,7 +125,9 @@ class Feeder:
             first = len(layout.load_ids)
             self._chargers = engine.Load.batch(idx=first + np.arange(len(self.service)))
 
-    def solve(self, load_scale: float, charger_kw: Floats) -> FeederTick:
+    def solve(
+        self, load_scale: float, charger_kw: Floats, charger_kva: Floats | None = None
+    ) -> FeederTick:
         """Solve the feeder for one settlement interval.
 
         Parameters
@@ -165,6 +137,9 @@ class Feeder:
         charger_kw
             Power of the chargers of each connection, negative where they feed back, shape
             (connection,) [kW].
+        charger_kva
+            Rating of the chargers at work at each connection, which volt-var may use, shape
+            (connection,) [kVA]; those that are left out do not respond.
 
         Returns
         -------
@@ -174,20 +149,39 @@ class Feeder:
         ------
         PowerFlowError
             The input is not finite, the power flow did not converge (after a second try by
-            Newton's method from the taps before the interval), the voltage collapsed, or OpenDSS
-            refused a command.
+            Newton's method from the taps before the interval), the voltage collapsed, volt-var
+            did not settle, or OpenDSS refused a command.
         """
         charger_kw = np.asarray(charger_kw, dtype=float)
         self._require_input(load_scale, charger_kw)
         before = self.state()
         with named("setting loads"):
-            self._set_loads(load_scale, charger_kw)
-        try:
-            self._solve_network()
-        except PowerFlowError:
-            self.restore(before)
-            self._solve_network(newton=True)
+            self._base.kW = self.layout.load_kw * load_scale
+            self._base.kvar = self.layout.load_kvar * load_scale
+
+        def solved(charger_kvar: Floats) -> Floats:
+            with named("setting chargers"):
+                self._set_chargers(charger_kw, charger_kvar)
+            try:
+                self._solve_network()
+            except PowerFlowError:
+                self.restore(before)
+                self._solve_network(newton=True)
+            return self._at_chargers(self._voltages_pu())
+
+        self._charger_kvar = self._reactive(charger_kw, charger_kva, solved)
         return self._read(charger_kw)
+
+    def _reactive(
+        self, charger_kw: Floats, charger_kva: Floats | None, solved: Callable[[Floats], Floats]
+    ) -> Floats:
+        """Solve with the reactive power of the chargers, and return it [kvar]."""
+        if self.volt_var is None:
+            kvar = np.abs(charger_kw) * self.tan_phi
+            solved(kvar)
+            return kvar
+        kva = np.zeros(len(self.service)) if charger_kva is None else charger_kva
+        return settled_kvar(self.volt_var, charger_kw, kva, solved, self.service.ids)
 
     def state(self) -> FeederState:
         """Return what the feeder remembers, as fresh arrays."""
@@ -270,14 +264,12 @@ class Feeder:
                 f"charger power is {charger_kw[bad[0]]}", where=f"transformer {name}"
             )
 
-    def _set_loads(self, load_scale: float, charger_kw: Floats) -> None:
+    def _set_chargers(self, charger_kw: Floats, charger_kvar: Floats) -> None:
         # kW first: setting it re-derives kvar from the power factor, which flips the sign of
         # kvar where kW is negative.
-        self._base.kW = self.layout.load_kw * load_scale
-        self._base.kvar = self.layout.load_kvar * load_scale
         if self._chargers is not None:
             self._chargers.kW = charger_kw
-            self._chargers.kvar = np.abs(charger_kw) * self.tan_phi
+            self._chargers.kvar = charger_kvar
 
     def _solve_network(self, newton: bool = False) -> None:
         with named("solving"):
@@ -362,10 +354,16 @@ class Feeder:
         per_load[order] = self._about.head_per_load(tan_phi[order])
         return per_load - 1
 
-    def _below(self, charger_kw: Floats) -> Floats:
-        """Power of the chargers below each transformer, shape (transformer,) [kW]."""
+    def _below(self, of_chargers: Floats) -> Floats:
+        """Return the sum over the connections below each transformer, shape (transformer,)."""
         count = len(self.transformer_ids)
-        return np.bincount(self.transformer_of, charger_kw, count).astype(np.float64)
+        return np.bincount(self.transformer_of, of_chargers, count).astype(np.float64)
+
+    def _at_chargers(self, of_nodes: Floats) -> Floats:
+        """Return the mean over the phases of each connection, shape (connection,)."""
+        count = len(self.service)
+        phases = np.bincount(self.charger_of, minlength=count)
+        return np.bincount(self.charger_of, of_nodes[self.charger_node], count) / phases
 
     def _read(self, charger_kw: Floats) -> FeederTick:
         with named("reading the solution"):
@@ -374,17 +372,15 @@ class Feeder:
             terminal_kva = np.abs(self._transformers.TotalPowers())
             first = np.cumsum(self._terminals) - self._terminals
             transformer_kva = np.maximum.reduceat(terminal_kva, first)
-            ev_kw = np.zeros(0)
+            ev_kva: NDArray[np.complex128] = np.zeros(0, np.complex128)
             if self._chargers is not None:
-                ev_kw = self._chargers.TotalPowers().real
+                ev_kva = self._chargers.TotalPowers()
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
             marginal_loss = self._marginal_loss(charger_kw)
-            nodes = np.bincount(self.charger_of, minlength=len(self.service))
-            drawn = np.bincount(self.charger_of, marginal_loss[self.charger_node], len(nodes))
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,
-                transformer_ev_kw=self._below(ev_kw),
+                transformer_ev_kw=self._below(ev_kva.real),
                 line_loading_pct=np.array(self._lines.pctNormal(allNodes=True)),
                 feeder_power_kw=-float(power_kw),
                 feeder_reactive_kvar=-float(reactive_kvar),
@@ -396,15 +392,10 @@ class Feeder:
                 capacitor_on=self._capacitors_on(),
                 unbalance_pct=self._unbalance_pct(),
                 bus_marginal_loss=marginal_loss,
-                charger_marginal_loss=drawn / nodes,
+                charger_marginal_loss=self._at_chargers(marginal_loss),
+                transformer_ev_kvar=self._below(ev_kva.imag),
+                charger_voltage_pu=self._at_chargers(voltage_pu),
             )
-
-
-def unbalance_pct(phases_v: NDArray[np.complex128]) -> Floats:
-    """Return the lesser over the greater of the rotating sequences, from shape (bus, 3) [%]."""
-    turn = np.exp(2j * np.pi / 3 * np.arange(3))
-    one, other = np.abs(phases_v @ turn), np.abs(phases_v @ turn.conj())
-    return 100 * np.minimum(one, other) / np.maximum(one, other)
 
 
 def _generators(engine: Any) -> list[Any]:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
-from adapters.opendss.feeder import Feeder, FeederState, FeederTick
+from adapters.opendss.feeder import Feeder
 from adapters.opendss.service import Connections, connect_stations
+from adapters.opendss.tick import FeederState, FeederTick
 from cosim.areas import feeder_ids
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
@@ -52,6 +53,10 @@ class FeedersTick:
     """Losses per power drawn more, shape (node,) [1]."""
     charger_marginal_loss: Floats
     """The same for the chargers of each connection, shape (connection,) [1]."""
+    transformer_ev_kvar: Floats
+    """Reactive power of the chargers below each transformer, shape (transformer,) [kvar]."""
+    charger_voltage_pu: Floats
+    """Voltage at the chargers of each connection, shape (connection,) [1]."""
 
 
 class Feeders:
@@ -147,7 +152,9 @@ class Feeders:
         self.rating_kva: Floats = np.concatenate([feeder.rating_kva for feeder in self.each])
         """Rating of each of `transformer_ids` [kVA]."""
 
-    def solve(self, load_scale: float, charger_kw: Floats) -> FeedersTick:
+    def solve(
+        self, load_scale: float, charger_kw: Floats, charger_kva: Floats | None = None
+    ) -> FeedersTick:
         """Solve every feeder for one settlement interval.
 
         Parameters
@@ -157,6 +164,8 @@ class Feeders:
         charger_kw
             Power of the chargers of each connection of all feeders, negative where they feed
             back, shape (connection,) [kW].
+        charger_kva
+            Rating of the chargers at work there; see `Feeder.solve`.
 
         Raises
         ------
@@ -170,9 +179,10 @@ class Feeders:
             )
         ticks: list[FeederTick] = []
         parts = np.split(charger_kw, self._split)
-        for index, (feeder, power_kw) in enumerate(zip(self.each, parts, strict=True)):
+        ratings = [None] * len(parts) if charger_kva is None else np.split(charger_kva, self._split)
+        for index, (feeder, kw, kva) in enumerate(zip(self.each, parts, ratings, strict=True)):
             with self._telling(index):
-                ticks.append(feeder.solve(load_scale, power_kw))
+                ticks.append(feeder.solve(load_scale, kw, kva))
 
         def joined(part: Callable[[FeederTick], Any]) -> Any:
             return np.concatenate([part(tick) for tick in ticks])
@@ -191,6 +201,8 @@ class Feeders:
             unbalance_pct=joined(lambda tick: tick.unbalance_pct),
             bus_marginal_loss=joined(lambda tick: tick.bus_marginal_loss),
             charger_marginal_loss=joined(lambda tick: tick.charger_marginal_loss),
+            transformer_ev_kvar=joined(lambda tick: tick.transformer_ev_kvar),
+            charger_voltage_pu=joined(lambda tick: tick.charger_voltage_pu),
         )
 
     def state(self) -> tuple[FeederState, ...]:

@@ -10,12 +10,13 @@ import numpy as np
 
 import networks.feeders
 import networks.loads
-from adapters.opendss.charging import connection_power_kw, station_power_kw
+from adapters.opendss.charging import connection_power_kw, station_kva_at_work, station_power_kw
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
 from adapters.opendss.life import TransformerLife
 from adapters.opendss.linear import LinearFeeder
+from adapters.opendss.response import DRAW_WITHHELD, FEED_WITHHELD, VOLT_VAR, withheld
 from adapters.opendss.violations import (
     LOADING_HIGH_PCT,
     UNBALANCE_HIGH_PCT,
@@ -50,6 +51,10 @@ class Grid(Simulator):
         )
         self._feeder_of_station = stations.feeder
         self._stations = len(stations.ids)
+        self._port_kva = stations.port_kw / grid.charger_power_factor
+        self._volt_watt = grid.volt_watt == "on"
+        self._draw_withheld = np.zeros(self._feeders.connection_count)
+        self._feed_withheld = np.zeros(self._feeders.connection_count)
         self._bus_feeder = self._feeders.feeder_of_bus
         self._load_scale = grid.load_scale
         self._shape = networks.loads.load_shape(grid.load_shape)
@@ -71,8 +76,7 @@ class Grid(Simulator):
         self._last_tick = scenario.ticks - 1
 
     def _maker(self, scenario: Scenario) -> Callable[..., Feeder]:
-        del scenario
-        return Feeder
+        return partial(Feeder, volt_var=VOLT_VAR.get(scenario.grid.volt_var))
 
     def dimensions(self) -> dict[str, list[str]]:
         """Feeders, and the nodes, transformers and lines of all of them."""
@@ -102,20 +106,33 @@ class Grid(Simulator):
             station_kw = station_power_kw(
                 given["vehicle_power_kw"], given["vehicle_station"], self._stations
             )
-            at = self._feeders.connection_of_station
-            charger_kw = connection_power_kw(station_kw, at, self._feeders.connection_count)
+            at, count = self._feeders.connection_of_station, self._feeders.connection_count
+            charger_kw = connection_power_kw(station_kw, at, count)
+            station_kva = station_kva_at_work(
+                given["vehicle_power_kw"], given["vehicle_station"], self._port_kva
+            )
+            charger_kva = connection_power_kw(station_kva, at, count)
             slot = (self._first_slot + tick) % len(self._shape)
-            solved = self._feeders.solve(self._load_scale * float(self._shape[slot]), charger_kw)
+            load_scale = self._load_scale * float(self._shape[slot])
+            solved = self._feeders.solve(load_scale, charger_kw, charger_kva)
             life = self._life.advance(
                 solved.transformer_loading_pct / 100, float(self._ambient_c[tick]), TICK_HOURS
             )
         except PowerFlowError as error:
             raise PowerFlowError(error.reason, where=error.where, tick=tick) from error
+        if self._volt_watt:
+            voltage_pu = solved.charger_voltage_pu
+            self._draw_withheld = withheld(self._draw_withheld, voltage_pu, DRAW_WITHHELD)
+            self._feed_withheld = withheld(self._feed_withheld, voltage_pu, FEED_WITHHELD)
         return {
             "station_power_kw": station_kw,
+            "station_voltage_pu": solved.charger_voltage_pu[at],
+            "station_draw_withheld": self._draw_withheld[at],
+            "station_feed_withheld": self._feed_withheld[at],
             "bus_voltage_pu": solved.bus_voltage_pu,
             "transformer_loading_pct": solved.transformer_loading_pct,
             "transformer_ev_kw": solved.transformer_ev_kw,
+            "transformer_ev_kvar": solved.transformer_ev_kvar,
             "transformer_hot_spot_c": life.hot_spot_c,
             "transformer_ageing_factor": life.ageing_factor,
             "line_loading_pct": solved.line_loading_pct,
@@ -185,4 +202,9 @@ class LinearGrid(Grid):
     """Follows the feeders by derivatives between solutions of OpenDSS; see `LinearFeeder`."""
 
     def _maker(self, scenario: Scenario) -> Callable[..., Feeder]:
-        return partial(LinearFeeder, refresh_ticks=scenario.grid.refresh_ticks)
+        grid = scenario.grid
+        return partial(
+            LinearFeeder,
+            volt_var=VOLT_VAR.get(grid.volt_var),
+            refresh_ticks=grid.refresh_ticks,
+        )

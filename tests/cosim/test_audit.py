@@ -86,6 +86,8 @@ def busy_tick() -> dict[str, Any]:
             "vehicle_power_kw": power,
             "station_power_kw": np.array([6.0, 0.0]),
             "transformer_ev_kw": np.array([6.0, 0.0]),
+            "station_draw_withheld": np.zeros(2),
+            "station_feed_withheld": np.zeros(2),
             "feeder_base_kw": np.array(3000.0),
             "feeder_losses_kw": np.array(90.0),
             "vehicle_billed_kwh": power / 12,
@@ -239,6 +241,8 @@ def plugged(power_kw: float, station: int = 0, efficiency: Any = AC) -> dict[str
         "vehicle_power_kw": power,
         "station_power_kw": stations,
         "transformer_ev_kw": stations.copy(),
+        "station_draw_withheld": np.zeros(2),
+        "station_feed_withheld": np.zeros(2),
         "feeder_base_kw": np.array(3006.0 - power_kw),
         "vehicle_billed_kwh": power / 12,
         "vehicle_cost_usd": power / 12 * PRICE / 1000,
@@ -250,6 +254,16 @@ def test_a_port_gives_no_more_than_its_plate_whatever_the_fleet_says() -> None:
     assert broken_laws(plugged(7.2)) == []
     tick = plugged(7.3) | {"plug_limit_kw": np.full(3, 100.0)}
     assert broken_laws(tick) == ["charging power within port and vehicle: vehicle 0"]
+
+
+def test_a_station_keeps_to_what_volt_watt_leaves_of_its_rating() -> None:
+    withheld = after_first(station_draw_withheld=np.array([0.6, 0.0]))
+    # Two ports of 7.2 kW.
+    assert broken_laws(plugged(5.7), withheld) == []
+    law = "station draws within what volt-watt leaves: station 0"
+    assert broken_laws(plugged(5.8), withheld) == [law]
+    other_way = after_first(station_feed_withheld=np.array([1.0, 0.0]))
+    assert broken_laws(plugged(7.2), other_way) == []
 
 
 def test_a_level_2_port_feeds_nothing_back() -> None:
@@ -291,6 +305,8 @@ def test_ports_and_station_ratings_hold() -> None:
         "vehicle_power_kw": power,
         "station_power_kw": np.array([21.6, 0.0]),
         "transformer_ev_kw": np.array([21.6, 0.0]),
+        "station_draw_withheld": np.zeros(2),
+        "station_feed_withheld": np.zeros(2),
         "feeder_base_kw": np.array(3006.0 - 21.6),
         "vehicle_billed_kwh": power / 12,
         "vehicle_cost_usd": power / 12 * PRICE / 1000,

@@ -155,3 +155,14 @@ def test_feeding_back_never_passes_the_reserve(
         power_kw = asked(found, V2G, set_point_kw, soc)
         soc += power_kw / DC / 12 / 60.0 * loss
         assert soc >= 0.1
+
+
+def test_volt_watt_takes_its_share_of_a_station_in_one_direction() -> None:
+    found = chargers()
+    holds, asked_kw = at(V2G), np.array([8.0])
+    nothing, half = np.zeros(3), np.array([0.0, 0.0, 0.5])
+    assert found.share(holds, asked_kw, nothing, half) == pytest.approx([8.0])
+    assert found.share(holds, asked_kw, half, nothing) == pytest.approx([11.5 / 2])
+    assert found.share(holds, -asked_kw, nothing, half) == pytest.approx([-11.5 / 2])
+    assert found.share(holds, -asked_kw, nothing, np.ones(3)) == pytest.approx([0.0])
+    assert found.share(holds, np.array([5.0]), half, nothing) == pytest.approx([5.0])

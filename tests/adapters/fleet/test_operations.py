@@ -87,6 +87,8 @@ class ToyCity:
             vehicle_soc=self.soc.copy(),
             vehicle_charge_limit_kw=np.full(COUNT, 60.0),
             vehicle_discharge_limit_kw=np.full(COUNT, 60.0),
+            station_draw_withheld=np.zeros(len(self.assets.stations.ids)),
+            station_feed_withheld=np.zeros(len(self.assets.stations.ids)),
         )
 
     def step(self, orders: Orders) -> dict[str, Any]:

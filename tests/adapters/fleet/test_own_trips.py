@@ -58,6 +58,8 @@ class Scene:
             "vehicle_soc": np.full(COUNT, 0.8),
             "vehicle_charge_limit_kw": np.full(COUNT, 60.0),
             "vehicle_discharge_limit_kw": np.full(COUNT, 60.0),
+            "station_draw_withheld": np.zeros(len(DRAWN.stations.ids)),
+            "station_feed_withheld": np.zeros(len(DRAWN.stations.ids)),
         }
 
     def step(self, goto: int = -1) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Scene:
             "vehicle_soc": np.full(COUNT, 0.5),
             "vehicle_charge_limit_kw": np.full(COUNT, 60.0),
             "vehicle_discharge_limit_kw": np.full(COUNT, 60.0),
+            "station_draw_withheld": np.zeros(len(ASSETS.stations.ids)),
+            "station_feed_withheld": np.zeros(len(ASSETS.stations.ids)),
         }
         self.charge_kw, self.target_soc = np.zeros(COUNT), np.full(COUNT, 0.9)
 

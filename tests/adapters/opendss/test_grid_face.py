@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adapters.market.simulator import Market
-from adapters.opendss.simulator import Grid
+from adapters.opendss.simulator import Grid, LinearGrid
 from cosim.assets import Assets
 from cosim.errors import MarketError, PowerFlowError
 from cosim.scenario import Scenario
@@ -19,6 +19,11 @@ PLAIN: dict[str, Any] = {
     "start": "2022-09-14 23:50",
     "duration": "20min",
     "fleet": {"vehicles": 12, "stations": {"count": 8}},
+}
+CONSUMERS: dict[str, Any] = {
+    **PLAIN,
+    "start": "2022-09-14 18:00",
+    "fleet": {"vehicles": 12, "segments": {"consumer": 1}, "stations": {"count": 2}},
 }
 SCENARIO = Scenario.model_validate(PLAIN)
 
@@ -129,3 +134,32 @@ def test_violations_become_events(faces: Any) -> None:
     assert any(event["detail"] == "begin" and event["value"] > 100 for event in overloads)
     ended = stepped(grid, 2, idle)["grid_events"]
     assert any(event["detail"] == "end after 300 s" for event in ended)
+
+
+@pytest.mark.parametrize("cls", [Grid, LinearGrid])
+def test_volt_var_and_volt_watt_answer_low_voltage(cls: type[Grid]) -> None:
+    """A heavily loaded feeder: chargers give reactive power at once and draw less a tick later."""
+    signals: dict[str, dict[str, Any]] = {}
+    station = Assets.of(Scenario.model_validate(CONSUMERS)).vehicles.private_station.max(axis=1)
+    power_kw = np.where(station >= 0, 6.0, 0.0)
+    for switch in ("off", "on"):
+        volt_var = "category_b" if switch == "on" else "off"
+        grid: dict[str, Any] = {"feeder": "suburb", "load_scale": 3.6}
+        grid |= {"volt_watt": switch, "volt_var": volt_var}
+        scenario = Scenario.model_validate({**CONSUMERS, "grid": grid})
+        simulator = cls()
+        assets = Assets.of(scenario)
+        simulator.prepare(scenario, assets)
+        given = {"vehicle_power_kw": power_kw, "vehicle_station": station}
+        signals[switch] = [simulator.advance(tick, given) for tick in range(2)][-1]
+        simulator.close()
+    off, on = signals["off"], signals["on"]
+    low = np.minimum(on["station_voltage_pu"], off["station_voltage_pu"]) < 0.98
+    assert low.any()
+    assert (on["station_voltage_pu"] > off["station_voltage_pu"])[low].all()
+    assert off["transformer_ev_kvar"].min() >= 0 > on["transformer_ev_kvar"].min()
+    assert not off["station_draw_withheld"].any()
+    held = on["station_draw_withheld"] > 0
+    assert (held == (on["station_voltage_pu"] < 0.94)).all()
+    assert held.any()
+    assert not on["station_feed_withheld"].any()

@@ -11,9 +11,10 @@ import pytest
 import networks.feeders
 import networks.loads
 from adapters.opendss.circuit import Circuit
-from adapters.opendss.feeder import Feeder, FeederTick
+from adapters.opendss.feeder import Feeder
 from adapters.opendss.linear import LinearFeeder
 from adapters.opendss.service import connect_stations
+from adapters.opendss.tick import FeederTick
 from cosim.errors import PowerFlowError
 
 STATIONS = 90

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.commands import FEET_PER_MILE, SECONDARY_KV, secondary_bus
-from adapters.opendss.feeder import Feeder, FeederTick
+from adapters.opendss.feeder import Feeder
 from adapters.opendss.service import (
     EXCITING_CURRENT_PCT,
     NO_LOAD_LOSS_PCT,
@@ -19,6 +19,7 @@ from adapters.opendss.service import (
     connect_stations,
     impedance_pct,
 )
+from adapters.opendss.tick import FeederTick
 from networks import feeders
 from networks.feeders import Configuration, FeederData, Load
 

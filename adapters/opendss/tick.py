@@ -1,0 +1,64 @@
+"""What a solved feeder tells, and what it remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeederTick:
+    """The solved feeder; every array is fresh."""
+
+    bus_voltage_pu: Floats
+    """Voltage magnitude over its base, shape (node,) [1]."""
+    transformer_loading_pct: Floats
+    """Apparent power over rating, shape (transformer,) [%]."""
+    transformer_ev_kw: Floats
+    """What the chargers below each transformer drew, shape (transformer,) [kW]."""
+    line_loading_pct: Floats
+    """Current over rating, worst phase and end, shape (line,) [%]."""
+    feeder_power_kw: float
+    """Active power at the feeder's head [kW]."""
+    feeder_reactive_kvar: float
+    """Reactive power at the feeder's head [kvar]."""
+    feeder_losses_kw: float
+    """Losses in lines, regulators and transformers [kW]."""
+    feeder_base_kw: float
+    """What the feeder's own loads drew, less what its own generators gave [kW]."""
+    tap: NDArray[np.int64]
+    """Tap of each regulator after the solution, -16 to 16, shape (regulator,)."""
+    capacitor_on: NDArray[np.bool_]
+    """Whether each capacitor is connected, shape (capacitor,)."""
+    unbalance_pct: Floats
+    """Negative over positive sequence of the voltage, shape (three-phase bus,) [%]."""
+    bus_marginal_loss: Floats
+    """Losses per power drawn more, shape (node,) [1]: at the power factor of chargers, or where
+    they follow a volt-var curve with the reactive power of all of them held."""
+    charger_marginal_loss: Floats
+    """The same for the chargers of each connection, all phases alike, shape (connection,) [1]."""
+    transformer_ev_kvar: Floats
+    """Reactive power of the chargers below each transformer, shape (transformer,) [kvar]."""
+    charger_voltage_pu: Floats
+    """Voltage at the chargers of each connection, mean of its phases, shape (connection,) [1]."""
+
+
+@dataclass(frozen=True)
+class FeederState:
+    """What a feeder remembers between settlement intervals."""
+
+    tap_pu: Floats
+    """Ratio of each regulator as the engine holds it, to the last bit, shape (regulator,)."""
+    capacitor_on: NDArray[np.bool_]
+    """Whether each capacitor is connected, shape (capacitor,)."""
+
+
+def unbalance_pct(phases_v: NDArray[np.complex128]) -> Floats:
+    """Return the lesser over the greater of the rotating sequences, from shape (bus, 3) [%]."""
+    turn = np.exp(2j * np.pi / 3 * np.arange(3))
+    one, other = np.abs(phases_v @ turn), np.abs(phases_v @ turn.conj())
+    return 100 * np.minimum(one, other) / np.maximum(one, other)
