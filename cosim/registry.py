@@ -288,6 +288,9 @@ def _weather_fits(scenario: Scenario) -> Sequence[Problem]:
         return []
     try:
         found = networks.weather.series(name, scenario.start_time, scenario.ticks)
+    except UnknownOptionError as error:
+        allowed = f"must be one of {', '.join(error.options)}"
+        return [Problem("weather.series", name, allowed, error.nearest)]
     except UserError as error:
         return [Problem("weather.series", name, f"is no weather for the run: {error}")]
     if found.min() < AMBIENT_LOW_C or found.max() > AMBIENT_HIGH_C:

@@ -264,8 +264,9 @@ class Reservoirs:
                 (rated[1], most_a, within_rating(circuit, ask, most_a)),
             )
         )
-        self._charge_w = np.minimum(most_w, most_a * self._end_v(most_a))
-        self._discharge_w = np.minimum(least_w, -least_a * self._end_v(least_a))
+        # A power that is held takes the largest current where the voltage is lowest.
+        self._charge_w = np.minimum(most_w, most_a * self._lowest_v(most_a))
+        self._discharge_w = np.minimum(least_w, -least_a * self._lowest_v(least_a))
         self._most_a = np.minimum(most_w / c["upper_v"], most_a)
         self._least_a = np.maximum(-least_w / c["lower_v"], least_a)
 
@@ -289,12 +290,13 @@ class Reservoirs:
             "voltage": (np.where(resting, open_v, power_w / np.where(resting, 1, current_a)), "V"),
         }
 
-    def _end_v(self, current_a: Floats) -> Floats:
-        """Voltage at the end of a tick at this current, within the limits [V]."""
+    def _lowest_v(self, current_a: Floats) -> Floats:
+        """Lowest voltage of a tick at this current, within the limits [V]."""
         c, circuit = self._c, self._circuit
         end = np.clip(self._soc + current_a * (TICK_S / 3600) / self.capacity_ah, 0, 1)
+        open_v = circuit.open_circuit(np.minimum(self._soc, end))
         ohm = circuit.resistance(self._place, current_a) + self._health.more_ohm
-        voltage = circuit.open_circuit(end) + ohm * current_a + self._remembered_v()
+        voltage = open_v + ohm * current_a + self._remembered_v()
         return np.clip(voltage, c["lower_v"], c["upper_v"])
 
     def _remembered_v(self) -> Floats:

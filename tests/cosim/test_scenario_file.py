@@ -151,7 +151,7 @@ def test_only_numbers_are_added_up(tmp_path: Path) -> None:
         ("processes: two", "must be 'one'"),
         ("weather: {ambient_c: .inf}", "must be a finite number"),
         ("weather: {ambient_c: -21}", "must be at least -20"),
-        ("weather: {series: sioux_falls_januar}", "sioux_falls_january"),
+        ("weather: {series: sioux_falls_januar}", "must be one of austin_january"),
         ("weather: {series: absent.csv}", "cannot be read"),
         ("name: ../up", "letters, digits"),
         ("? [a, b]\n: 1", "is not"),

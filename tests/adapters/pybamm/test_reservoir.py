@@ -205,6 +205,20 @@ def test_a_limit_can_be_held_through_the_tick(chemistry: str, warm_c: float, rat
         assert np.abs(given).sum() > 0.98 * np.abs(kw).sum()
 
 
+@pytest.mark.parametrize("chemistry", CHEMISTRIES)
+def test_a_rated_current_holds_its_power_from_the_begin(chemistry: str) -> None:
+    """An empty cell's voltage rises a tenth in a tick: the power is that of the lowest."""
+    count = 101
+    one, ambient = np.ones(count), np.full(count, 30.0)
+    slow = PackSpec.of(75 * one, 400.0, 75.0, 187.0)
+    soc = np.linspace(0, 1, count)
+    found = Reservoirs(circuit(chemistry), slow, soc, initial_temperature_c=30.0)
+    kw = found.charge_limit_kw
+    given = found.advance(0, Request(0 * kw, kw, one, ambient)).vehicle_power_kw
+    np.testing.assert_allclose(given, kw, rtol=0.01, atol=0.05)
+    assert (kw[:50] > 50).all()
+
+
 def test_wear_is_counted_as_often_as_life_says() -> None:
     lost: list[Floats] = []
     for acceleration in (1.0, 50.0):
