@@ -145,7 +145,7 @@ class Feeders:
         self.regulator_ids = self._named(lambda feeder: feeder.regulator_ids)
         self.capacitor_ids = self._named(lambda feeder: feeder.layout.capacitor_ids)
         self.three_phase_ids = self._named(lambda feeder: feeder.three_phase_ids)
-        self.service_ids = self._named(
+        self.feeding_ids = self._named(
             lambda feeder: [feeder.transformer_ids[i] for i in feeder.transformer_of]
         )
         """Transformer that feeds each connection."""

@@ -92,7 +92,7 @@ class Grid(Simulator):
 
     def facts(self) -> dict[str, tuple[str, list[Any]]]:
         """Feeder and transformer of every station, rating of every transformer."""
-        service, at = self._feeders.service_ids, self._feeders.connection_of_station
+        service, at = self._feeders.feeding_ids, self._feeders.connection_of_station
         return {
             "station_feeder": ("station", [self._feeders.ids[i] for i in self._feeder_of_station]),
             "station_transformer": ("station", [service[i] for i in at]),

@@ -80,7 +80,7 @@ def test_names_say_the_feeder(three: Feeders) -> None:
         assert [name[:4] for name in names] == sorted(name[:4] for name in names)
     assert "f02.48.1" in three.bus_ids
     for station, transformer in enumerate(three.connection_of_station):
-        assert three.service_ids[transformer].startswith(f"f{OF_STATION[station]:02d}.st")
+        assert three.feeding_ids[transformer].startswith(f"f{OF_STATION[station]:02d}.st")
 
 
 def test_each_feeder_carries_the_stations_of_its_area(three: Feeders) -> None:
@@ -136,7 +136,7 @@ def test_a_failure_names_the_feeder(three: Feeders) -> None:
     bad = np.where(np.arange(len(power_kw)) == last, np.nan, power_kw)
     with pytest.raises(PowerFlowError) as info:
         three.solve(0.7, bad)
-    assert info.value.where == f"feeder f02, transformer {three.service_ids[last][4:]}"
+    assert info.value.where == f"feeder f02, transformer {three.feeding_ids[last][4:]}"
     with pytest.raises(PowerFlowError, match=r"shape \(2,\), not"):
         three.solve(0.7, np.zeros(2))
     # Feeders of which one failed are as good as new.

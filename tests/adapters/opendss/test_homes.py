@@ -146,10 +146,10 @@ def test_several_feeders_have_homes_of_their_own() -> None:
     solved = several.solve(0.5, np.array([7.0, 5.0, 6.0]))
     found = dict(zip(several.transformer_ids, solved.transformer_ev_kw, strict=True))
     several.close()
-    assert several.service_ids[0][:4] == "f00."
-    assert found[several.service_ids[0]] == pytest.approx(7.0, abs=1e-4)
+    assert several.feeding_ids[0][:4] == "f00."
+    assert found[several.feeding_ids[0]] == pytest.approx(7.0, abs=1e-4)
     # Connections of a feeder begin with the service transformers.
-    assert sorted(several.service_ids[1:]) == ["f01.stmain", "f01.t11"]
+    assert sorted(several.feeding_ids[1:]) == ["f01.stmain", "f01.t11"]
     assert found["f01.stmain"] + found["f01.t11"] == pytest.approx(11.0, abs=1e-4)
 
 

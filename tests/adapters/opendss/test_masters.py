@@ -75,7 +75,7 @@ def test_a_circuit_is_used_as_it_is(master: Path, tmp_path: Path) -> None:
 def test_chargers_join_and_power_adds_up(master: Path) -> None:
     rating_kw, fast = np.array([50.0, 14.4, 14.4, 14.4]), np.array([True, False, False, False])
     feeders = Feeders(master, 2, np.array([0, 0, 1, 1]), rating_kw, fast)
-    assert feeders.service_ids == ("f00.stmv2", "f00.stmv2_2", "f01.stmv2", "f01.stmv3")
+    assert feeders.feeding_ids == ("f00.stmv2", "f00.stmv2_2", "f01.stmv2", "f01.stmv3")
     charger_kw = np.array([40.0, 10.0, -5.0, 0.0])
     solved = feeders.solve(0.5, charger_kw)
     # The generator's 120 kW do not follow the load.
