@@ -5,9 +5,10 @@ Notes
 Volt-var curves are the default settings of IEEE Std 1547-2018 for voltage-reactive power control,
 Table 8, and the volt-watt curve those of voltage-active power control, Table 10, for what is fed
 back. The standard was not at hand: the volt-var curves were read in public software that carries
-them, the volt-watt settings and the numbers of the tables are from memory. The standard sets no volt-watt curve for low voltages, at which what
-is drawn matters: ours mirrors that for high voltages about 1 pu. Both controls are off in the
-standard, too, unless the grid's operator asks for them.
+them, the volt-watt settings and the numbers of the tables are from memory. The standard sets no
+volt-watt curve for low voltages, at which what is drawn matters: ours mirrors that for high
+voltages about 1 pu. Both controls are off in the standard, too, unless the grid's operator asks
+for them.
 """
 
 from __future__ import annotations
