@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import networks
+import networks.feeders
 from cosim import __version__, registry
 from cosim.scenario import Scenario
 
@@ -72,7 +73,9 @@ def _own_files(scenario: Scenario) -> Mapping[str, str]:
             value = getattr(value, part)
         # An absolute path: `loading` makes files so, and names of what ships are none.
         if (path := Path(value)).is_absolute() and path.is_file():
-            found[value] = hashlib.sha256(path.read_bytes()).hexdigest()
+            circuit = path.suffix.lower() == networks.feeders.SUFFIX
+            for file in networks.feeders.files_of(path) if circuit else (path,):
+                found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
 
 

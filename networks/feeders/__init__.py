@@ -5,7 +5,7 @@
 3490.0
 """
 
-from networks.feeders.masters import SUFFIX, find, load_kw
+from networks.feeders.masters import SUFFIX, files_of, find, load_kw
 from networks.feeders.tables import (
     Bus,
     Capacitor,
@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "Switch",
     "Transformer",
+    "files_of",
     "find",
     "load",
     "load_kw",

@@ -15,6 +15,10 @@ from cosim.errors import UserError
 from networks.feeders.tables import FeederData, load, names
 
 SUFFIX = ".dss"
+_READS = re.compile(
+    r"""^\s*(?:redirect|compile|(?:lat)?(?:bus|long)coords)\s+["'(\[{]?([^"'()\[\]{}!\s]+)""",
+    re.IGNORECASE | re.MULTILINE,
+)
 _DESCRIBED = re.compile(
     r"Processing DSS Command: (?P<command>.*?) ?Error Description: (?P<what>.*?) ?Probable Cause:"
 )
@@ -78,6 +82,20 @@ def _master_load_kw(file: Path, changed: int) -> float:
         finally:
             engine.Basic.ClearAll()
     return total_kw
+
+
+def files_of(master: Path) -> tuple[Path, ...]:
+    """Return a master file and all that it reads, in the order in which they are named."""
+    found: dict[Path, None] = {}
+    waiting = [master.resolve()]
+    while waiting:
+        file = waiting.pop(0)
+        if file in found or not file.is_file():
+            continue
+        found[file] = None
+        text = file.read_text(encoding="utf-8", errors="replace")
+        waiting += [(file.parent / name).resolve() for name in _READS.findall(text)]
+    return tuple(found)
 
 
 def new_engine(folder: Path) -> Any:

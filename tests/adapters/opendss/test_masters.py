@@ -13,7 +13,7 @@ from adapters.opendss.circuit import Circuit, layout_of
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.service import connect_stations
-from cosim import loading
+from cosim import loading, manifest
 from cosim.errors import PowerFlowError, ScenarioError, UserError
 
 PUBLISHED_13 = Path(__file__).parents[2] / "networks" / "data" / "ieee13_published_voltages.csv"
@@ -133,6 +133,16 @@ def test_a_path_is_seen_from_the_scenario_file(master: Path) -> None:
     file.write_text("grid: {feeder: Nowhere.dss}\n")
     with pytest.raises(ScenarioError, match=r"grid\.feeder.*there is no file"):
         loading.load(str(file))
+
+
+def test_the_manifest_knows_every_file_that_a_circuit_is_read_from(master: Path) -> None:
+    scenario = loading.load("siouxfalls_day", settings=[f"grid.feeder={master}"])
+    inputs = manifest.new(scenario)["inputs"]
+    files = [master, master.parent / "parts" / "lines.dss", master.parent / "places.csv"]
+    assert {str(file.resolve()) for file in files} <= set(inputs)
+    before = inputs[str(files[1].resolve())]
+    files[1].write_text(files[1].read_text() + "! changed\n")
+    assert manifest.new(scenario)["inputs"][str(files[1].resolve())] != before
 
 
 def test_the_published_13_node_circuit_solves_as_published() -> None:
