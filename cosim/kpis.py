@@ -7,12 +7,9 @@ stands in ``kpis.json`` and is left out of the output digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
 import numpy as np
 
+from cosim.figures import DEFINITIONS, Figure, figure, finite, of_vehicles, ratio
 from cosim.run_data import RunData
 from cosim.signals import ROLES, TICK_HOURS, TICK_S, Role
 from cosim.team import Status
@@ -26,114 +23,44 @@ TRANSFORMER_LIFE_H = 180_000
 """Normal life of a transformer's insulation at 110 degC [h], IEEE Std C57.91."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One key figure."""
-
-    value: float | None
-    """None where the run has nothing to measure it on."""
-    unit: str
-    meaning: str
-    volatile: bool = False
-    by_segment: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    """The same for each segment of the fleet; empty where it is no figure of vehicles."""
-
-
-Rule = Callable[[RunData], float | None]
-AnyRule = TypeVar("AnyRule", bound=Rule)
-
-
-@dataclass(frozen=True)
-class _Definition:
-    unit: str
-    meaning: str
-    volatile: bool
-    of_segments: bool
-    rule: Rule
-
-
-_DEFINITIONS: dict[str, _Definition] = {}
-
-
-def _figure(
-    key: str, unit: str, meaning: str, *, volatile: bool = False, of_segments: bool = False
-) -> Callable[[AnyRule], AnyRule]:
-    def add(rule: AnyRule) -> AnyRule:
-        _DEFINITIONS[key] = _Definition(unit, meaning, volatile, of_segments, rule)
-        return rule
-
-    return add
-
-
-def _of_vehicles(key: str, unit: str, meaning: str) -> Callable[[AnyRule], AnyRule]:
-    """Define a figure of what vehicles do, which every segment has too."""
-    return _figure(key, unit, meaning, of_segments=True)
-
-
 def compute(run: RunData) -> dict[str, Figure]:
     """Return every key figure of a run, in the order of this module."""
     figures: dict[str, Figure] = {}
     parts = run.parts()
-    for key, what in _DEFINITIONS.items():
-        by_segment = {p.segment: _finite(what.rule(p)) for p in parts if what.of_segments}
-        value = _finite(what.rule(run))
+    for key, what in DEFINITIONS.items():
+        by_segment = {p.segment: finite(what.rule(p)) for p in parts if what.of_segments}
+        value = finite(what.rule(run))
         figures[key] = Figure(value, what.unit, what.meaning, what.volatile, by_segment)
         run.forget()
     return figures
 
 
-def steady(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return the values that do not rest on wall time, of the fleet and of its segments."""
-    kept = {key: figure for key, figure in figures.items() if not figure.volatile}
-    return {key: (figure.value, dict(figure.by_segment)) for key, figure in kept.items()}
-
-
-def plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return what ``kpis.json`` holds; ``by_segment`` stands only where there is something."""
-    content: dict[str, Any] = {}
-    for key, figure in figures.items():
-        content[key] = {"value": figure.value, "unit": figure.unit, "meaning": figure.meaning}
-        if figure.by_segment:
-            content[key]["by_segment"] = dict(figure.by_segment)
-    return content
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and np.isfinite(value) else None
-
-
-def _ratio(top: float, bottom: float) -> float | None:
-    return top / bottom if bottom else None
-
-
-@_of_vehicles("vehicles", "1", "number of vehicles")
+@of_vehicles("vehicles", "1", "number of vehicles")
 def _vehicles(run: RunData) -> float:
     return float(run.vehicles)
 
 
-@_of_vehicles("distance_mi", "mi", "distance driven by the fleet")
+@of_vehicles("distance_mi", "mi", "distance driven by the fleet")
 def _distance(run: RunData) -> float:
     return run.total("vehicle_distance_km") / KM_PER_MILE
 
 
-@_of_vehicles("energy_driven_kwh", "kWh", "energy that batteries gave for driving")
+@of_vehicles("energy_driven_kwh", "kWh", "energy that batteries gave for driving")
 def _driven(run: RunData) -> float:
     return run.total("battery_traction_kwh")
 
 
-@_of_vehicles("energy_charged_kwh", "kWh", "energy drawn at the plugs, less what was fed back")
+@of_vehicles("energy_charged_kwh", "kWh", "energy drawn at the plugs, less what was fed back")
 def _charged(run: RunData) -> float:
     return run.total("vehicle_power_kw") * TICK_S / 3600
 
 
-@_of_vehicles(
-    "fleet_efficiency_mi_per_kwh", "mi/kWh", "distance over the energy that driving takes"
-)
+@of_vehicles("fleet_efficiency_mi_per_kwh", "mi/kWh", "distance over the energy that driving takes")
 def _efficiency(run: RunData) -> float | None:
-    return _ratio(_distance(run), run.total("vehicle_traction_kwh"))
+    return ratio(_distance(run), run.total("vehicle_traction_kwh"))
 
 
-@_of_vehicles(
+@of_vehicles(
     "fleet_efficiency_wall_mi_per_kwh",
     "mi/kWh",
     "distance over the energy at the plug that driving takes: traction energy over the share of "
@@ -141,17 +68,17 @@ def _efficiency(run: RunData) -> float | None:
 )
 def _wall_efficiency(run: RunData) -> float | None:
     stored = run.total("pack_energy_kwh") + _driven(run)
-    share = _ratio(stored, _charged(run))
+    share = ratio(stored, _charged(run))
     traction = _efficiency(run)
     return traction * share if traction is not None and share is not None else None
 
 
-@_of_vehicles("energy_cost_usd", "USD", "bills for energy, less the pay for what was fed back")
+@of_vehicles("energy_cost_usd", "USD", "bills for energy, less the pay for what was fed back")
 def _bills(run: RunData) -> float:
     return run.total("vehicle_cost_usd")
 
 
-@_of_vehicles(
+@of_vehicles(
     "energy_cost_usd_per_vehicle_month", "USD", "bills per vehicle, scaled to a mean month"
 )
 def _cost(run: RunData) -> float:
@@ -163,7 +90,7 @@ def _cost_percentile(run: RunData, percent: float) -> float:
     return float(np.percentile(per_vehicle, percent)) / run.days * DAYS_PER_MONTH
 
 
-@_of_vehicles(
+@of_vehicles(
     "energy_cost_p5_usd_per_vehicle_month",
     "USD",
     "bill of the vehicle below which 5 % lie, likewise",
@@ -172,14 +99,12 @@ def _cost_low(run: RunData) -> float:
     return _cost_percentile(run, 5)
 
 
-@_of_vehicles(
-    "energy_cost_p50_usd_per_vehicle_month", "USD", "bill of the median vehicle, likewise"
-)
+@of_vehicles("energy_cost_p50_usd_per_vehicle_month", "USD", "bill of the median vehicle, likewise")
 def _cost_median(run: RunData) -> float:
     return _cost_percentile(run, 50)
 
 
-@_of_vehicles(
+@of_vehicles(
     "energy_cost_p95_usd_per_vehicle_month",
     "USD",
     "bill of the vehicle above which 5 % lie, likewise",
@@ -188,7 +113,7 @@ def _cost_high(run: RunData) -> float:
     return _cost_percentile(run, 95)
 
 
-@_of_vehicles("v2g_revenue_usd_per_vehicle_month", "USD", "pay for energy fed back, likewise")
+@of_vehicles("v2g_revenue_usd_per_vehicle_month", "USD", "pay for energy fed back, likewise")
 def _v2g(run: RunData) -> float:
     cost = run.array("vehicle_cost_usd")
     fed = run.array("vehicle_billed_kwh") < 0
@@ -196,12 +121,12 @@ def _v2g(run: RunData) -> float:
     return -float(cost[fed].sum()) / run.vehicles / run.days * DAYS_PER_MONTH + 0.0
 
 
-@_figure("congestion_rent_usd", "USD", "what the market's operator kept: payments less revenue")
+@figure("congestion_rent_usd", "USD", "what the market's operator kept: payments less revenue")
 def _rent(run: RunData) -> float:
     return run.total("congestion_rent_usd")
 
 
-@_of_vehicles(
+@of_vehicles(
     "battery_degradation_pct_per_year",
     "%/year",
     "mean loss of capacity over the run, of the capacity when new, continued at its pace for a "
@@ -219,7 +144,7 @@ def _degradation(run: RunData) -> float | None:
     return 100 * lost / aged_days * 365.25
 
 
-@_of_vehicles(
+@of_vehicles(
     "fleet_utilization_pct", "%", "share of vehicle time spent on requests, deadhead included"
 )
 def _utilization(run: RunData) -> float:
@@ -227,7 +152,7 @@ def _utilization(run: RunData) -> float:
     return 100 * float(run.array("vehicle_busy_s")[serving].sum()) / (serving.size * TICK_S)
 
 
-@_of_vehicles(
+@of_vehicles(
     "service_level_pct",
     "%",
     "requests served by their deadline (picked up, or arrived where that is what was asked), of "
@@ -235,43 +160,43 @@ def _utilization(run: RunData) -> float:
 )
 def _service(run: RunData) -> float | None:
     good, bad = run.last("requests_in_time"), run.last("requests_missed")
-    share = _ratio(good, good + bad)
+    share = ratio(good, good + bad)
     return None if share is None else 100 * share
 
 
-@_of_vehicles("trips_asked", "1", "trips and requests that became known, own trips among them")
+@of_vehicles("trips_asked", "1", "trips and requests that became known, own trips among them")
 def _asked(run: RunData) -> float:
     return run.last("requests_known")
 
 
-@_of_vehicles("trips_served", "1", "trips that reached their destination, in time or not")
+@of_vehicles("trips_served", "1", "trips that reached their destination, in time or not")
 def _served(run: RunData) -> float:
     return run.count("request_served")
 
 
-@_of_vehicles("trips_late", "1", "trips served after their deadline, or under way so")
+@of_vehicles("trips_late", "1", "trips served after their deadline, or under way so")
 def _late(run: RunData) -> float:
     return run.last("requests_late")
 
 
-@_of_vehicles("trips_lost", "1", "trips that nobody began in time, or that were broken off")
+@of_vehicles("trips_lost", "1", "trips that nobody began in time, or that were broken off")
 def _lost(run: RunData) -> float:
     return run.count("request_expired", "request_failed")
 
 
-@_of_vehicles("waiting_mean_min", "min", "mean time from a customer's request to the pick-up")
+@of_vehicles("waiting_mean_min", "min", "mean time from a customer's request to the pick-up")
 def _waiting(run: RunData) -> float | None:
     waited_s = run.column("request_served", "value")
     return float(waited_s.mean()) / 60 if waited_s.size else None
 
 
-@_of_vehicles("waiting_p95_min", "min", "wait that 95 % of the customers served did not exceed")
+@of_vehicles("waiting_p95_min", "min", "wait that 95 % of the customers served did not exceed")
 def _long_waiting(run: RunData) -> float | None:
     waited_s = run.column("request_served", "value")
     return float(np.percentile(waited_s, 95)) / 60 if waited_s.size else None
 
 
-@_of_vehicles(
+@of_vehicles(
     "deadhead_pct",
     "%",
     "distance driven beyond the ways from origin to destination of the trips that were served: to "
@@ -280,46 +205,46 @@ def _long_waiting(run: RunData) -> float | None:
 def _deadhead(run: RunData) -> float | None:
     driven_km = run.total("vehicle_distance_km")
     served_km = float(run.column("request_served", "distance_km").sum())
-    share = _ratio(driven_km - served_km, driven_km)
+    share = ratio(driven_km - served_km, driven_km)
     return None if share is None else 100 * share
 
 
-@_of_vehicles("trips_refused", "1", "itineraries that could not be driven")
+@of_vehicles("trips_refused", "1", "itineraries that could not be driven")
 def _refused(run: RunData) -> float:
     return run.count("trip_refused")
 
 
-@_of_vehicles("vehicles_towed", "1", "times that an empty vehicle was towed to a station")
+@of_vehicles("vehicles_towed", "1", "times that an empty vehicle was towed to a station")
 def _towed(run: RunData) -> float:
     return run.count("ran_empty")
 
 
-@_of_vehicles("vehicles_ran_empty", "1", "vehicles whose battery could not give what driving took")
+@of_vehicles("vehicles_ran_empty", "1", "vehicles whose battery could not give what driving took")
 def _empty(run: RunData) -> float:
     return float((run.array("traction_shortfall_kwh") > 0).any(axis=0).sum())
 
 
-@_figure("feeder_peak_kw", "kW", "highest active power at any feeder's head")
+@figure("feeder_peak_kw", "kW", "highest active power at any feeder's head")
 def _peak(run: RunData) -> float:
     return float(run.array("feeder_head_kw").max())
 
 
-@_figure("fleet_peak_kw", "kW", "highest power of all chargers together")
+@figure("fleet_peak_kw", "kW", "highest power of all chargers together")
 def _fleet_peak(run: RunData) -> float:
     return float(run.array("vehicle_power_kw").sum(axis=1).max())
 
 
-@_figure("voltage_min_pu", "1", "lowest voltage of any bus and phase")
+@figure("voltage_min_pu", "1", "lowest voltage of any bus and phase")
 def _lowest(run: RunData) -> float:
     return float(run.array("bus_voltage_pu").min())
 
 
-@_figure("voltage_max_pu", "1", "highest voltage of any bus and phase")
+@figure("voltage_max_pu", "1", "highest voltage of any bus and phase")
 def _highest(run: RunData) -> float:
     return float(run.array("bus_voltage_pu").max())
 
 
-@_figure(
+@figure(
     "voltage_violation_pct",
     "%",
     "share of bus phases and ticks outside 0.95 to 1.05 pu (ANSI C84.1, range A)",
@@ -329,7 +254,7 @@ def _outside(run: RunData) -> float:
     return 100 * float(((voltage < VOLTAGE_LOW_PU) | (voltage > VOLTAGE_HIGH_PU)).mean())
 
 
-@_figure(
+@figure(
     "transformers_overloaded",
     "1",
     "transformers above their rating in any tick, the feeder's regulators among them",
@@ -338,7 +263,7 @@ def _overloaded(run: RunData) -> float:
     return float((run.array("transformer_loading_pct") > 100).any(axis=0).sum())
 
 
-@_figure(
+@figure(
     "transformer_life_lost_pct",
     "%",
     "share of its normal life (180,000 h, IEEE C57.91) that the fastest-ageing transformer lost",
@@ -348,23 +273,23 @@ def _life(run: RunData) -> float:
     return 100 * float(aged_h.max(initial=0)) / TRANSFORMER_LIFE_H
 
 
-@_figure("hot_spot_max_c", "degC", "hottest spot of any transformer's winding")
+@figure("hot_spot_max_c", "degC", "hottest spot of any transformer's winding")
 def _hot_spot(run: RunData) -> float:
     return float(run.array("transformer_hot_spot_c").max())
 
 
-@_figure("voltage_unbalance_max_pct", "%", "largest negative over positive sequence of any bus")
+@figure("voltage_unbalance_max_pct", "%", "largest negative over positive sequence of any bus")
 def _unbalance(run: RunData) -> float:
     return float(run.array("voltage_unbalance_pct").max(initial=0))
 
 
-@_figure("lines_overloaded", "1", "lines above their own rating in any tick")
+@figure("lines_overloaded", "1", "lines above their own rating in any tick")
 def _lines(run: RunData) -> float:
     rated = run.array("line_rated").astype(bool)
     return float(((run.array("line_loading_pct") > 100) & rated).any(axis=0).sum())
 
 
-@_figure(
+@figure(
     "transmission_loading_max_pct",
     "%",
     "largest apparent power of a transmission line over its limit in the market, with alternating "
@@ -378,17 +303,17 @@ def _transmission(run: RunData) -> float | None:
     return 100 * float((run.array("market_line_ac_mva")[:, limited] / limit[limited]).max())
 
 
-@_figure("audit_breaches", "1", "conservation laws found broken")
+@figure("audit_breaches", "1", "conservation laws found broken")
 def _breaches(run: RunData) -> float:
     return float(run.audit_breaches)
 
 
-@_figure("decision_latency_p50_ms", "ms", "median wall time of a tick's decisions", volatile=True)
+@figure("decision_latency_p50_ms", "ms", "median wall time of a tick's decisions", volatile=True)
 def _latency_median(run: RunData) -> float:
     return float(np.percentile(run.array("decision_latency_ms"), 50))
 
 
-@_figure(
+@figure(
     "decision_latency_p99_ms",
     "ms",
     "wall time that 99 % of the ticks' decisions keep",
@@ -398,12 +323,12 @@ def _latency(run: RunData) -> float:
     return float(np.percentile(run.array("decision_latency_ms"), 99))
 
 
-@_figure("realtime_factor", "1", "simulated time over the wall time of the ticks", volatile=True)
+@figure("realtime_factor", "1", "simulated time over the wall time of the ticks", volatile=True)
 def _speed(run: RunData) -> float | None:
-    return _ratio(run.days * 86_400, run.loop_wall_s)
+    return ratio(run.days * 86_400, run.loop_wall_s)
 
 
-@_figure(
+@figure(
     "coupling_overhead",
     "1",
     "wall time of the ticks over the sum of the engines' own times: what mosaik, checks, audit "
@@ -411,7 +336,7 @@ def _speed(run: RunData) -> float | None:
     volatile=True,
 )
 def _overhead(run: RunData) -> float | None:
-    return _ratio(run.loop_wall_s, sum(engine_wall_s(run).values()))
+    return ratio(run.loop_wall_s, sum(engine_wall_s(run).values()))
 
 
 def engine_wall_s(run: RunData) -> dict[Role, float]:

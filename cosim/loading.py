@@ -13,7 +13,7 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cosim import plain_yaml, registry
+from cosim import fitting, plain_yaml, registry
 from cosim.errors import Problem, ScenarioError, UserError, nearest
 from cosim.scenario import Scenario
 
@@ -22,7 +22,7 @@ DEFAULT = "siouxfalls_day"
 SHOWN = 60
 """Characters of a wrong value that messages show."""
 
-# The fields that `registry.scenario_checks` go by.
+# The fields that `fitting.scenario_checks` go by.
 _WITH_DATA = (
     "start", "duration", "market.prices", "weather.series", "battery.kind", "battery.chemistry",
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
@@ -275,7 +275,7 @@ def _data_problems(data: Mapping[str, Any]) -> list[Problem]:
         scenario = Scenario.model_validate(given)
     except ValidationError:
         return []
-    return [problem for checker in registry.scenario_checks() for problem in checker(scenario)]
+    return [problem for checker in fitting.scenario_checks() for problem in checker(scenario)]
 
 
 def _at(data: Mapping[str, Any], field: str) -> Any:

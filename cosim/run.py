@@ -15,6 +15,7 @@ from cosim import kpis, ledger, manifest
 from cosim.assets import Assets
 from cosim.audit import Audit
 from cosim.errors import IncompleteRunError, RunError, StoppedRunError, UserError, VoltstepError
+from cosim.figures import Figure, plain, steady
 from cosim.interrupt import StopSignals
 from cosim.monitor import MonitorParts, TickSink
 from cosim.paths import cache_dir
@@ -33,7 +34,7 @@ class Result:
     """A finished run."""
 
     folder: Path
-    figures: dict[str, kpis.Figure]
+    figures: dict[str, Figure]
     engine_wall_s: dict[Role, float]
     output_digest: str
 
@@ -218,8 +219,8 @@ class _Life:
             figures = kpis.compute(run)
             engines = kpis.engine_wall_s(run)
             ledger.write(self.folder, data)
-        manifest.write_json(self.folder / "kpis.json", kpis.plain(figures))
-        found = digest(self.folder, kpis.steady(figures))
+        manifest.write_json(self.folder / "kpis.json", plain(figures))
+        found = digest(self.folder, steady(figures))
         self.manifest["wall_s"] |= {
             "ticks": loop_wall_s,
             "engines": engines,

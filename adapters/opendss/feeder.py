@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
+from adapters.opendss.moving import Moving
 from adapters.opendss.nodal import Linearisation, NodalEquations
 from adapters.opendss.response import Curve, settled_kvar
 from adapters.opendss.service import Connections
@@ -58,6 +59,7 @@ class Feeder:
         self.service = service
         self._circuit = circuit
         self._dss: Any = circuit.engine
+        self._moving = Moving(circuit.engine, circuit.layout)
         self.volt_var = volt_var
         """Curve of the chargers' reactive power, if they respond to the voltage."""
         # What more is drawn at a charger takes no reactive power with it on a volt-var curve.
@@ -185,19 +187,16 @@ class Feeder:
 
     def state(self) -> FeederState:
         """Return what the feeder remembers, as fresh arrays."""
-        return FeederState(self._taps_pu(), self._capacitors_on())
+        return self._moving.state()
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
         with named("restoring taps"):
-            self._set_taps_pu(state.tap_pu)
-            for name, on in zip(self.layout.capacitor_ids, state.capacitor_on, strict=True):
-                self._dss.Capacitors.Name(name)
-                self._dss.Capacitors.States([int(on)])
+            self._moving.restore(state)
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
-        self._set_taps_pu(1 + self._tap_step_pu() * np.asarray(tap, dtype=np.float64))
+        self._moving.set_taps(tap)
 
     def lock_taps(self, locked: bool = True) -> None:
         """Switch regulator control off, or on again."""
@@ -314,30 +313,6 @@ class Feeder:
                 where=f"bus {self.bus_ids[worst]}",
             )
 
-    def _capacitors_on(self) -> NDArray[np.bool_]:
-        capacitors, states = self._dss.Capacitors, list[bool]()
-        for name in self.layout.capacitor_ids:
-            capacitors.Name(name)
-            states.append(capacitors.States()[0] == 1)
-        return np.array(states, dtype=bool)
-
-    def _taps_pu(self) -> Floats:
-        taps_pu: list[float] = []
-        for row in self.layout.regulators:
-            self._dss.Transformers.Name(row.id)
-            self._dss.Transformers.Wdg(row.winding)
-            taps_pu.append(self._dss.Transformers.Tap())
-        return np.array(taps_pu)
-
-    def _set_taps_pu(self, taps_pu: Floats) -> None:
-        for row, tap_pu in zip(self.layout.regulators, taps_pu, strict=True):
-            self._dss.Transformers.Name(row.id)
-            self._dss.Transformers.Wdg(row.winding)
-            self._dss.Transformers.Tap(float(tap_pu))
-
-    def _tap_step_pu(self) -> Floats:
-        return np.array([row.step_pu for row in self.layout.regulators])
-
     def _unbalance_pct(self) -> Floats:
         parts = np.asarray(self._dss.Circuit.AllBusVolts())
         return unbalance_pct((parts[::2] + 1j * parts[1::2])[self._three_phases])
@@ -376,6 +351,7 @@ class Feeder:
             if self._chargers is not None:
                 ev_kva = self._chargers.TotalPowers()
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
+            moved = self._moving.state()
             marginal_loss = self._marginal_loss(charger_kw)
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
@@ -388,8 +364,8 @@ class Feeder:
                 feeder_base_kw=float(
                     sum(part.TotalPowers().real.sum() for part in (self._base, *self._generators))
                 ),
-                tap=np.rint((self._taps_pu() - 1) / self._tap_step_pu()).astype(np.int64),
-                capacitor_on=self._capacitors_on(),
+                tap=self._moving.taps(moved),
+                capacitor_on=moved.capacitor_on,
                 unbalance_pct=self._unbalance_pct(),
                 bus_marginal_loss=marginal_loss,
                 charger_marginal_loss=self._at_chargers(marginal_loss),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,48 +13,12 @@ from numpy.typing import NDArray
 from adapters.opendss.circuit import Circuit
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.service import Connections, connect_stations
-from adapters.opendss.tick import FeederState, FeederTick
+from adapters.opendss.tick import FeederState, FeedersTick, FeederTick
 from cosim.areas import feeder_ids
 from cosim.errors import PowerFlowError
 from networks.feeders import FeederData
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FeedersTick:
-    """The solved feeders, one after the other; every array is fresh."""
-
-    bus_voltage_pu: Floats
-    """Voltage magnitude over its base, shape (node,) [1]."""
-    transformer_loading_pct: Floats
-    """Apparent power over rating, shape (transformer,) [%]."""
-    transformer_ev_kw: Floats
-    """What the chargers below each transformer drew, shape (transformer,) [kW]."""
-    line_loading_pct: Floats
-    """Current over rating, worst phase and end, shape (line,) [%]."""
-    head_kw: Floats
-    """Active power at the head of each feeder, shape (feeder,) [kW]."""
-    head_kvar: Floats
-    """Reactive power at the head of each feeder, shape (feeder,) [kvar]."""
-    losses_kw: Floats
-    """Losses in lines, regulators and transformers of each feeder, shape (feeder,) [kW]."""
-    base_kw: Floats
-    """What the own loads of each feeder drew, shape (feeder,) [kW]."""
-    tap: NDArray[np.int64]
-    """Tap of each regulator, shape (regulator,)."""
-    capacitor_on: NDArray[np.bool_]
-    """Whether each capacitor is connected, shape (capacitor,)."""
-    unbalance_pct: Floats
-    """Negative over positive sequence of the voltage, shape (three-phase bus,) [%]."""
-    bus_marginal_loss: Floats
-    """Losses per power drawn more, shape (node,) [1]."""
-    charger_marginal_loss: Floats
-    """The same for the chargers of each connection, shape (connection,) [1]."""
-    transformer_ev_kvar: Floats
-    """Reactive power of the chargers below each transformer, shape (transformer,) [kvar]."""
-    charger_voltage_pu: Floats
-    """Voltage at the chargers of each connection, shape (connection,) [1]."""
 
 
 class Feeders:
@@ -184,26 +146,7 @@ class Feeders:
             with self._telling(index):
                 ticks.append(feeder.solve(load_scale, kw, kva))
 
-        def joined(part: Callable[[FeederTick], Any]) -> Any:
-            return np.concatenate([part(tick) for tick in ticks])
-
-        return FeedersTick(
-            bus_voltage_pu=joined(lambda tick: tick.bus_voltage_pu),
-            transformer_loading_pct=joined(lambda tick: tick.transformer_loading_pct),
-            transformer_ev_kw=joined(lambda tick: tick.transformer_ev_kw),
-            line_loading_pct=joined(lambda tick: tick.line_loading_pct),
-            head_kw=np.array([tick.feeder_power_kw for tick in ticks]),
-            head_kvar=np.array([tick.feeder_reactive_kvar for tick in ticks]),
-            losses_kw=np.array([tick.feeder_losses_kw for tick in ticks]),
-            base_kw=np.array([tick.feeder_base_kw for tick in ticks]),
-            tap=joined(lambda tick: tick.tap),
-            capacitor_on=joined(lambda tick: tick.capacitor_on),
-            unbalance_pct=joined(lambda tick: tick.unbalance_pct),
-            bus_marginal_loss=joined(lambda tick: tick.bus_marginal_loss),
-            charger_marginal_loss=joined(lambda tick: tick.charger_marginal_loss),
-            transformer_ev_kvar=joined(lambda tick: tick.transformer_ev_kvar),
-            charger_voltage_pu=joined(lambda tick: tick.charger_voltage_pu),
-        )
+        return FeedersTick.joined(ticks)
 
     def state(self) -> tuple[FeederState, ...]:
         """Return what every feeder remembers between settlement intervals."""

@@ -24,14 +24,14 @@ adjoint method): exact for a little more load, with taps and capacitors as they 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
+from adapters.opendss.load_models import Branches, admittance
+from adapters.opendss.pattern import Pattern
 from cosim.errors import PowerFlowError
 
 Floats = NDArray[np.float64]
@@ -48,25 +48,6 @@ _OTHER_POWER = (
     "vsconverter", "vsource", "windgen",
 )  # fmt: skip
 """Classes of OpenDSS that give or take power beside loads."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Branches:
-    """Where the loads are connected; arrays have shape (branch,)."""
-
-    load: NDArray[np.int64]
-    """Load of the branch."""
-    ends: NDArray[np.int64]
-    """Its two nodes, the number of nodes for ground, shape (2, branch)."""
-    share: Floats
-    """Share of the load's power."""
-    base_v: Floats
-    """Rated voltage across the branch [V]."""
-    ends_v: Floats
-    """Where the linear part at low voltage ends, and where the load's own model begins and ends,
-    shape (3, branch) [V]."""
-    exponents: Floats
-    """Of active and reactive power over the voltage, shape (2, branch)."""
 
 
 class NodalEquations:
@@ -93,7 +74,7 @@ class NodalEquations:
         self._all_loads: Any = engine.to_altdss().Load.batch(re=".*")
         self._branches = self._connect()
         self._source_nodes, self._source_y = self._source()
-        self._pattern: _Pattern | None = None
+        self._pattern: Pattern | None = None
 
     def linearised(self) -> Linearisation:
         """Return the equations about the present solution of the engine.
@@ -106,13 +87,13 @@ class NodalEquations:
         b, count = self._branches, len(self.nodes)
         passive, places, starts = self._dss.YMatrix.getYsparse(False)
         if self._pattern is None or not self._pattern.fits(places, starts):
-            self._pattern = _Pattern(places, starts, b.ends)
+            self._pattern = Pattern(places, starts, b.ends)
         parts = np.asarray(self._dss.Circuit.YNodeVArray())
         v: Complex = np.append(parts[::2] + 1j * parts[1::2], 0)
         power = self._power()
         u = v[b.ends[0]] - v[b.ends[1]]
         size_v = np.abs(u)
-        y, slope = _admittance(power, size_v, b)
+        y, slope = admittance(power, size_v, b)
         # The engine's matrix holds every load as the impedance that draws its power at its rating.
         rated = np.conj(power) / b.base_v**2
         current = y * u
@@ -146,7 +127,7 @@ class NodalEquations:
         whole = np.append(v, 0)
         u = whole[b.ends[0]] - whole[b.ends[1]]
         rated: Complex = 1e3 * (kw + 1j * kvar)[b.load] * b.share
-        current: Complex = _admittance(rated, np.abs(u), b)[0] * u
+        current: Complex = admittance(rated, np.abs(u), b)[0] * u
         power: Complex = u * np.conj(current)
         active = np.bincount(b.load, power.real, len(kw))
         reactive = np.bincount(b.load, power.imag, len(kw))
@@ -206,7 +187,7 @@ class NodalEquations:
             if kind in _OTHER_POWER and name.lower() != _SOURCE:
                 raise PowerFlowError("prices of losses know loads and one source only", where=name)
 
-    def _connect(self) -> _Branches:
+    def _connect(self) -> Branches:
         dss, rows = self._dss, list[tuple[Any, ...]]()
         ends: list[tuple[int, int]] = []
         for load, name in enumerate(self._all_loads.Name):
@@ -234,7 +215,7 @@ class NodalEquations:
         load, share, base_v, low, high, p, q = table.T
         lowest = np.array([self._all_loads[int(i)].VLowpu for i in load])
         nodes = np.array(ends, np.int64).reshape(-1, 2).T
-        return _Branches(
+        return Branches(
             load=load.astype(np.int64),
             ends=np.where(nodes < 0, len(self.nodes), nodes),
             share=share,
@@ -242,77 +223,6 @@ class NodalEquations:
             ends_v=np.array([np.minimum(lowest, low), low, high]) * base_v,
             exponents=np.array([p, q]),
         )
-
-
-class _Pattern:
-    """Where the entries of the real matrix stand, found once for a circuit.
-
-    Parameters
-    ----------
-    places, starts
-        Rows and column starts of the engine's complex matrix, by columns.
-    ends
-        Nodes of the branches of the loads, see `_Branches`.
-    """
-
-    def __init__(
-        self, places: NDArray[np.int32], starts: NDArray[np.int32], ends: NDArray[np.int64]
-    ) -> None:
-        count = len(starts) - 1
-        self._count, self._given = count, (places.copy(), starts.copy())
-        self._row = places.astype(np.int64)
-        self._column = np.repeat(np.arange(count), np.diff(starts))
-        # A branch enters the rows and the columns of both of its ends, with opposite signs.
-        pairs = [(ends[i], ends[j], 1.0 if i == j else -1.0) for i in (0, 1) for j in (0, 1)]
-        self._kept = [(row < count) & (column < count) for row, column, _ in pairs]
-        self._sign = [sign for *_, sign in pairs]
-        row = [self._row, *(r[k] for (r, _, _), k in zip(pairs, self._kept, strict=True))]
-        column = [self._column, *(c[k] for (_, c, _), k in zip(pairs, self._kept, strict=True))]
-        rows, columns = np.concatenate(row), np.concatenate(column)
-        # Four blocks: real and imaginary currents by real and imaginary voltages.
-        at = np.concatenate(
-            [
-                (columns + right * count) * 2 * count + rows + down * count
-                for down, right in ((0, 0), (0, 1), (1, 0), (1, 1))
-            ]
-        )
-        entries, self._entry = np.unique(at, return_inverse=True)
-        self._indices = (entries % (2 * count)).astype(np.int32)
-        widths = np.bincount(entries // (2 * count), minlength=2 * count)
-        self._starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int32)
-
-    def fits(self, places: NDArray[np.int32], starts: NDArray[np.int32]) -> bool:
-        """Whether the engine's matrix still has this pattern."""
-        return np.array_equal(starts, self._given[1]) and np.array_equal(places, self._given[0])
-
-    def times(self, passive: Complex, v: Complex) -> Complex:
-        """Return the engine's matrix times voltages."""
-        part = passive * v[self._column]
-        real = np.bincount(self._row, part.real, self._count)
-        return real + 1j * np.bincount(self._row, part.imag, self._count)
-
-    def matrix(self, passive: Complex, same: Complex, mirrored: Complex) -> Any:
-        """Return the real matrix.
-
-        Parameters
-        ----------
-        passive
-            Entries of the engine's matrix.
-        same, mirrored
-            What the current of each branch changes by with its voltage, and with the conjugate.
-        """
-        signed = list(zip(self._kept, self._sign, strict=True))
-        one = np.concatenate([passive, *(sign * same[kept] for kept, sign in signed)])
-        other = np.concatenate([0 * passive, *(sign * mirrored[kept] for kept, sign in signed)])
-        blocks = (
-            one.real + other.real,
-            other.imag - one.imag,
-            one.imag + other.imag,
-            one.real - other.real,
-        )
-        values = np.bincount(self._entry, np.concatenate(blocks), len(self._indices))
-        size = 2 * self._count
-        return sp.csc_matrix((values, self._indices, self._starts), (size, size))
 
 
 class Linearisation:
@@ -370,37 +280,6 @@ class Linearisation:
         adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
         current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
         return -(adjoint[..., :count] * current.real + adjoint[..., count:] * current.imag)
-
-
-def _admittance(power: Complex, u: Floats, b: _Branches) -> tuple[Complex, Complex]:
-    """Admittance of each branch [S] and its slope over the voltage magnitude [S/V].
-
-    Outside its window a load of OpenDSS is the impedance that continues it above, and below a
-    current that falls in a straight line to that of its rated impedance.
-    """
-    lowest, low, high = b.ends_v
-    held = np.clip(u, np.maximum(low, 1e-9), high)
-    p, q = b.exponents
-
-    def own(volts: Floats) -> tuple[Complex, Complex]:
-        active = power.real * (volts / b.base_v) ** p / volts**2
-        reactive = power.imag * (volts / b.base_v) ** q / volts**2
-        slope = ((p - 2) * active - 1j * (q - 2) * reactive) / volts
-        return active - 1j * reactive, slope
-
-    y, slope = own(held)
-    slope = np.where(u > high, 0, slope)
-    rated = np.conj(power) / b.base_v**2
-    below = u < low
-    if below.any():
-        first = rated * lowest
-        rise = (y * low - first) / np.maximum(low - lowest, 1e-9)
-        line = first + rise * (u - lowest)
-        y = np.where(below, line / u, y)
-        slope = np.where(below, rise / u - line / u**2, slope)
-        still = u <= lowest
-        y, slope = np.where(still, rated, y), np.where(still, 0, slope)
-    return y, slope
 
 
 def _ring(nodes: Sequence[int]) -> list[tuple[int, int]]:

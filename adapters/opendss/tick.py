@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FeederTick:
-    """The solved feeder; every array is fresh."""
+class Solved:
+    """What is told of a feeder, or of several one after the other; every array is fresh."""
 
     bus_voltage_pu: Floats
     """Voltage magnitude over its base, shape (node,) [1]."""
@@ -22,14 +23,6 @@ class FeederTick:
     """What the chargers below each transformer drew, shape (transformer,) [kW]."""
     line_loading_pct: Floats
     """Current over rating, worst phase and end, shape (line,) [%]."""
-    feeder_power_kw: float
-    """Active power at the feeder's head [kW]."""
-    feeder_reactive_kvar: float
-    """Reactive power at the feeder's head [kvar]."""
-    feeder_losses_kw: float
-    """Losses in lines, regulators and transformers [kW]."""
-    feeder_base_kw: float
-    """What the feeder's own loads drew, less what its own generators gave [kW]."""
     tap: NDArray[np.int64]
     """Tap of each regulator after the solution, -16 to 16, shape (regulator,)."""
     capacitor_on: NDArray[np.bool_]
@@ -45,6 +38,49 @@ class FeederTick:
     """Reactive power of the chargers below each transformer, shape (transformer,) [kvar]."""
     charger_voltage_pu: Floats
     """Voltage at the chargers of each connection, mean of its phases, shape (connection,) [1]."""
+
+
+@dataclass(frozen=True)
+class FeederTick(Solved):
+    """A solved feeder."""
+
+    feeder_power_kw: float
+    """Active power at the feeder's head [kW]."""
+    feeder_reactive_kvar: float
+    """Reactive power at the feeder's head [kvar]."""
+    feeder_losses_kw: float
+    """Losses in lines, regulators and transformers [kW]."""
+    feeder_base_kw: float
+    """What the feeder's own loads drew, less what its own generators gave [kW]."""
+
+
+@dataclass(frozen=True)
+class FeedersTick(Solved):
+    """Several solved feeders."""
+
+    head_kw: Floats
+    """Active power at the head of each feeder, shape (feeder,) [kW]."""
+    head_kvar: Floats
+    """Reactive power at the head of each feeder, shape (feeder,) [kvar]."""
+    losses_kw: Floats
+    """Losses in lines, regulators and transformers of each feeder, shape (feeder,) [kW]."""
+    base_kw: Floats
+    """What the own loads of each feeder drew, less its own generators, shape (feeder,) [kW]."""
+
+    @classmethod
+    def joined(cls, ticks: Sequence[FeederTick]) -> FeedersTick:
+        """Return the feeders one after the other."""
+        shared = {
+            f.name: np.concatenate([getattr(tick, f.name) for tick in ticks])
+            for f in fields(Solved)
+        }
+        return cls(
+            **shared,
+            head_kw=np.array([tick.feeder_power_kw for tick in ticks]),
+            head_kvar=np.array([tick.feeder_reactive_kvar for tick in ticks]),
+            losses_kw=np.array([tick.feeder_losses_kw for tick in ticks]),
+            base_kw=np.array([tick.feeder_base_kw for tick in ticks]),
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from cosim import kpis
+from cosim.figures import plain, steady
 from cosim.recorder import RECORDED
 from cosim.run_data import RunData
 from cosim.signals import shape_of
@@ -160,7 +161,7 @@ def test_every_figure_has_unit_and_meaning_and_wall_times_are_volatile() -> None
         "realtime_factor",
         "coupling_overhead",
     }
-    assert not volatile & set(kpis.steady(figures))
+    assert not volatile & set(steady(figures))
 
 
 def test_figures_from_events() -> None:
@@ -262,10 +263,10 @@ def test_a_segment_has_the_figures_of_its_vehicles_and_requests(key: str) -> Non
 
 def test_segments_stand_in_the_file_and_the_digest_where_they_mean_something() -> None:
     figures = kpis.compute(segmented_run())
-    content = kpis.plain(figures)
+    content = plain(figures)
     assert content["distance_mi"]["by_segment"] == {
         "taxi": pytest.approx(20.0), "bus": pytest.approx(10.0)
     }  # fmt: skip
     assert "by_segment" not in content["voltage_min_pu"]
     other = replace(figures["distance_mi"], by_segment={"taxi": 10.0, "bus": 20.0})
-    assert kpis.steady(figures) != kpis.steady(figures | {"distance_mi": other})
+    assert steady(figures) != steady(figures | {"distance_mi": other})

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
-from cosim import kpis
 from cosim.errors import (
     AuditError,
     IncompleteRunError,
@@ -24,6 +23,7 @@ from cosim.errors import (
     UserError,
 )
 from cosim.events import SCHEMA
+from cosim.figures import steady
 from cosim.recorder import RECORDED, digest
 from cosim.run import Result, default_folder, run
 from cosim.scenario import Scenario
@@ -114,13 +114,13 @@ def test_digest_is_of_the_results_alone(tmp_path: Path) -> None:
 def test_digest_is_of_what_is_stored(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     result = go(folder, happening)
-    steady = kpis.steady(result.figures)
-    assert digest(folder, steady) == result.output_digest
-    assert digest(folder, steady | {"distance_mi": 1.0}) != result.output_digest
+    kept = steady(result.figures)
+    assert digest(folder, kept) == result.output_digest
+    assert digest(folder, kept | {"distance_mi": 1.0}) != result.output_digest
     rows = pq.read_table(folder / "events.parquet").to_pylist()
     rows[-1]["vehicle"] = 0 if rows[-1]["vehicle"] else 1
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "events.parquet")
-    assert digest(folder, steady) != result.output_digest
+    assert digest(folder, kept) != result.output_digest
 
 
 def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

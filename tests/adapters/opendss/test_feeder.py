@@ -30,11 +30,17 @@ NO_SERVICE, _ = connect_stations(LAYOUT, np.zeros(0), np.zeros(0, dtype=bool))
 SERVICE, OF_STATION = connect_stations(LAYOUT, RATING_KW, FAST)
 
 
+def at_published_taps(name: str) -> Feeder:
+    data = feeders.load(name)
+    feeder = Feeder(Circuit(data), NO_SERVICE)
+    feeder.lock_taps()
+    feeder.set_taps(np.array([row.published_tap for row in data.regulators]))
+    return feeder
+
+
 @pytest.fixture(scope="module")
 def published() -> Iterator[Feeder]:
-    feeder = Feeder(Circuit(DATA), NO_SERVICE)
-    feeder.lock_taps()
-    feeder.set_taps(np.array([row.published_tap for row in DATA.regulators]))
+    feeder = at_published_taps("ieee123")
     yield feeder
     feeder.close()
 
@@ -73,12 +79,7 @@ def test_voltages_equal_the_published_ones(published: Feeder) -> None:
 
 
 def test_the_13_node_feeder_solves_as_published() -> None:
-    data = feeders.load("ieee13")
-    circuit = Circuit(data)
-    service, _ = connect_stations(circuit.layout, np.zeros(0), np.zeros(0, dtype=bool))
-    feeder = Feeder(circuit, service)
-    feeder.lock_taps()
-    feeder.set_taps(np.array([row.published_tap for row in data.regulators]))
+    feeder = at_published_taps("ieee13")
     solved = feeder.solve(1.0, np.zeros(0))
     voltage_pu = dict(zip(feeder.bus_ids, solved.bus_voltage_pu, strict=True))
     feeder.close()

@@ -61,10 +61,10 @@ def test_it_is_exact_where_it_solves_and_close_between(pair: tuple[Feeder, Linea
     exact, linear = pair
     # With taps held, what differs is the curvature alone.
     exact.solve(0.7, 0.3 * exact.service.rating_kva)
-    taps = exact.state().tap_pu
+    taps = exact.state()
     for feeder in pair:
         feeder.lock_taps()
-        feeder._set_taps_pu(taps)
+        Feeder.restore(feeder, taps)
     worst: dict[str, float] = {}
     for k, inputs in enumerate(day(exact, 48)):
         found = errors(exact.solve(*inputs), linear.solve(*inputs))
