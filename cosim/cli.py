@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +24,8 @@ from cosim.signals import Role
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 """Exit codes."""
+SHOWN = 12
+"""Arrays that a comparison lists."""
 WIDE = 120
 """Columns from which on tables show what each figure means."""
 
@@ -68,6 +70,32 @@ def run(
     _print_engines(console, result.engine_wall_s, registry.engine_names(chosen))
     _say(console, f"digest {result.output_digest}")
     _say(console, f"run    {result.folder}")
+
+
+@app.command(epilog="Example: cosim verify runs/siouxfalls_day-20261127-101500")
+def verify(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of one in runs/.")],
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the new run here instead of throwing it away.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the verdict.")] = False,
+) -> None:
+    """Make a run again from its manifest and compare bit by bit; exit code 1 if not equal."""
+    from cosim.run_folder import RunFolder
+    from cosim.verify import current
+    from cosim.verify import verify as carry_out
+
+    console, folder = Console(), RunFolder.find(run)
+    known = current(folder)
+    _print_changes(console, known)
+    verdict = carry_out(folder, keep=keep, console=console, quiet=quiet)
+    # Such as the compiler of the cells, which only a run tells.
+    _print_changes(console, [change for change in verdict.changes if change not in known])
+    if verdict.equal:
+        _say(console, f"equal   digest {verdict.again}")
+        return
+    _print_differences(console, verdict)
+    raise typer.Exit(FAILED)
 
 
 @app.command(epilog="Example: cosim scenarios")
@@ -245,6 +273,37 @@ def _print_segments(console: Console, figures: Any) -> None:
         values = (figure.by_segment[name] for name in names)
         table.add_row(key, *("-" if value is None else _number(value) for value in values))
     console.print(table)
+
+
+def _print_changes(console: Console, changes: Iterable[Any]) -> None:
+    """Name what results can depend on and is not as it was."""
+    for change in changes:
+        _say(console, f"changed {change.what}: {_cut(change.then)} then, {_cut(change.now)} now")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 16 else f"{text[:12]}..."
+
+
+def _print_differences(console: Console, verdict: Any) -> None:
+    _say(console, f"not equal   digest {verdict.recorded} recorded, {verdict.again} now")
+    if not verdict.differences:
+        _say(console, "the records are equal; key figures are not: they are computed otherwise now")
+        return
+    first = verdict.differences[0]
+    place = f" of {first.where}" if first.where else ""
+    when = f" at tick {first.tick}" if first.tick >= 0 else ""
+    _say(console, f"first   {first.what}{place}{when}: {first.first} recorded, {first.second} now")
+    table = Table(box=None, pad_edge=False)
+    for column in ("differs", "tick", "where", "recorded", "now", "values", "at most"):
+        table.add_column(column, overflow="fold")
+    for found in verdict.differences[:SHOWN]:
+        tick = str(found.tick) if found.tick >= 0 else "-"
+        cells = (found.where, found.first, found.second, f"{found.count:,}", f"{found.largest:.3g}")
+        table.add_row(found.what, tick, *map(Text, cells))
+    console.print(table)
+    if len(verdict.differences) > SHOWN:
+        _say(console, f"and {len(verdict.differences) - SHOWN} more arrays")
 
 
 def _print_engines(

@@ -1,0 +1,81 @@
+"""A run folder, as a later command finds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+from cosim.errors import UserError, nearest
+from cosim.scenario import Scenario
+
+RUNS = Path("runs")
+"""Where runs lie that no other place was named for."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that a run left."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def find(cls, text: str) -> Self:
+        """Open what a user names: a folder, or the name of one under ``runs/``.
+
+        Raises
+        ------
+        UserError
+            There is no such folder, or no run left it.
+        """
+        for path in (Path(text), RUNS / text):
+            if (path / "manifest.json").is_file():
+                return cls(path, _read(path / "manifest.json"))
+        path = Path(text)
+        if path.is_dir():
+            raise UserError(f"{text} is no run folder: it has no manifest.json")
+        near = nearest(path.name, [p.name for p in all_runs()])
+        hint = f" Did you mean {RUNS / near}?" if near else ""
+        raise UserError(f"no run {text}: neither a folder nor the name of one in {RUNS}/.{hint}")
+
+    @property
+    def status(self) -> str:
+        """``complete``, or why the run is not whole."""
+        return str(self.manifest["status"])
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that was run.
+
+        Raises
+        ------
+        UserError
+            This version cannot read it: the run was made by one with other fields.
+        """
+        try:
+            return Scenario.model_validate(self.manifest["scenario"])
+        except ValueError as error:
+            made_by = self.manifest["versions"].get("voltstep", "another")
+            raise UserError(
+                f"{self.path}: this version cannot read the scenario of a run made by voltstep "
+                f"{made_by}: {error}"
+            ) from None
+
+
+def all_runs() -> list[Path]:
+    """Return the run folders under ``runs/``, by name."""
+    return sorted(path.parent for path in RUNS.glob("*/manifest.json"))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from None
+    needed = {"status", "scenario", "versions", "inputs", "ticks", "output_digest"}
+    if not isinstance(found, dict) or not needed <= found.keys():
+        raise UserError(f"{file} is no manifest of a run")
+    return cast("Mapping[str, Any]", found)
