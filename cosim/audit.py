@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cosim import laws
 from cosim.assets import Assets
 from cosim.checking import Breach, Checker
+from cosim.monitor import TickSink
 from cosim.scenario import Scenario
 from cosim.signals import Ids
 from cosim.simulator import Facts
 
 
-class Audit:
+class Audit(TickSink):
     """Checks every tick; keeps what it needs of the ticks before.
 
     Parameters
@@ -79,6 +83,17 @@ class Audit:
             head_kw=signals["feeder_head_kw"],
             bus_load_mw=signals["bus_load_mw"],
         )
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return what is kept of the ticks before."""
+        kept = {name: value for name, value in vars(self._before).items() if value is not None}
+        return {"breaches": np.array(self.count), **{k: np.asarray(v) for k, v in kept.items()}}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `save` returned."""
+        kept = dict(state)
+        self.count = int(kept.pop("breaches"))
+        self._before = laws.Before(**kept)
 
     def breaches(self, tick: int, signals: Mapping[str, Any]) -> Iterator[Breach]:
         """Yield every law that the tick breaks."""

@@ -62,14 +62,7 @@ def run(
     if not quiet:
         console.print(_heading(chosen), highlight=False)
     result = carry_out(chosen, out, console=console, quiet=quiet)
-    if quiet:
-        typer.echo(str(result.folder))
-        return
-    _print_figures(console, result.figures)
-    _print_segments(console, result.figures)
-    _print_engines(console, result.engine_wall_s, registry.engine_names(chosen))
-    _say(console, f"digest {result.output_digest}")
-    _say(console, f"run    {result.folder}")
+    _print_result(console, result, chosen, quiet=quiet)
 
 
 @app.command(epilog="Example: cosim verify runs/siouxfalls_day-20261127-101500")
@@ -96,6 +89,20 @@ def verify(
         return
     _print_differences(console, verdict)
     raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: cosim resume runs/siouxfalls_day-20261127-101500")
+def resume(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of one in runs/.")],
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the run folder.")] = False,
+) -> None:
+    """Go on with a run that was stopped, failed or was killed, from its latest checkpoint."""
+    from cosim.run import resume as carry_on
+    from cosim.run_folder import RunFolder
+
+    console, folder = Console(), RunFolder.find(run)
+    result = carry_on(folder, console=console, quiet=quiet)
+    _print_result(console, result, folder.scenario, quiet=quiet)
 
 
 @app.command(epilog="Example: cosim scenarios")
@@ -240,6 +247,17 @@ def _heading(scenario: Scenario) -> str:
         f"{scenario.fleet.vehicles} EVs, {scenario.fleet.stations.count} public stations, "
         f"team {scenario.team}, seed {scenario.seed}"
     )
+
+
+def _print_result(console: Console, result: Any, scenario: Scenario, *, quiet: bool) -> None:
+    if quiet:
+        typer.echo(str(result.folder))
+        return
+    _print_figures(console, result.figures)
+    _print_segments(console, result.figures)
+    _print_engines(console, result.engine_wall_s, registry.engine_names(scenario))
+    _say(console, f"digest {result.output_digest}")
+    _say(console, f"run    {result.folder}")
 
 
 def _print_figures(console: Console, figures: Any) -> None:

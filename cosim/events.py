@@ -66,6 +66,12 @@ class EventLog:
                     raise SignalError(f"{role}_events", tick, f"{key} {index}", "is not an id")
             self.rows.append({"tick": tick, "role": role, **event})
 
+    def resume(self, ticks: int) -> None:
+        """Read back what was written of the first ticks."""
+        for row in pq.read_table(self._path).to_pylist():
+            if row["tick"] < ticks:
+                self.rows.append(row)
+
     def table(self) -> pa.Table:
         """Return the events as a table."""
         return pa.Table.from_pylist(self.rows, schema=SCHEMA)

@@ -1,14 +1,11 @@
-"""Ctrl-C, SIGTERM and a closed terminal end a run between two ticks."""
+"""Ctrl-C, SIGTERM and a closed terminal end a run at a checkpoint."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any, Self
-
-from cosim.errors import StoppedRunError
 
 # Windows has no SIGHUP, which a closed terminal sends elsewhere.
 _SIGNALS = tuple(
@@ -17,21 +14,16 @@ _SIGNALS = tuple(
 
 
 class StopSignals:
-    """Turns the first interrupt into a clean end after the tick under way.
+    """Notes the first interrupt, so that the run ends after the tick that follows.
 
-    An interrupt that Python raises in the middle of an engine's callback can get lost in it, so
-    the first one is only noted and acted on between two ticks. A second one raises at once.
-    Outside the main thread, where Python handles no signals, this does nothing.
-
-    Parameters
-    ----------
-    ticks
-        Ticks of the run, for the message.
+    An interrupt that Python raises in the middle of an engine's callback can get lost in it, and
+    every simulator has to save its state first. A second one raises at once. Outside the main
+    thread, where Python handles no signals, this does nothing.
     """
 
-    def __init__(self, ticks: int) -> None:
-        self._ticks = ticks
-        self._asked = False
+    def __init__(self) -> None:
+        self.asked = False
+        """Whether the run is to be stopped."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -49,14 +41,8 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def take(self, tick: int, signals: Mapping[str, Any]) -> None:
-        """Raise StoppedRunError if a stop was asked for and ticks are left."""
-        del signals
-        if self._asked and tick + 1 < self._ticks:
-            raise StoppedRunError(tick, self._ticks)
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
+        self.asked = True

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +37,22 @@ ENGINES = (
     "zarr",
 )
 """Distributions whose versions can change a result."""
+
+
+BEFORE = ("versions", "inputs")
+"""Sections of what results can depend on, as far as that is known before the engines start."""
+ALL = ("versions", "engines", "inputs")
+"""Sections of what results can depend on."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that results can depend on and that is not as it was."""
+
+    what: str
+    """``numpy``, or the path of a data file."""
+    then: str
+    now: str
 
 
 @cache
@@ -95,6 +112,31 @@ def new(scenario: Scenario) -> dict[str, Any]:
         "output_digest": None,
         "error": None,
     }
+
+
+def changes(
+    then: Mapping[str, Any], now: Mapping[str, Any], sections: Sequence[str] = ALL
+) -> tuple[Change, ...]:
+    """Return what differs between some sections of two manifests."""
+    found: list[Change] = []
+    for section in sections:
+        before, after = _flat(then.get(section, {})), _flat(now.get(section, {}))
+        found += [
+            Change(name, before.get(name, "absent"), after.get(name, "absent"))
+            for name in dict.fromkeys([*before, *after])
+            if before.get(name) != after.get(name)
+        ]
+    return tuple(found)
+
+
+def _flat(section: Mapping[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in section.items():
+        if isinstance(value, dict):
+            flat |= {f"{name} {key}": text for key, text in _flat(value).items()}
+        else:
+            flat[str(name)] = str(value)
+    return flat
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

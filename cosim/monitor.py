@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim import checkpoints
 from cosim.assets import Assets
-from cosim.errors import SignalError
+from cosim.errors import SignalError, StoppedRunError
 from cosim.scenario import Scenario
 from cosim.signals import RECORD, Ids, Role
-from cosim.simulator import Facts, Simulator
+from cosim.simulator import CHECKPOINT, Facts, Simulator
 
 
-class TickSink(Protocol):
+class TickSink(ABC):
     """What takes in the signals of a tick, once all of them are there."""
 
+    @abstractmethod
     def take(self, tick: int, signals: Mapping[str, Any]) -> None:
         """Take in one tick."""
-        ...
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint needs of it; see `Simulator.save`."""
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `save` returned, before the first tick."""
+        del state
+
+
+def _goes_on() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,8 @@ class MonitorParts:
 
     sinks: Callable[[Ids, Facts], tuple[TickSink, ...]]
     """Builds the sinks, in their order, once the ids of every dimension are known."""
+    stops: Callable[[], bool] = _goes_on
+    """Whether the run is to be stopped: with a checkpoint, so one tick later."""
 
 
 class Monitor(Simulator):
@@ -38,14 +57,16 @@ class Monitor(Simulator):
         super().__init__()
         self._parts = parts
         self._sinks: tuple[TickSink, ...] = ()
+        self._stops = False
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Do nothing: the sinks come with the parts."""
 
     def bind(self, ids: dict[str, list[str]], facts: dict[str, list[Any]]) -> None:
         """Build the sinks."""
+        plain = {name: (str(dim), list(values)) for name, (dim, values) in facts.items()}
+        self._sinks = self._parts.sinks({dim: tuple(names) for dim, names in ids.items()}, plain)
         super().bind(ids, facts)
-        self._sinks = self._parts.sinks(self._ids, self._facts)
 
     def _gather(self, tick: int, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         records = attributes.get(RECORD, {})
@@ -59,4 +80,34 @@ class Monitor(Simulator):
         """Hand the tick to every sink."""
         for sink in self._sinks:
             sink.take(tick, given)
-        return {}
+        return {CHECKPOINT: np.array(self._parts.stops(), dtype=np.int8)}
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return the state of every sink."""
+        return {
+            f"{number}.{name}": value
+            for number, sink in enumerate(self._sinks)
+            for name, value in sink.save().items()
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Give every sink its state back."""
+        for number, sink in enumerate(self._sinks):
+            prefix = f"{number}."
+            sink.restore(
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            )
+
+    def _keep(self, tick: int, wanted: bool) -> None:
+        """Complete the checkpoint to which all others have written, and stop if that is wanted."""
+        del wanted
+        stops, self._stops = self._stops, bool(self._outputs[CHECKPOINT])
+        super()._keep(tick, stops)
+        done = tick + 1
+        if self._run is not None:
+            checkpoint = checkpoints.at(self._run, done)
+            if checkpoint.folder.is_dir():
+                checkpoint.conclude()
+                checkpoints.prune(self._run)
+        if stops and done < self._ticks:
+            raise StoppedRunError(tick, self._ticks)

@@ -11,6 +11,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from cosim.monitor import TickSink
 from cosim.signals import ROLES, TICK_S, Role
 
 REFRESH_S = 0.1
@@ -47,7 +48,7 @@ def preparation(
         progress.stop()
 
 
-class RunProgress:
+class RunProgress(TickSink):
     """A Rich progress display; on a console that is no terminal, a line every tenth of the run."""
 
     def __init__(

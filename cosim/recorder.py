@@ -23,6 +23,7 @@ import zarr
 from numpy.typing import NDArray
 
 from cosim.events import EventLog
+from cosim.monitor import TickSink
 from cosim.signals import SIGNALS, TICK_S, Ids, Signal, shape_of
 from cosim.simulator import Facts
 
@@ -43,7 +44,7 @@ RECORDED = tuple(s for s in SIGNALS.values() if s.recorded)
 """Signals that the store keeps for every tick."""
 
 
-class Recorder:
+class Recorder(TickSink):
     """Writes every tick of a run.
 
     Parameters
@@ -58,6 +59,8 @@ class Recorder:
         Ids of every dimension.
     facts
         Static properties of ids: name, (dimension, values).
+    resumed
+        Ticks that the store has from before and that stay; what lies beyond them is dropped.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Recorder:
         ticks: int,
         ids: Ids,
         facts: Facts | None = None,
+        resumed: int = 0,
     ) -> None:
         self.store = folder / "timeseries.zarr"
         self.events = EventLog(folder / "events.parquet", ids)
@@ -76,43 +80,49 @@ class Recorder:
         tick_bytes = sum(math.prod(shape_of(s, ids)) * np.dtype(s.dtype).itemsize for s in RECORDED)
         self._block_ticks = max(1, min(ticks, BLOCK_TICKS, BLOCK_BYTES // tick_bytes))
         self._block: dict[str, NDArray[Any]] = {
-            s.name: np.empty((self._block_ticks, *shape_of(s, ids)), s.dtype) for s in RECORDED
+            s.name: np.zeros((self._block_ticks, *shape_of(s, ids)), s.dtype) for s in RECORDED
         }
-        self._written = 0
-        self.last_tick = -1
-        self._create()
-        self._arrays = dict(zarr.open_group(self.store, mode="r+").arrays())
-        self._resize(self._block_ticks)
-
-    @property
-    def written_ticks(self) -> int:
+        self._first = resumed - resumed % self._block_ticks
+        """First tick of the block."""
+        self.written_ticks = resumed
         """Ticks that are in the store."""
-        return self._written
+        self.last_tick = resumed - 1
+        if not resumed:
+            self._create()
+        self._arrays = dict(zarr.open_group(self.store, mode="r+").arrays())
+        self._resize(resumed or self._block_ticks)
+        if resumed:
+            self.events.resume(resumed)
+            for name, block in self._block.items():
+                block[: resumed - self._first] = self._arrays[name][self._first :]
 
     def take(self, tick: int, signals: Mapping[str, Any]) -> None:
         """Record one tick; a full block is written first."""
-        if tick - self._written >= self._block_ticks:
+        if tick - self._first >= self._block_ticks:
             self.flush()
-        row = tick - self._written
+            self._first = tick
+        row = tick - self._first
         for name, block in self._block.items():
             block[row] = signals[name]
         self.events.take(tick, signals)
         self.last_tick = tick
 
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Write all that was taken in, so that a checkpoint finds it in the store."""
+        self.flush()
+        return {}
+
     def flush(self) -> None:
         """Write what has been taken in since the last write."""
         self.events.write()
-        count = self.last_tick + 1 - self._written
-        if count > 0:
-            block = {name: values[:count] for name, values in self._block.items()}
-            ticks = np.arange(self._written, self.last_tick + 1)
-            self._write(block | {"tick": ticks, "time": ticks * TICK_S})
-            self._written = self.last_tick + 1
+        if self.last_tick + 1 > self.written_ticks:
+            self._write()
+            self.written_ticks = self.last_tick + 1
 
     def close(self) -> None:
         """Write the rest, and leave the arrays as long as what was recorded."""
         self.flush()
-        self._resize(self._written)
+        self._resize(self.written_ticks)
 
     def _create(self) -> None:
         """Write the store without a tick: names, dimensions, units and ids."""
@@ -156,34 +166,29 @@ class Recorder:
         if changed:
             zarr.consolidate_metadata(self.store, zarr_format=2)
 
-    def _write(self, block: Mapping[str, NDArray[Any]]) -> None:
-        # Straight to zarr: xarray's append takes three times as long for many small arrays.
+    def _write(self) -> None:
+        """Write the block, as far as it is filled."""
         end = self.last_tick + 1
         if end > self._arrays["tick"].shape[0]:
             self._resize(end)
-
-        blocks, rest = divmod(self._written, self._block_ticks)
-        whole = not rest and end - self._written == self._block_ticks
+        ticks = self._first + np.arange(self._block_ticks)
+        block = self._block | {"tick": ticks, "time": ticks * TICK_S}
 
         def write(name: str) -> None:
             array = self._arrays[name]
-            values = block[name].astype(array.dtype, copy=False)
-            if whole:
-                self._write_chunk(array, blocks, values)
-            else:
-                array[self._written : end] = values
+            self._write_chunk(array, block[name].astype(array.dtype, copy=False))
 
         with ThreadPoolExecutor(4) as pool:
             # Gathered in a list, so that a failure of any of them is raised here.
             list(pool.map(write, block))
 
-    def _write_chunk(self, array: Any, block: int, values: NDArray[Any]) -> None:
-        """Write a block that is one chunk of its array, as zarr's format 2 has it.
+    def _write_chunk(self, array: Any, values: NDArray[Any]) -> None:
+        """Write the block, which is one chunk of its array, as zarr's format 2 has it.
 
         zarr's own way through its asynchronous pipeline takes three times as long, which for some
-        sixty arrays is 2 % of a default run.
+        sixty arrays is 2 % of a default run. xarray's append takes as long again.
         """
-        place = (block, *[0] * (array.ndim - 1))
+        place = (self._first // self._block_ticks, *[0] * (array.ndim - 1))
         path = self.store / array.path / array.metadata.encode_chunk_key(place)
         part = path.with_name(path.name + ".part")
         part.write_bytes(array.metadata.compressor.encode(np.ascontiguousarray(values)))

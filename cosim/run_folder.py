@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
+from filelock import FileLock, Timeout
+
 from cosim.errors import UserError, nearest
 from cosim.scenario import Scenario
 
 RUNS = Path("runs")
 """Where runs lie that no other place was named for."""
+LOCK = Path("logs") / "run.lock"
+"""File in a run folder that is locked as long as the run is under way."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,17 @@ class RunFolder:
 
     @property
     def status(self) -> str:
-        """``complete``, or why the run is not whole."""
-        return str(self.manifest["status"])
+        """``complete``, ``running``, or why the run is not whole."""
+        status = str(self.manifest["status"])
+        return "killed" if status == "running" and not self._under_way() else status
+
+    def _under_way(self) -> bool:
+        lock = FileLock(self.path / LOCK, timeout=0)
+        try:
+            with lock:
+                return False
+        except Timeout:
+            return True
 
     @property
     def scenario(self) -> Scenario:

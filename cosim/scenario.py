@@ -170,6 +170,11 @@ class Run(Section):
         default="stop",
         description="what a broken conservation law does: stop the run, or be recorded",
     )
+    checkpoint_every: Annotated[Duration, within("0s", "366d", whole_ticks=True)] = Field(
+        default=parse_duration("24h"),
+        description="simulated time between two checkpoints, from which `cosim resume` goes on; "
+        "0s: only where a run is stopped. SUMO starts anew from each, so that results depend on it",
+    )
 
 
 class Scenario(Section):
@@ -214,6 +219,11 @@ class Scenario(Section):
     def ticks(self) -> int:
         """Number of settlement intervals."""
         return self.duration // TICK_S
+
+    @property
+    def checkpoint_ticks(self) -> int:
+        """Settlement intervals between two checkpoints, 0 for none."""
+        return self.run.checkpoint_every // TICK_S
 
     @property
     def start_time(self) -> datetime:

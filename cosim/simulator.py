@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import mosaik_api_v3
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim import checkpoints
 from cosim.assets import Assets
 from cosim.boundary import Boundary, checked
 from cosim.errors import SignalError
@@ -25,12 +27,17 @@ Tell = Callable[[float, str], None]
 
 EID = "all"
 """Id of the one entity that each simulator creates."""
+ON_THE_WIRE = "wire."
+"""Beginning of the names under which a checkpoint has outputs that others read a tick later."""
+CHECKPOINT = "checkpoint_wanted"
 
 
 def meta_for(role: Role) -> dict[str, Any]:
     """Return the mosaik META of `role`, a fresh dictionary at each call."""
     names = [*(s.name for s in produced_by(role)), *(s.name for s in read_by(role))]
-    attrs = [RECORD] if role == "monitor" else [*names, RECORD]
+    if role == "monitor":
+        names = [s.name for s in produced_by(role)]
+    attrs = [*names, RECORD]
     return {
         "api_version": "3.0",
         "type": "time-based",
@@ -59,6 +66,8 @@ class Simulator(mosaik_api_v3.Simulator):
         self._outputs: dict[str, Any] = {}
         self._writes, self._reads = produced_by(self.role), read_by(self.role)
         self._written = {signal.name for signal in self._writes}
+        self._run: Path | None = None
+        self._first_tick = self._every = self._ticks = 0
         self._wall = f"{self.role}_wall_s"
         self._events = f"{self.role}_events"
 
@@ -114,15 +123,40 @@ class Simulator(mosaik_api_v3.Simulator):
             be left out where there are none.
         """
 
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return everything that changes from tick to tick, by name, between two ticks.
+
+        A simulator that is made anew and takes it back with `restore` goes on to the same bytes.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `save` returned, before the first tick."""
+
+    def renew(self) -> None:
+        """Go on from what a restored engine would go on from.
+
+        Called before `save` at the checkpoints that come at set times. An engine that does not
+        resume to the same bytes starts anew here, so that the run that was resumed and the one
+        that was not follow the same path.
+        """
+
     def close(self) -> None:
         """Let go of the engine. Called once, also after a failure."""
 
     # --- what mosaik calls
 
     def init(self, sid: str, time_resolution: float = 1.0, **sim_params: Any) -> Any:
-        """Build the engine from the scenario, given as a plain dictionary."""
+        """Build the engine from the scenario, given as a plain dictionary.
+
+        ``run`` is the run folder, where checkpoints go, and ``first_tick`` the one to begin with:
+        beyond 0 the state is that of the checkpoint there.
+        """
         del sid, time_resolution
         scenario = Scenario.model_validate(sim_params["scenario"])
+        self._run = Path(sim_params["run"]) if sim_params.get("run") else None
+        self._first_tick = int(sim_params.get("first_tick", 0))
+        self._every, self._ticks = scenario.checkpoint_ticks, scenario.ticks
         self.prepare(scenario, Assets.of(scenario))
         return self.meta
 
@@ -143,12 +177,16 @@ class Simulator(mosaik_api_v3.Simulator):
         self._ids = {dim: tuple(names) for dim, names in ids.items()}
         self._facts = {name: (str(dim), list(values)) for name, (dim, values) in facts.items()}
         self._boundary = Boundary(self._writes, self._ids)
+        if self._first_tick and self._run:
+            self.restore(checkpoints.at(self._run, self._first_tick).read(self.role))
 
     def step(self, time: int, inputs: Any, max_advance: int) -> int:
         """Advance one tick; see `advance`."""
         del max_advance
-        tick = int(time)
+        # mosaik counts from where the run went on.
+        tick = self._first_tick + int(time)
         given = self._gather(tick, inputs.get(EID, {}))
+        wanted = given.pop(CHECKPOINT, None)
         start = perf_counter()
         produced = self.advance(tick, given)
         wall = perf_counter() - start
@@ -162,7 +200,23 @@ class Simulator(mosaik_api_v3.Simulator):
             if isinstance(value, np.ndarray):
                 # Readers share the array, some a tick later: nobody may change it now.
                 value.flags.writeable = False
-        return tick + 1
+        self._keep(tick, bool(wanted))
+        return int(time) + 1
+
+    def _keep(self, tick: int, wanted: bool) -> None:
+        """Save the state after a tick, if a checkpoint is due or wanted."""
+        done = tick + 1
+        due = bool(self._every) and done % self._every == 0
+        if self._run is None or done == self._ticks or not (due or wanted):
+            return
+        if due:
+            self.renew()
+        state = self.save()
+        for signal in self._writes:
+            if signal.shifted:
+                # On the wire between two ticks.
+                state[ON_THE_WIRE + signal.name] = self._outputs[signal.name]
+        checkpoints.at(self._run, done).write(self.role, state)
 
     def _refuse(self, produced: Mapping[str, Any], tick: int) -> None:
         for signal in self._writes:

@@ -161,6 +161,14 @@ class Agent(ABC):
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
         """Write this agent's decisions for `due` into `plan`."""
 
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return what the agent remembers from tick to tick, by name, for a checkpoint."""
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `save` returned."""
+        del state
+
 
 @dataclass(frozen=True)
 class Team:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,11 @@ from cosim import manifest
 from cosim.differences import Difference, differences
 from cosim.errors import UserError
 from cosim.figures import DEFINITIONS
+from cosim.manifest import Change, changes
 from cosim.recorder import digest
 from cosim.run import run
 from cosim.run_folder import RunFolder
 from cosim.world import Cast
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that results can depend on and that is not as it was."""
-
-    what: str
-    """``numpy``, or the path of a data file."""
-    then: str
-    now: str
 
 
 @dataclass(frozen=True)
@@ -97,35 +87,9 @@ def verify(
         )
 
 
-def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Return what differs between the versions, engines and inputs of two manifests."""
-    found: list[Change] = []
-    for section in ("versions", "engines", "inputs"):
-        before, after = _flat(then.get(section, {})), _flat(now.get(section, {}))
-        found += [
-            Change(name, before.get(name, "absent"), after.get(name, "absent"))
-            for name in dict.fromkeys([*before, *after])
-            if before.get(name) != after.get(name)
-        ]
-    return tuple(found)
-
-
 def current(folder: RunFolder) -> tuple[Change, ...]:
     """Return what is not as it was when the run was made, as far as is known without running."""
-    return changes(
-        {key: folder.manifest[key] for key in ("versions", "inputs")},
-        {key: manifest.new(folder.scenario)[key] for key in ("versions", "inputs")},
-    )
-
-
-def _flat(section: Mapping[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in section.items():
-        if isinstance(value, dict):
-            flat |= {f"{name} {key}": text for key, text in _flat(value).items()}
-        else:
-            flat[str(name)] = str(value)
-    return flat
+    return changes(folder.manifest, manifest.new(folder.scenario), manifest.BEFORE)
 
 
 def _require_untouched(folder: RunFolder) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,10 +15,11 @@ import numpy as np
 from mosaik.starters import PythonStarter
 
 from cosim import registry
+from cosim.checkpoints import Checkpoint
 from cosim.monitor import Monitor, MonitorParts
 from cosim.scenario import Scenario
 from cosim.signals import MODELS, RECORD, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
-from cosim.simulator import Facts
+from cosim.simulator import ON_THE_WIRE, Facts
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,32 @@ class World:
     """A mosaik world for one scenario; a context manager that closes every engine.
 
     Steps are settlement intervals: mosaik's time is the tick, its resolution 300 s.
+
+    Parameters
+    ----------
+    scenario
+        What is simulated.
+    parts
+        What the monitor hands every tick to.
+    cast
+        Classes that fill the roles, if not those that the scenario names.
+    run
+        Folder of the run, for checkpoints; None makes none.
+    start
+        Checkpoint in it to go on from.
     """
 
-    def __init__(self, scenario: Scenario, parts: MonitorParts, cast: Cast | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        parts: MonitorParts,
+        cast: Cast | None = None,
+        *,
+        run: Path | None = None,
+        start: Checkpoint | None = None,
+    ) -> None:
         self._scenario = scenario
+        self._run, self._start = run, start
         self._world = mosaik.World(
             {}, time_resolution=TICK_S, skip_greetings=True, configure_logging=False
         )
@@ -54,7 +78,11 @@ class World:
             raise
 
     def _build(self, parts: MonitorParts, cast: Cast) -> None:
-        plain = self._scenario.plain()
+        given: dict[str, Any] = {
+            "scenario": self._scenario.plain(),
+            "run": str(self._run) if self._run else "",
+            "first_tick": self._start.ticks if self._start else 0,
+        }
         factories: dict[Role, Any] = {}
         entities: dict[Role, Any] = {}
         for role in ROLES:
@@ -63,7 +91,7 @@ class World:
                 if role == "monitor"
                 else PythonStarter(cast.classes[role])
             )
-            factories[role] = self._world.start(starter, sim_id=role, scenario=plain)
+            factories[role] = self._world.start(starter, sim_id=role, **given)
             entities[role] = getattr(factories[role], MODELS[role])()
         infos: dict[Role, Any] = {role: e.extra_info for role, e in entities.items()}
         self.ids: Ids = _joined(infos)
@@ -79,9 +107,11 @@ class World:
                 {dim: list(names) for dim, names in self.ids.items()},
                 {name: list(fact) for name, fact in self.facts.items()},
             )
-        given = {name: value for info in infos.values() for name, value in info["initial"].items()}
+        first = {name: value for info in infos.values() for name, value in info["initial"].items()}
+        if self._start:
+            first = _on_the_wire(self._start)
         for producer, reader, shifted, signals in edges():
-            initial = {s.name: _initial(s, given, self.ids) for s in signals} if shifted else {}
+            initial = {s.name: _initial(s, first, self.ids) for s in signals} if shifted else {}
             names = [RECORD] if reader == "monitor" else [s.name for s in signals]
             self._world.connect(
                 entities[producer],
@@ -100,8 +130,12 @@ class World:
         mosaik swallows an interrupt and the failure of a remote simulator, so whoever calls must
         check that the last tick was recorded.
         """
+        done = self._start.ticks if self._start else 0
         self._world.run(
-            until=self._scenario.ticks, print_progress=False, lazy_stepping=False, shutdown=False
+            until=self._scenario.ticks - done,
+            print_progress=False,
+            lazy_stepping=False,
+            shutdown=False,
         )
 
     def __enter__(self) -> Self:
@@ -136,6 +170,19 @@ def _joined(infos: Mapping[Role, Any]) -> Ids:
                 raise ValueError(f"the {role} defines the dimension {dim} a second time")
             ids[dim] = tuple(names)
     return ids
+
+
+def _on_the_wire(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what simulators had told for the next tick, by signal.
+
+    What the monitor told was that the run is to be stopped.
+    """
+    return {
+        name.removeprefix(ON_THE_WIRE): value
+        for role in ROLES[:-1]
+        for name, value in checkpoint.read(role).items()
+        if name.startswith(ON_THE_WIRE)
+    }
 
 
 def _initial(signal: Signal, given: Mapping[str, Any], ids: Ids) -> Any:

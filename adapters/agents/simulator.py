@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from adapters.agents import rule_based
 from cosim.assets import Assets, Surroundings
 from cosim.scenario import Scenario
 from cosim.signals import Role
 from cosim.simulator import Simulator, blank
 from cosim.team import Observation, Plan, Team
+
+_CHARGE_KW, _TARGET_SOC = "charge_kw", "target_soc"
 
 
 class Agents(Simulator):
@@ -47,3 +51,17 @@ class Agents(Simulator):
         latency_ms = 1e3 * (perf_counter() - start)
         self._charge_kw, self._target_soc = plan.vehicle_charge_kw, plan.vehicle_target_soc
         return {**vars(plan), "decision_latency_ms": latency_ms}
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return the set points that stand, and what every agent remembers."""
+        kept = {_CHARGE_KW: self._charge_kw, _TARGET_SOC: self._target_soc}
+        for agent in self._team.agents:
+            kept |= {f"{agent.name}.{name}": value for name, value in agent.save().items()}
+        return kept
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self._charge_kw, self._target_soc = state[_CHARGE_KW], state[_TARGET_SOC]
+        for agent in self._team.agents:
+            own = f"{agent.name}."
+            agent.restore({k.removeprefix(own): v for k, v in state.items() if k.startswith(own)})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapters.fleet.charging import Chargers
 from adapters.fleet.requests import Requests
@@ -17,6 +19,7 @@ from cosim.signals import TICK_S
 from cosim.team import Status
 
 __all__ = ["Feedback", "Operations", "Orders"]
+_REQUEST, _POSITION = "request.", "schedule_position"
 
 
 class Operations:
@@ -72,6 +75,22 @@ class Operations:
             **self._outlook(now_s),
             "fleet_events": self._journal.events,
         }
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return everything that changes, by name, for a checkpoint."""
+        return {
+            **self.state.arrays(),
+            **{_REQUEST + name: value for name, value in self.requests.arrays().items()},
+            _POSITION: self._service.schedule.position.copy(),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `save` returned; KeyError if something is missing."""
+        self.state.take(state)
+        self.requests.take(
+            {k.removeprefix(_REQUEST): v for k, v in state.items() if k.startswith(_REQUEST)}
+        )
+        self._service.schedule.position[...] = state[_POSITION]
 
     def _charging(self, back: Feedback, orders: Orders) -> dict[str, Any]:
         holds = self.state.holds

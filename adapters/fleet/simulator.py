@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from adapters.fleet.operations import Feedback, Operations, Orders
 from cosim.assets import Assets
 from cosim.scenario import Scenario
@@ -68,3 +70,11 @@ class Fleet(Simulator):
         orders = Orders(**{f.name: given[f.name] for f in fields(Orders)})
         done = self._operations.advance(tick, back, orders)
         return done | {"ambient_c": float(self._assets.ambient_c[tick])}
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return the state of vehicles, requests and schedules."""
+        return self._operations.save()
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take it back."""
+        self._operations.restore(state)

@@ -8,7 +8,9 @@ only when OpenDSS solves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,16 @@ class LinearState(FeederState):
     """Inputs of that solution; `tap_pu` and `capacitor_on` are from before it."""
     charger_kw: Floats
     charger_kva: Floats | None
+
+
+def state_of(arrays: Mapping[str, NDArray[Any]]) -> FeederState:
+    """Return the state of a feeder of either kind from its arrays."""
+    kept: dict[str, Any] = dict(arrays)
+    if "age" not in kept:
+        return FeederState(**kept)
+    kept["age"], kept["load_scale"] = int(kept["age"]), float(kept["load_scale"])
+    kept.setdefault("charger_kva", None)
+    return LinearState(**kept)
 
 
 class LinearFeeder(Feeder):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 import networks.feeders
 import networks.loads
@@ -15,7 +16,7 @@ from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
 from adapters.opendss.life import TransformerLife
-from adapters.opendss.linear import LinearFeeder
+from adapters.opendss.linear import LinearFeeder, state_of
 from adapters.opendss.response import DRAW_WITHHELD, FEED_WITHHELD, VOLT_VAR, withheld
 from adapters.opendss.violations import (
     LOADING_HIGH_PCT,
@@ -29,6 +30,8 @@ from cosim.errors import PowerFlowError
 from cosim.scenario import Scenario
 from cosim.signals import TICK_HOURS, TICK_S, Role
 from cosim.simulator import Simulator
+
+_LIFE = "life."
 
 
 class Grid(Simulator):
@@ -164,6 +167,29 @@ class Grid(Simulator):
         if hasattr(self, "_feeders"):
             self._feeders.close()
 
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return taps, capacitors, temperatures, what volt-watt withholds, what is violated."""
+        kept: dict[str, NDArray[Any]] = {
+            "draw_withheld": self._draw_withheld,
+            "feed_withheld": self._feed_withheld,
+            **_with(_LIFE, self._life.arrays()),
+        }
+        for number, state in enumerate(self._feeders.state()):
+            kept |= _with(f"feeder{number}.", state.arrays())
+        for number, watch in enumerate(self._watches):
+            kept |= _with(f"watch{number}.", watch.arrays())
+        return kept
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self._draw_withheld, self._feed_withheld = state["draw_withheld"], state["feed_withheld"]
+        self._life.take(_without(_LIFE, state))
+        self._feeders.restore(
+            [state_of(_without(f"feeder{i}.", state)) for i in range(len(self._feeders.ids))]
+        )
+        for number, watch in enumerate(self._watches):
+            watch.take(_without(f"watch{number}.", state))
+
     def _unrated(self) -> list[dict[str, Any]]:
         """Say of which lines no rating is known: their loading means nothing."""
         unrated = [n for n, known in zip(self._feeders.line_ids, self._feeders.line_rated,
@@ -196,6 +222,14 @@ class Grid(Simulator):
             if tick == self._last_tick:
                 events += watch.finish((tick + 1) * TICK_S)
         return events
+
+
+def _with(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {prefix + name: value for name, value in arrays.items()}
+
+
+def _without(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 class LinearGrid(Grid):

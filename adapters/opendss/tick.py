@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,11 @@ class FeederState:
     """Ratio of each regulator as the engine holds it, to the last bit, shape (regulator,)."""
     capacitor_on: NDArray[np.bool_]
     """Whether each capacitor is connected, shape (capacitor,)."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what there is, by name, for a checkpoint."""
+        kept = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: np.asarray(value) for name, value in kept.items()}
 
 
 def unbalance_pct(phases_v: NDArray[np.complex128]) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,16 @@ class Watch:
         still = np.flatnonzero(self._active)
         self._active = np.zeros_like(self._active)
         return [self._event(int(i), time_s, ended=True) for i in still]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is violated, since when and how far, for a checkpoint."""
+        kept = {"active": self._active, "start_s": self._start_s, "worst": self._worst}
+        return {name: value.copy() for name, value in kept.items()}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from `arrays`; KeyError if one is missing."""
+        self._active, self._start_s = arrays["active"].copy(), arrays["start_s"].copy()
+        self._worst = arrays["worst"].copy()
 
     def _event(self, i: int, time_s: float, ended: bool) -> dict[str, Any]:
         worst, start_s = float(self._worst[i]), float(self._start_s[i])

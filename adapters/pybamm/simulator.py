@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapters.pybamm.circuit import circuit
 from adapters.pybamm.fleet import Batteries, Group
@@ -109,3 +110,11 @@ class Battery(Simulator):
             given["vehicle_station"] >= 0,
         )
         return dict(self._batteries.advance(tick, request))
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return the state of every pack."""
+        return {**self._batteries.state()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take it back."""
+        self._batteries.restore(state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from adapters.sumo import background
 from adapters.sumo.closures import schedule
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.micro import MicroTraffic
+from adapters.sumo.orders import OrderLog, Orders
 from adapters.sumo.record import read
 from adapters.sumo.replay import ReplayTraffic
 from adapters.sumo.tick import Event, TrafficTick
@@ -26,6 +28,7 @@ from cosim.simulator import Simulator, Tell
 from networks.roads import load
 from networks.vehicles import calibrated
 
+_FILE = "file."
 KINDS: Mapping[str, type[MesoTraffic]] = {"meso": MesoTraffic, "micro": MicroTraffic}
 
 
@@ -34,6 +37,11 @@ class Traffic(Simulator):
 
     role: ClassVar[Role] = "traffic"
     _traffic: MesoTraffic | ReplayTraffic | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._base: dict[str, NDArray[Any]] = {}
+        self._log = OrderLog(0)
 
     @classmethod
     def make_ready(cls, scenario: Scenario, tell: Tell) -> None:
@@ -44,6 +52,7 @@ class Traffic(Simulator):
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Start SUMO with every vehicle at its home."""
         self._assets = assets
+        self._log = OrderLog(len(assets.vehicles.ids))
         moves = KINDS[scenario.traffic.kind]
         curves, self._about = None, dict[str, str]()
         if scenario.traffic.calibrates:
@@ -88,20 +97,57 @@ class Traffic(Simulator):
     def advance(self, tick: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Drive one tick."""
         assert self._traffic is not None  # noqa: S101 - prepare comes first
-        done = self._traffic.advance(
-            tick,
-            given["itinerary_edge"],
-            given["itinerary_start_s"],
-            given["tow_edge"],
-            float(self._assets.ambient_c[tick]),
-            given["itinerary_via_edge"],
-        )
+        orders = Orders(**{f.name: given[f.name] for f in fields(Orders)})
+        self._log.add(tick, orders)
+        done = self._drive(tick, orders)
         events = done.events
         if tick == len(self._assets.ambient_c) - 1:
             events = events + unfinished(self._traffic.state, self._assets.roads, tick)
         _name_requests(events, given["vehicle_request"])
         names = [f.name for f in fields(TrafficTick) if f.name != "events"]
         return {name: getattr(done, name) for name in names} | {"traffic_events": events}
+
+    def _drive(self, tick: int, orders: Orders) -> TrafficTick:
+        assert self._traffic is not None  # noqa: S101 - prepare comes first
+        return self._traffic.advance(
+            tick,
+            orders.itinerary_edge,
+            orders.itinerary_start_s,
+            orders.tow_edge,
+            float(self._assets.ambient_c[tick]),
+            orders.itinerary_via_edge,
+        )
+
+    def renew(self) -> None:
+        """Go on from a state that SUMO has written and read."""
+        assert self._traffic is not None  # noqa: S101 - prepare comes first
+        with TemporaryDirectory(prefix="voltstep-state-") as name:
+            self._traffic.save(Path(name))
+            self._base = {
+                file.name: np.frombuffer(file.read_bytes(), np.uint8)
+                for file in sorted(Path(name).iterdir())
+            }
+        self._log.clear()
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return the state that SUMO last began with, and all orders since."""
+        files = {_FILE + name: content for name, content in self._base.items()}
+        return files | self._log.arrays()
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Begin with that state and drive the orders since again."""
+        assert self._traffic is not None  # noqa: S101 - prepare comes first
+        self._base = {
+            key.removeprefix(_FILE): value for key, value in state.items() if key.startswith(_FILE)
+        }
+        self._log.take(state)
+        if self._base:
+            with TemporaryDirectory(prefix="voltstep-state-") as name:
+                for file, content in self._base.items():
+                    (Path(name) / file).write_bytes(content.tobytes())
+                self._traffic.restore(Path(name))
+        for tick, orders in self._log:
+            self._drive(tick, orders)
 
     def close(self) -> None:
         """End SUMO."""
@@ -128,6 +174,7 @@ class ReplayedTraffic(Traffic):
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Read the record and put every vehicle at its home."""
         self._assets = assets
+        self._log = OrderLog(len(assets.vehicles.ids))
         self._traffic = ReplayTraffic(
             assets.roads,
             assets.vehicles.specs,
@@ -138,3 +185,8 @@ class ReplayedTraffic(Traffic):
             dwell_s=int(scenario.fleet.boarding),
         )
         self._about = self._traffic.about()
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Return the state as it is: a record resumes exactly."""
+        self.renew()
+        return super().save()

@@ -130,7 +130,7 @@ def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("cosim.recorder.Recorder._write", full)
     with pytest.raises(RunError, match=r"could not be read or written.*No space left") as caught:
         go(tmp_path / "run")
-    assert caught.value.__notes__ == [f"0 ticks were recorded in {tmp_path / 'run'}"]
+    assert caught.value.__notes__[0].startswith(f"0 ticks were recorded in {tmp_path / 'run'}")
     found = manifest(tmp_path / "run")
     assert found["status"] == "failed"
     assert "not all could be kept" in found["error"]
@@ -179,23 +179,26 @@ def test_a_fault_in_a_simulator_becomes_one_message_and_a_log(tmp_path: Path) ->
 def test_an_interrupt_is_not_taken_for_an_end(tmp_path: Path) -> None:
     with pytest.raises(StoppedRunError, match="after 4 of 12 ticks") as caught:
         go(tmp_path / "run", failing(KeyboardInterrupt()))
-    assert caught.value.__notes__ == [f"4 ticks were recorded in {tmp_path / 'run'}"]
+    assert caught.value.__notes__ == [
+        f"4 ticks were recorded in {tmp_path / 'run'}\ngo on with: cosim resume {tmp_path / 'run'}"
+    ]
     assert manifest(tmp_path / "run")["status"] == "interrupted"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_after_the_tick(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_run_after_the_next_tick(tmp_path: Path, number: signal.Signals) -> None:
     def interrupt(role: Role, tick: int, values: dict[str, Any]) -> None:
         if role == "battery" and tick == 4:
             signal.raise_signal(number)
 
     before = signal.getsignal(number)
-    with pytest.raises(StoppedRunError, match="after 5 of 12 ticks"):
+    # In the next one every simulator saves its state.
+    with pytest.raises(StoppedRunError, match="after 6 of 12 ticks"):
         go(tmp_path / "run", interrupt)
     assert manifest(tmp_path / "run")["status"] == "interrupted"
     assert signal.getsignal(number) == before
     with xr.open_zarr(tmp_path / "run" / "timeseries.zarr", chunks=None) as data:
-        assert data.sizes["tick"] == 5
+        assert data.sizes["tick"] == 6
 
 
 def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:

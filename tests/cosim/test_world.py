@@ -17,7 +17,7 @@ from cosim.world import World
 from tests.fakes import FACTS, IDS, TINY, Change, Log, cast, inputs_of
 
 
-class Sink:
+class Sink(TickSink):
     def __init__(self) -> None:
         self.ticks: list[int] = []
         self.signals: list[dict[str, Any]] = []
