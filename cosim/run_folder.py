@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Self, cast
 
 from filelock import FileLock, Timeout
 
+from cosim import checkpoints
 from cosim.errors import UserError, nearest
 from cosim.scenario import Scenario
 
@@ -76,6 +78,39 @@ class RunFolder:
                 f"{self.path}: this version cannot read the scenario of a run made by voltstep "
                 f"{made_by}: {error}"
             ) from None
+
+    @property
+    def ticks_done(self) -> int:
+        """Ticks that are recorded; of a run that was killed those up to its checkpoint."""
+        if self.status == "killed":
+            found, _ = checkpoints.latest(self.path)
+            return found.ticks if found else 0
+        return int(self.manifest["last_tick"]) + 1
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Size of all its files."""
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
+    def figure(self, key: str) -> float | None:
+        """Return a key figure; None where the run has none."""
+        try:
+            figures: Any = json.loads((self.path / "kpis.json").read_text(encoding="utf-8"))
+            return figures[key]["value"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def remove(self) -> None:
+        """Delete the folder with everything in it.
+
+        Raises
+        ------
+        UserError
+            The run is under way.
+        """
+        if self.status == "running":
+            raise UserError(f"{self.path} is under way: stop it first")
+        shutil.rmtree(self.path)
 
 
 def all_runs() -> list[Path]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cosim import bench, cli, doctor, registry
-from cosim.errors import PowerFlowError, VoltstepError
+from cosim.errors import PowerFlowError, StoppedRunError, VoltstepError
 from cosim.health import Check, Measurement
 from cosim.run import Result
+from cosim.run import run as carry_out
+from cosim.scenario import Scenario
+from cosim.signals import Role
+from tests import fakes
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -42,7 +48,18 @@ def cosim(
 
 
 def test_help_shows_an_example(cosim: Command) -> None:
-    for command in ("run", "new", "schema", "doctor", "scenarios", "bench"):
+    for command in (
+        "run",
+        "new",
+        "schema",
+        "doctor",
+        "scenarios",
+        "bench",
+        "verify",
+        "resume",
+        "runs",
+        "clean",
+    ):
         code, out, _ = cosim(command, "--help")
         assert code == 0
         assert f"Example: cosim {command}" in out
@@ -249,3 +266,64 @@ def test_parts_of_bench_and_doctor_exist() -> None:
         assert callable(registry.engine_function(engine, "bench", "bench"))
     assert set(bench.PARTS) == {*registry.ENGINES, "coupling", "fleet"}
     assert callable(doctor.examine)
+
+
+@pytest.fixture
+def tiny_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Two runs of fakes in runs/, the second stopped in its middle; fakes in all runs to come."""
+
+    def stop(role: Role, tick: int, values: dict[str, Any]) -> None:
+        if (role, tick) == ("grid", 3):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cosim.world.Cast.of", lambda _: fakes.cast())
+    scenario = Scenario.model_validate(fakes.TINY)
+    carry_out(scenario, Path("runs/whole"), quiet=True)
+    with pytest.raises(StoppedRunError):
+        carry_out(scenario, Path("runs/stopped"), quiet=True, cast=fakes.cast(change=stop))
+    return tmp_path / "runs"
+
+
+def test_runs_are_listed_verified_resumed_and_cleaned(
+    cosim: Command, tiny_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = cosim("runs")
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert "complete" in rows["whole"]
+    assert "12 of 12" in rows["whole"]
+    assert "interrupted" in rows["stopped"]
+    assert "5 of 12" in rows["stopped"]
+    code, out, _ = cosim("verify", "whole")
+    assert code == 0
+    assert "equal   digest" in out
+    code, _, err = cosim("verify", "stopped")
+    assert code == 2
+    assert "only a complete run can be verified" in err
+    monkeypatch.setattr("typer.confirm", lambda _: False)
+    code, out, _ = cosim("clean")
+    assert "nothing was deleted" in out
+    assert (tiny_runs / "stopped").is_dir()
+    assert cosim("resume", "stopped")[0] == 0
+    assert cosim("clean")[1].strip() == "nothing to delete"
+    monkeypatch.setattr("typer.confirm", lambda _: True)
+    code, out, _ = cosim("clean", "runs/stopped")
+    assert code == 0
+    assert [path.name for path in tiny_runs.iterdir()] == ["whole"]
+    assert cosim("clean", "--all", "--yes")[0] == 0
+    assert "no runs in runs/" in cosim("runs")[1]
+
+
+def test_a_run_that_does_not_come_out_the_same_is_told(
+    cosim: Command, tiny_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(role: Role, tick: int, values: dict[str, Any]) -> None:
+        if role == "grid" and tick == 4:
+            values["feeder_reactive_kvar"] = 1e-12
+
+    monkeypatch.setattr("cosim.world.Cast.of", lambda _: fakes.cast(change=other))
+    code, out, _ = cosim("verify", "whole")
+    assert code == 1
+    assert "not equal" in out
+    assert "feeder_reactive_kvar at tick 4: 0.0 recorded, 1e-12 now" in out
