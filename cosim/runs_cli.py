@@ -86,6 +86,28 @@ def runs() -> None:
     console.print(table)
 
 
+@app.command(epilog="Example: cosim explain siouxfalls_day-20261127-101500 vehicle 17 --from 16:00")
+def explain(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of one in runs/.")],
+    kind: Annotated[str, typer.Argument(help="vehicle, station, transformer or request.")],
+    name: Annotated[str, typer.Argument(help="Its id.")],
+    first: Annotated[str, typer.Option("--from", help="Time, such as 16:00.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Time, such as '2022-09-15 08:00'.")] = "",
+) -> None:
+    """Tell in plain words what happened to a vehicle, station, transformer or request, and why."""
+    from cosim.explain import explain as tell
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    for column in ("what", "why"):
+        table.add_column(column, overflow="fold")
+    lines = tell(RunFolder.find(run), kind, name, first, last)
+    for line in lines:
+        until = f" - {line.end:%H:%M}" if line.end > line.begin else ""
+        table.add_row(f"{line.begin:%a %d %H:%M}{until}", Text(line.what), Text(line.why))
+    Console().print(table)
+
+
 @app.command(epilog="Example: cosim clean --all")
 def clean(
     run: Annotated[

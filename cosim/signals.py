@@ -208,8 +208,8 @@ account_usd                | USD           | account     | f8 | -               
 request_vehicle            | index:vehicle | request     | i4 | -               | agents  | fleet+1             | end   | unrecorded | vehicle assigned to the request by this decision; -1 for none
 vehicle_goto_station       | index:station | vehicle     | i4 | -               | agents  | fleet+1             | end   | unrecorded | order to drive to the station and plug in; -1 for none
 vehicle_via_edge           | index:edge    | vehicle via | i4 | -               | agents  | fleet+1             | end   | unrecorded | edges to pass on the way to the destination of a trip that begins now, in order; -1 none
-vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | unrecorded | set point at the plug while plugged in; negative feeds back
-vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | unrecorded | state of charge at which the vehicle unplugs
+vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | -          | set point at the plug while plugged in; negative feeds back
+vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | -          | state of charge at which the vehicle unplugs
 decision_latency_ms        | ms            | -           | f8 | 0..             | agents  | -                   | end   | volatile   | wall time that the team took for this tick's decisions
 # --- monitor
 checkpoint_wanted          | 1             | -           | i1 | 0..1            | monitor | fleet+1 traffic+1 battery+1 grid+1 market+1 agents+1 | end | unrecorded volatile | whether every simulator is to save its state at the end of the next tick, since the run is to be stopped then
