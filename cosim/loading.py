@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -86,7 +86,10 @@ def load(
 def check(data: Mapping[str, Any], source: str) -> Scenario:
     """Return the scenario in `data`, or raise every problem in it at once as a ScenarioError."""
     scenario: Scenario | None = None
-    problems: list[Problem] = []
+    problems = list(_null_characters(data))
+    if problems:
+        # No operating system takes them in the name of a file.
+        raise ScenarioError(source, problems)
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
@@ -96,6 +99,18 @@ def check(data: Mapping[str, Any], source: str) -> Scenario:
     if scenario is None or problems:
         raise ScenarioError(source, problems)
     return scenario
+
+
+def _null_characters(data: Any, place: str = "") -> Iterator[Problem]:
+    """Yield the texts of a scenario that hold a null character."""
+    if isinstance(data, str) and "\0" in data:
+        yield Problem(place, _cut(_REPR.repr(data)), "must hold no null character")
+    elif isinstance(data, Mapping):
+        for key, value in cast(Mapping[Any, Any], data).items():
+            yield from _null_characters(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(data, list):
+        for number, value in enumerate(cast(list[Any], data)):
+            yield from _null_characters(value, f"{place}.{number}")
 
 
 def _find(source: str) -> Path:
