@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cosim import checkpoints
@@ -15,7 +14,7 @@ from cosim.assets import Assets
 from cosim.errors import SignalError, StoppedRunError
 from cosim.scenario import Scenario
 from cosim.signals import RECORD, Ids, Role
-from cosim.simulator import CHECKPOINT, Facts, Simulator
+from cosim.simulator import Facts, Simulator
 
 
 class TickSink(ABC):
@@ -34,18 +33,12 @@ class TickSink(ABC):
         del state
 
 
-def _goes_on() -> bool:
-    return False
-
-
 @dataclass(frozen=True)
 class MonitorParts:
     """What the monitor hands every tick to."""
 
     sinks: Callable[[Ids, Facts], tuple[TickSink, ...]]
     """Builds the sinks, in their order, once the ids of every dimension are known."""
-    stops: Callable[[], bool] = _goes_on
-    """Whether the run is to be stopped: with a checkpoint, so one tick later."""
 
 
 class Monitor(Simulator):
@@ -57,7 +50,6 @@ class Monitor(Simulator):
         super().__init__()
         self._parts = parts
         self._sinks: tuple[TickSink, ...] = ()
-        self._stops = False
 
     def prepare(self, scenario: Scenario, assets: Assets) -> None:
         """Do nothing: the sinks come with the parts."""
@@ -80,7 +72,7 @@ class Monitor(Simulator):
         """Hand the tick to every sink."""
         for sink in self._sinks:
             sink.take(tick, given)
-        return {CHECKPOINT: np.array(self._parts.stops(), dtype=np.int8)}
+        return {}
 
     def save(self) -> dict[str, NDArray[Any]]:
         """Return the state of every sink."""
@@ -100,14 +92,12 @@ class Monitor(Simulator):
 
     def _keep(self, tick: int, wanted: bool) -> None:
         """Complete the checkpoint to which all others have written, and stop if that is wanted."""
-        del wanted
-        stops, self._stops = self._stops, bool(self._outputs[CHECKPOINT])
-        super()._keep(tick, stops)
+        super()._keep(tick, wanted)
         done = tick + 1
         if self._run is not None:
             checkpoint = checkpoints.at(self._run, done)
             if checkpoint.folder.is_dir():
                 checkpoint.conclude()
                 checkpoints.prune(self._run)
-        if stops and done < self._ticks:
+        if wanted and done < self._ticks:
             raise StoppedRunError(tick, self._ticks)

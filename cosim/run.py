@@ -288,8 +288,15 @@ class _Life:
                 self.cast.classes[role].make_ready(self.scenario, tell)
 
     def _lockstep(self) -> float:
-        parts = MonitorParts(self._sinks, lambda: self.stop.asked)
-        whole = World(self.scenario, parts, self.cast, run=self.folder, start=self.start)
+        parts = MonitorParts(self._sinks)
+        whole = World(
+            self.scenario,
+            parts,
+            self.cast,
+            run=self.folder,
+            start=self.start,
+            last=self.stop.last,
+        )
         with self.progress, whole as world:
             self.manifest["wall_s"]["startup"] = perf_counter() - self.began
             self.manifest["engines"] = world.about

@@ -38,7 +38,7 @@ Role = Literal["fleet", "traffic", "battery", "grid", "market", "agents", "monit
 OverTick = Literal["sum", "mean", "end", "start"]
 
 ROLES: tuple[Role, ...] = ("fleet", "traffic", "battery", "grid", "market", "agents", "monitor")
-"""Roles in the order in which they step within a tick; the last reads what all others write."""
+"""Roles in the order in which they step within a tick."""
 MODELS: Mapping[Role, str] = MappingProxyType(
     {
         "fleet": "Fleet",
@@ -211,8 +211,6 @@ vehicle_via_edge           | index:edge    | vehicle via | i4 | -               
 vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | -          | set point at the plug while plugged in; negative feeds back
 vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | -          | state of charge at which the vehicle unplugs
 decision_latency_ms        | ms            | -           | f8 | 0..             | agents  | -                   | end   | volatile   | wall time that the team took for this tick's decisions
-# --- monitor
-checkpoint_wanted          | 1             | -           | i1 | 0..1            | monitor | fleet+1 traffic+1 battery+1 grid+1 market+1 agents+1 | end | unrecorded volatile | whether every simulator is to save its state at the end of the next tick, since the run is to be stopped then
 """
 
 
@@ -267,15 +265,15 @@ def produced_by(role: Role) -> tuple[Signal, ...]:
 
 
 def read_by(role: Role) -> tuple[Signal, ...]:
-    """Signals that `role` reads, shifted ones included. The monitor reads all of the others."""
+    """Signals that `role` reads, shifted ones included. The monitor reads every signal."""
     if role == "monitor":
-        return tuple(s for s in _TABLE if s.producer != role)
+        return _TABLE
     return tuple(s for s in _TABLE if role in s.readers or role in s.shifted)
 
 
 def edges() -> Iterator[tuple[Role, Role, bool, tuple[Signal, ...]]]:
     """Yield (producer, reader, shifted, signals) for every connection of the world."""
-    for producer in ROLES:
+    for producer in ROLES[:-1]:
         for reader in ROLES:
             for shifted in (False, True):
                 signals = tuple(
@@ -288,7 +286,7 @@ def edges() -> Iterator[tuple[Role, Role, bool, tuple[Signal, ...]]]:
 
 
 def _reads_now(signal: Signal, reader: Role) -> bool:
-    return reader in signal.readers or (reader == "monitor" and signal.producer != reader)
+    return reader == "monitor" or reader in signal.readers
 
 
 Ids = Mapping[str, tuple[str, ...]]

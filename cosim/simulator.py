@@ -29,15 +29,14 @@ EID = "all"
 """Id of the one entity that each simulator creates."""
 ON_THE_WIRE = "wire."
 """Beginning of the names under which a checkpoint has outputs that others read a tick later."""
-CHECKPOINT = "checkpoint_wanted"
+CHECKPOINT = "checkpoint"
+"""Input beside the signals of the wire table: the run is to be stopped after this tick."""
 
 
 def meta_for(role: Role) -> dict[str, Any]:
     """Return the mosaik META of `role`, a fresh dictionary at each call."""
     names = [*(s.name for s in produced_by(role)), *(s.name for s in read_by(role))]
-    if role == "monitor":
-        names = [s.name for s in produced_by(role)]
-    attrs = [*names, RECORD]
+    attrs = [RECORD] if role == "monitor" else [*names, RECORD]
     return {
         "api_version": "3.0",
         "type": "time-based",
@@ -186,7 +185,7 @@ class Simulator(mosaik_api_v3.Simulator):
         # mosaik counts from where the run went on.
         tick = self._first_tick + int(time)
         given = self._gather(tick, inputs.get(EID, {}))
-        wanted = given.pop(CHECKPOINT, None)
+        wanted = CHECKPOINT in inputs.get(EID, {})
         start = perf_counter()
         produced = self.advance(tick, given)
         wall = perf_counter() - start
@@ -200,7 +199,7 @@ class Simulator(mosaik_api_v3.Simulator):
             if isinstance(value, np.ndarray):
                 # Readers share the array, some a tick later: nobody may change it now.
                 value.flags.writeable = False
-        self._keep(tick, bool(wanted))
+        self._keep(tick, wanted)
         return int(time) + 1
 
     def _keep(self, tick: int, wanted: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +12,15 @@ from typing import Any, Self
 
 import mosaik
 import numpy as np
-from mosaik.starters import PythonStarter
+from mosaik.proxies import BaseProxy, LocalProxy
+from mosaik.starters import Starter
 
 from cosim import registry
 from cosim.checkpoints import Checkpoint
 from cosim.monitor import Monitor, MonitorParts
 from cosim.scenario import Scenario
 from cosim.signals import MODELS, RECORD, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
-from cosim.simulator import ON_THE_WIRE, Facts
+from cosim.simulator import CHECKPOINT, EID, ON_THE_WIRE, Facts
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class World:
         Folder of the run, for checkpoints; None makes none.
     start
         Checkpoint in it to go on from.
+    last
+        Whether a tick that a role is about to step is the last one, after which all save.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class World:
         *,
         run: Path | None = None,
         start: Checkpoint | None = None,
+        last: Callable[[Role, int], bool] | None = None,
     ) -> None:
         self._scenario = scenario
-        self._run, self._start = run, start
+        self._run, self._start, self._last = run, start, last
         self._world = mosaik.World(
             {}, time_resolution=TICK_S, skip_greetings=True, configure_logging=False
         )
@@ -86,11 +90,8 @@ class World:
         factories: dict[Role, Any] = {}
         entities: dict[Role, Any] = {}
         for role in ROLES:
-            starter = (
-                PythonStarter(Monitor, args=(parts,))
-                if role == "monitor"
-                else PythonStarter(cast.classes[role])
-            )
+            simulator = Monitor(parts) if role == "monitor" else cast.classes[role]()
+            starter = _Starter(simulator, lambda time, role=role: self._is_last(role, time))
             factories[role] = self._world.start(starter, sim_id=role, **given)
             entities[role] = getattr(factories[role], MODELS[role])()
         infos: dict[Role, Any] = {role: e.extra_info for role, e in entities.items()}
@@ -120,6 +121,10 @@ class World:
                 time_shifted=shifted,
                 initial_data=initial,
             )
+
+    def _is_last(self, role: Role, time: int) -> bool:
+        done = self._start.ticks if self._start else 0
+        return self._last is not None and self._last(role, done + time)
 
     def run(self) -> None:
         """Step every tick of the scenario.
@@ -162,6 +167,40 @@ class World:
         asyncio.set_event_loop(None)
 
 
+class _Starter(Starter):
+    """Hands mosaik a simulator of this process."""
+
+    def __init__(self, simulator: Any, is_last: Callable[[int], bool]) -> None:
+        self.api_version = None
+        self._simulator, self._is_last = simulator, is_last
+
+    async def start(self, sim_id: str, mosaik_remote: Any, mosaik_config: Any) -> BaseProxy:
+        """Return what mosaik calls it through."""
+        del sim_id, mosaik_config
+        return _Proxy(self._simulator, mosaik_remote, self._is_last)
+
+    @classmethod
+    def from_starter_config(cls, starter_config: Any) -> None:
+        """Return nothing: there is no such notation."""
+
+
+class _Proxy(LocalProxy):
+    """Tells a simulator in its step if that is the last one."""
+
+    def __init__(self, simulator: Any, mosaik_remote: Any, is_last: Callable[[int], bool]) -> None:
+        super().__init__(simulator, mosaik_remote)
+        self._is_last = is_last
+
+    async def send(self, request: Any) -> Any:
+        """Carry out a request."""
+        name, arguments, named = request
+        if name == "step" and self._is_last(arguments[0]):
+            time, inputs, *others = arguments
+            inputs = inputs | {EID: inputs.get(EID, {}) | {CHECKPOINT: {EID: True}}}
+            request = name, (time, inputs, *others), named
+        return await super().send(request)
+
+
 def _joined(infos: Mapping[Role, Any]) -> Ids:
     ids: dict[str, tuple[str, ...]] = {}
     for role, info in infos.items():
@@ -173,10 +212,7 @@ def _joined(infos: Mapping[Role, Any]) -> Ids:
 
 
 def _on_the_wire(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what simulators had told for the next tick, by signal.
-
-    What the monitor told was that the run is to be stopped.
-    """
+    """Return what simulators had told for the next tick, by signal."""
     return {
         name.removeprefix(ON_THE_WIRE): value
         for role in ROLES[:-1]

@@ -10,7 +10,7 @@ import numpy as np
 from cosim.assets import Assets
 from cosim.scenario import Scenario
 from cosim.signals import ROLES, Ids, Role, produced_by, read_by, shape_of
-from cosim.simulator import CHECKPOINT, Simulator
+from cosim.simulator import Simulator
 from cosim.world import Cast
 
 IDS: Ids = {
@@ -171,4 +171,4 @@ def _fake(fake_role: Role, log: Log | None, change: Change | None) -> type[Simul
 
 def inputs_of(role: Role) -> set[str]:
     """Return the names of the signals that `role` reads."""
-    return {signal.name for signal in read_by(role)} - {CHECKPOINT}
+    return {signal.name for signal in read_by(role)}

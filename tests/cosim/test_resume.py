@@ -103,7 +103,7 @@ def test_a_stopped_run_goes_on_from_where_it_was(
     with pytest.raises(StoppedRunError):
         go(folder, stop)
     assert status(folder) == "interrupted"
-    # All others had begun the tick, so the one after it is the last.
+    # The tick had begun, so the one after it is the last.
     assert next(c.ticks for c in checkpoints.every(folder)) == when + 2
     result = go_on(folder)
     assert result.output_digest == whole

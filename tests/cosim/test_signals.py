@@ -10,7 +10,7 @@ import pytest
 
 from cosim import signals as wire
 from cosim.signals import FIXED_DIMS, RECORD, ROLES, SIGNALS, Role, edges, markdown, read_by
-from cosim.simulator import CHECKPOINT, meta_for
+from cosim.simulator import meta_for
 from cosim.team import Observation, Plan
 from tests.fakes import IDS
 
@@ -57,15 +57,14 @@ def test_meta_lists_what_the_role_reads_and_writes(role: Role) -> None:
     (model,) = first["models"].values()
     written = [s.name for s in SIGNALS.values() if s.producer == role]
     read = [s.name for s in read_by(role)]
-    # The monitor reads all records, each as one attribute.
-    assert model["attrs"] == [*written, *([] if role == "monitor" else read), RECORD]
+    assert model["attrs"] == ([RECORD] if role == "monitor" else [*written, *read, RECORD])
     assert first is not second
     assert first["models"] is not second["models"]
 
 
 def test_teams_see_and_decide_what_the_table_says() -> None:
     seen = {f.name for f in fields(Observation)} - {"tick"}
-    assert seen | {CHECKPOINT} == {s.name for s in read_by("agents")}
+    assert seen == {s.name for s in read_by("agents")}
     decided = {s.name for s in SIGNALS.values() if s.producer == "agents" and "fleet" in s.shifted}
     assert {f.name for f in fields(Plan)} == decided
 
