@@ -15,6 +15,7 @@
           PowerFlowError        OpenDSS
           MarketError           HiGHS
           ClearingError         Clarabel
+        SimulatorLostError      a simulator in a process of its own ended, hung or said nonsense
         IncompleteRunError      the world returned before the last tick
         StoppedRunError         the user stopped the run
 """
@@ -159,6 +160,16 @@ class ClearingError(EngineError):
     """The prices within a feeder could not be found."""
 
     engine = "Clarabel"
+
+
+class SimulatorLostError(RunError):
+    """A simulator in a process of its own ended, hung, or said what is no message."""
+
+    def __init__(self, role: str, tick: int, what: str, last_lines: Sequence[str]) -> None:
+        self.role, self.tick, self.what = role, tick, what
+        when = f" at tick {tick}" if tick >= 0 else " before the first tick"
+        log = "".join(f"\n  {role}: {line}" for line in last_lines)
+        super().__init__(f"the {role} simulator was lost{when}: it {what}{log}")
 
 
 class IncompleteRunError(RunError):

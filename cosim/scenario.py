@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from cosim.fleet_section import Demand, Fleet
 from cosim.market_section import Market
-from cosim.notation import Duration, Moment, parse_duration, parse_moment, within
+from cosim.notation import Duration, Moment, PositiveSeconds, parse_duration, parse_moment, within
 from cosim.section import OnOff, Section, Share, words
 from cosim.signals import TICK_S
 from cosim.traffic_section import Traffic
@@ -175,6 +175,11 @@ class Run(Section):
         description="simulated time between two checkpoints, from which `cosim resume` goes on; "
         "0s: only where a run is stopped. SUMO starts anew from each, so that results depend on it",
     )
+    answer_within: PositiveSeconds = Field(
+        default=20.0,
+        description="with processes: separate, longest that a simulator may take for a tick before "
+        "it counts as lost",
+    )
 
 
 class Scenario(Section):
@@ -203,17 +208,11 @@ class Scenario(Section):
     market: Market = Field(default_factory=Market, description="the market that bills the energy")
     team: str = Field(default="rule_based", description="who decides")
     rules: Rules = Field(default_factory=Rules, description="what the rule-based team goes by")
-    processes: Literal["one"] = Field(
-        default="one", description="processes the simulators run in; only one is there yet"
+    processes: Literal["one", "separate"] = Field(
+        default="one",
+        description="simulators in one process, or each in a process of its own: one or separate",
     )
     run: Run = Field(default_factory=Run, description="how the run is carried out")
-
-    @field_validator("processes", mode="before")
-    @classmethod
-    def _one_process(cls, value: Any) -> Any:
-        if value == "separate":
-            raise ValueError("must be one: only one process is there yet, separate ones are not")
-        return value
 
     @property
     def ticks(self) -> int:

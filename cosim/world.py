@@ -18,6 +18,7 @@ from mosaik.starters import Starter
 from cosim import registry
 from cosim.checkpoints import Checkpoint
 from cosim.monitor import Monitor, MonitorParts
+from cosim.processes import START_S, Processes, ProcessStarter
 from cosim.scenario import Scenario
 from cosim.signals import MODELS, RECORD, ROLES, SIGNALS, TICK_S, Ids, Role, Signal, edges, shape_of
 from cosim.simulator import CHECKPOINT, EID, ON_THE_WIRE, Facts
@@ -73,8 +74,13 @@ class World:
         self._scenario = scenario
         self._run, self._start, self._last = run, start, last
         self._world = mosaik.World(
-            {}, time_resolution=TICK_S, skip_greetings=True, configure_logging=False
+            {},
+            mosaik_config={"start_timeout": START_S},
+            time_resolution=TICK_S,
+            skip_greetings=True,
+            configure_logging=False,
         )
+        self._processes: Processes | None = None
         try:
             self._build(parts, cast or Cast.of(scenario))
         except BaseException:
@@ -89,9 +95,11 @@ class World:
         }
         factories: dict[Role, Any] = {}
         entities: dict[Role, Any] = {}
+        if self._scenario.processes == "separate":
+            self._start_processes(cast)
         for role in ROLES:
-            simulator = Monitor(parts) if role == "monitor" else cast.classes[role]()
-            starter = _Starter(simulator, lambda time, role=role: self._is_last(role, time))
+            simulator = Monitor(parts) if role == "monitor" else cast.classes[role]
+            starter = self._starter(role, simulator)
             factories[role] = self._world.start(starter, sim_id=role, **given)
             entities[role] = getattr(factories[role], MODELS[role])()
         infos: dict[Role, Any] = {role: e.extra_info for role, e in entities.items()}
@@ -121,6 +129,26 @@ class World:
                 time_shifted=shifted,
                 initial_data=initial,
             )
+
+    def _start_processes(self, cast: Cast) -> None:
+        """Start all processes, so that they import their engines at the same time."""
+        folder = self._run or Path()
+        self._processes = Processes(folder / "logs", self._scenario.run.answer_within)
+        for role in ROLES[:-1]:
+            kind = cast.classes[role]
+            path = f"{kind.__module__}:{kind.__qualname__}"
+            self._world.loop.run_until_complete(self._processes.start(role, path))
+
+    def _starter(self, role: Role, simulator: Any) -> Starter:
+        def is_last(time: int) -> bool:
+            return self._is_last(role, time)
+
+        if self._processes is None:
+            return _Starter(simulator if role == "monitor" else simulator(), is_last)
+        if role == "monitor":
+            return _Starter(simulator, is_last, beside=True)
+        first_tick = self._start.ticks if self._start else 0
+        return ProcessStarter(role, self._processes, first_tick, is_last)
 
     def _is_last(self, role: Role, time: int) -> bool:
         done = self._start.ticks if self._start else 0
@@ -164,20 +192,34 @@ class World:
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
         self._world.shutdown()
+        if self._processes is not None:
+            self._processes.close()
         asyncio.set_event_loop(None)
 
 
 class _Starter(Starter):
-    """Hands mosaik a simulator of this process."""
+    """Hands mosaik a simulator of this process.
 
-    def __init__(self, simulator: Any, is_last: Callable[[int], bool]) -> None:
+    Parameters
+    ----------
+    simulator
+        The simulator.
+    is_last
+        Whether a step at a time of mosaik's is the last one.
+    beside
+        It steps beside the others, in a thread.
+    """
+
+    def __init__(
+        self, simulator: Any, is_last: Callable[[int], bool], *, beside: bool = False
+    ) -> None:
         self.api_version = None
-        self._simulator, self._is_last = simulator, is_last
+        self._simulator, self._is_last, self._beside = simulator, is_last, beside
 
     async def start(self, sim_id: str, mosaik_remote: Any, mosaik_config: Any) -> BaseProxy:
         """Return what mosaik calls it through."""
         del sim_id, mosaik_config
-        return _Proxy(self._simulator, mosaik_remote, self._is_last)
+        return _Proxy(self._simulator, mosaik_remote, self._is_last, self._beside)
 
     @classmethod
     def from_starter_config(cls, starter_config: Any) -> None:
@@ -187,9 +229,11 @@ class _Starter(Starter):
 class _Proxy(LocalProxy):
     """Tells a simulator in its step if that is the last one."""
 
-    def __init__(self, simulator: Any, mosaik_remote: Any, is_last: Callable[[int], bool]) -> None:
+    def __init__(
+        self, simulator: Any, mosaik_remote: Any, is_last: Callable[[int], bool], beside: bool
+    ) -> None:
         super().__init__(simulator, mosaik_remote)
-        self._is_last = is_last
+        self._is_last, self._beside = is_last, beside
 
     async def send(self, request: Any) -> Any:
         """Carry out a request."""
@@ -198,6 +242,8 @@ class _Proxy(LocalProxy):
             time, inputs, *others = arguments
             inputs = inputs | {EID: inputs.get(EID, {}) | {CHECKPOINT: {EID: True}}}
             request = name, (time, inputs, *others), named
+        if name == "step" and self._beside:
+            return await asyncio.to_thread(self.sim.step, *request[1])
         return await super().send(request)
 
 

@@ -1,0 +1,96 @@
+"""A simulator in a process of its own: ``python -m cosim.process HOST PORT ROLE MODULE:CLASS``.
+
+It calls the run that started it, shows the run's token and does what mosaik's protocol asks of
+it until the run ends or the connection closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import mosaik_api_v3
+from mosaik_api_v3 import run_simulator
+from mosaik_api_v3.connection import Channel
+
+from cosim import registry
+from cosim.packing import packed, unpacked
+
+TOKEN = "VOLTSTEP_RUN_TOKEN"  # noqa: S105 - the name of the variable, not a token
+"""Environment variable with what a simulator shows to be let into a run."""
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux."""
+
+
+class Remote(mosaik_api_v3.Simulator):
+    """A simulator behind messages: arrays are unpacked on their way in, packed on their way out."""
+
+    def __init__(self, simulator: Any) -> None:
+        super().__init__(simulator.meta)
+        self._simulator = simulator
+
+    def init(self, sid: str, time_resolution: float = 1.0, **sim_params: Any) -> Any:
+        """Build the engine."""
+        return self._simulator.init(sid, time_resolution, **sim_params)
+
+    def create(self, num: int, model: str, **model_params: Any) -> Any:
+        """Create the one entity."""
+        return packed(self._simulator.create(num, model, **model_params))
+
+    def bind(self, ids: dict[str, list[str]], facts: dict[str, list[Any]]) -> None:
+        """Hand on ids and facts."""
+        self._simulator.bind(ids, facts)
+
+    def step(self, time: int, inputs: Any, max_advance: int) -> int:
+        """Step one tick."""
+        return self._simulator.step(time, unpacked(inputs), max_advance)
+
+    def get_data(self, outputs: Any) -> Any:
+        """Return the arrays of the last step."""
+        return packed(self._simulator.get_data(outputs))
+
+    def finalize(self) -> None:
+        """Close the engine."""
+        self._simulator.finalize()
+
+
+def main(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Serve one simulator until its run ends."""
+    host, port, role, path = arguments
+    # The run decides when it ends; an interrupt reaches every process of a terminal.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _die_with_parent()
+    try:
+        asyncio.run(_serve(host, int(port), role, registry.resolve(path)(), environment[TOKEN]))
+    except (ConnectionError, asyncio.IncompleteReadError):
+        print("the run closed the connection", file=sys.stderr)  # noqa: T201 - this is its log
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+async def _serve(host: str, port: int, role: str, simulator: Any, token: str) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(f"{token} {role}\n".encode())
+    channel = Channel(reader, writer, name=role)
+    try:
+        await run_simulator(channel, Remote(simulator), api_compliant=True)
+    finally:
+        await channel.close()
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
