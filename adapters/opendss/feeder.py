@@ -103,11 +103,12 @@ class Feeder:
         and the connection of each, shape (charger node,)."""
         self.regulator_ids = tuple(row.id for row in layout.regulators)
         own = self.service.own
-        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids[:own])
+        units = tuple(unit.id for unit in self.service.units)
+        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *units)
         self.first_service = len(layout.transformer_ids)
         """Position of the first service transformer among `transformer_ids`."""
         number = {name: i for i, name in enumerate(self.transformer_ids)}
-        feeds = (*self.service.ids[:own], *self.service.at_home)
+        feeds = (*units, *self.service.fed_by)
         self.transformer_of = np.array([number[name] for name in feeds], np.int64)
         """Which of `transformer_ids` feeds each connection."""
         self.line_ids = layout.line_ids

@@ -37,13 +37,13 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Home:
-    """A load of one phase on a low-voltage network, where a household's charger joins."""
+class Outlet:
+    """Where chargers join a low-voltage network: between a phase and neutral."""
 
     bus: str
-    phase: int
+    phases: tuple[int, ...]
     kv: float
-    """Voltage to neutral [kV]."""
+    """Rated voltage of the chargers [kV]."""
     transformer: str
     """Transformer that feeds it."""
 
@@ -65,7 +65,9 @@ class Layout:
 
     places: tuple[Place, ...]
     """Where chargers can join with a transformer of their own, nearest to the source first."""
-    homes: tuple[Home, ...]
+    buses: Mapping[str, Place]
+    """Every bus by its name, with load or without, of whatever voltage."""
+    homes: tuple[Outlet, ...]
     """Where a household's charger can join, in the order of their loads."""
     regulators: tuple[Regulator, ...]
     transformer_ids: tuple[str, ...]
@@ -108,10 +110,12 @@ def read_layout(engine: Any) -> Layout:
     transformers: Any = found.Transformer.batch(re=".*")
     away, came_from = distances_km(sources, branches)
     kv = _voltages_kv(engine, away)
+    buses = _buses(away, kv)
     is_line = np.flatnonzero(~np.asarray(lines.Switch, bool))
     line_names = [name.lower() for name in lines.Name]
     return Layout(
-        places=_places(away, came_from, kv, loads),
+        places=_places(buses, came_from, loads),
+        buses=buses,
         homes=tuple(_homes(came_from, kv, below, loads)),
         regulators=tuple(_regulators(engine, found)),
         transformer_ids=_ids(transformers.Name),
@@ -208,25 +212,29 @@ def _voltages_kv(engine: Any, nodes: Iterable[Node]) -> dict[str, float]:
     return kv
 
 
-def _places(
-    away: Mapping[Node, float],
-    came_from: Mapping[Node, Node | None],
-    kv: Mapping[str, float],
-    loads: Sequence[tuple[str, list[Node]]],
-) -> tuple[Place, ...]:
-    """Buses with load, or in front of a transformer to buses with load."""
+def _buses(away: Mapping[Node, float], kv: Mapping[str, float]) -> dict[str, Place]:
     phases: dict[str, list[int]] = {}
     for bus, phase in away:
         phases.setdefault(bus, []).append(phase)
+    return {
+        bus: Place(bus, tuple(sorted(found)), kv[bus], round(away[bus, min(found)], 4))
+        for bus, found in phases.items()
+    }
+
+
+def _places(
+    buses: Mapping[str, Place],
+    came_from: Mapping[Node, Node | None],
+    loads: Sequence[tuple[str, list[Node]]],
+) -> tuple[Place, ...]:
+    """Buses with load, or in front of a transformer to buses with load."""
     found: dict[str, Place] = {}
     for _, nodes in loads:
         node: Node | None = nodes[0]
-        while node and kv[node[0]] < MEDIUM_KV:
+        while node and buses[node[0]].kv < MEDIUM_KV:
             node = came_from[node]
         if node:
-            bus = node[0]
-            km = round(away[bus, min(phases[bus])], 4)
-            found.setdefault(bus, Place(bus, tuple(sorted(phases[bus])), kv[bus], km))
+            found.setdefault(node[0], buses[node[0]])
     return tuple(sorted(found.values(), key=lambda place: place.km))
 
 
@@ -235,7 +243,7 @@ def _homes(
     kv: Mapping[str, float],
     below: Mapping[Node, str],
     loads: Sequence[tuple[str, list[Node]]],
-) -> Iterator[Home]:
+) -> Iterator[Outlet]:
     """Yield a home for each node of loads between one phase and neutral at such a voltage."""
     for bus, phase in dict.fromkeys(nodes[0] for _, nodes in loads if len(nodes) == 1):
         node: Node | None = (bus, phase)
@@ -243,7 +251,7 @@ def _homes(
             while node and node not in below:
                 node = came_from[node]
             if node:
-                yield Home(bus, phase, kv[bus], below[node])
+                yield Outlet(bus, (phase,), kv[bus], below[node])
 
 
 def _regulators(engine: Any, found: Any) -> list[Regulator]:

@@ -114,7 +114,7 @@ def test_feeding_back_equals_the_engines_own_volt_var(tmp_path: Path, kw: float)
     service, _ = connect_stations(
         circuit.layout, np.array([7.2]), np.zeros(1, bool), 1.0, home=np.ones(1, bool)
     )
-    assert (service.bus, service.at_home) == (("home",), ("drop",))
+    assert (service.bus, service.fed_by) == (("home",), ("drop",))
     feeder = Feeder(circuit, service, 1.0, B)
     found = feeder.solve(1.0, np.array([-kw]), np.array([7.2]))
     feeder.close()
