@@ -134,8 +134,9 @@ def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
 
 
 def _feeder_works(scenario: Scenario) -> Sequence[Problem]:
-    name = scenario.grid.feeder
-    if kind_of("grid", scenario) not in BUILT_IN["grid"] or name in networks.feeders.names():
+    grid = scenario.grid
+    ours = grid.feeder in networks.feeders.names() and not grid.service_transformers
+    if kind_of("grid", scenario) not in BUILT_IN["grid"] or ours:
         return []
     check = resolve("adapters.opendss.checks:problems")
     return cast(Sequence[Problem], check(scenario))

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from adapters.opendss.topology import Branch, Node, distances_km, require_supply
 from cosim.errors import PowerFlowError
+from networks.feeders.service_file import MEDIUM_KV
 
 Floats = NDArray[np.float64]
 
-MEDIUM_KV = 1.0
-"""Voltage to neutral from which on a bus is one of the medium-voltage network [kV]."""
 HOME_KV = (0.2, 0.25)
 """Voltage between the two wires of a home: 208, 230 or 240 V [kV]."""
 DEFAULT_RATING_A = 400.0

@@ -38,7 +38,8 @@ Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 RESIDUAL = 1e-5
-"""Largest current that the equations may miss at a node, over the largest current of a load."""
+"""Largest current that the equations may miss at a node, over the largest current of a load or
+1 A."""
 _EXPONENTS = {1: (0.0, 0.0), 2: (2.0, 2.0), 3: (0.0, 2.0), 5: (1.0, 1.0)}
 """Exponents of active and reactive power by OpenDSS's load model; model 4 has its own."""
 _IMPEDANCE, _OWN_EXPONENTS = 2, 4
@@ -99,7 +100,7 @@ class NodalEquations:
         current = y * u
         missed = self._pattern.times(passive, v) + _gathered(current - rated * u, b.ends, count)
         missed[self._source_nodes] = 0
-        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1e-3)))
+        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1.0)))
         half = 0.5 * slope
         matrix = self._pattern.matrix(passive, y + half * size_v - rated, half * u**2 / size_v)
         # Fill-in is least with the order of a symmetric pattern, which this nearly has.

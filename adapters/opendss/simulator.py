@@ -11,6 +11,7 @@ import numpy as np
 import networks.feeders
 import networks.loads
 from adapters.opendss.charging import connection_power_kw, station_kva_at_work, station_power_kw
+from adapters.opendss.described import connecting
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
@@ -48,6 +49,7 @@ class Grid(Simulator):
             stations.kind == stations.kinds.index("home"),
             grid.charger_power_factor,
             self._maker(scenario),
+            connecting(scenario, stations),
         )
         self._feeder_of_station = stations.feeder
         self._stations = len(stations.ids)
