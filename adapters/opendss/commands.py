@@ -75,7 +75,8 @@ def service_commands(service: Connections) -> Iterator[str]:
         kv = service.units[index].kv if index < service.own else float(service.kv[index])
         yield (
             f"new load.{name} bus1={_nodes(charger_bus(service, index), phases)} "
-            f"phases={len(phases)} conn=wye model=1 kv={kv} kw=0 kvar=0 {_WINDOW}"
+            # Between two phases it is one of one phase whose return is the other.
+            f"phases={3 if len(phases) == 3 else 1} conn=wye model=1 kv={kv} kw=0 kvar=0 {_WINDOW}"
         )
     # The new buses are known from here on.
     yield "makebuslist"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
+from adapters.opendss.marginal import MarginalLosses
 from adapters.opendss.moving import Moving
 from adapters.opendss.nodal import Linearisation, NodalEquations
 from adapters.opendss.response import Curve, settled_kvar
@@ -81,7 +82,12 @@ class Feeder:
         else:
             at = {name: i for i, name in enumerate(self.bus_ids)}
             # The nodes of the equations have an order of their own.
-            self._order = np.array([at[name] for name in self._equations.nodes], np.int64)
+            order = np.array([at[name] for name in self._equations.nodes], np.int64)
+            self._position = np.argsort(order)
+            """Where each of `bus_ids` stands among the nodes of the equations."""
+            self._losses = MarginalLosses(
+                self._position, self.charger_node, self.charger_of, service.phases
+            )
 
     def _bind(self) -> None:
         engine, layout = self._dss.to_altdss(), self.layout
@@ -318,17 +324,11 @@ class Feeder:
         parts = np.asarray(self._dss.Circuit.AllBusVolts())
         return unbalance_pct((parts[::2] + 1j * parts[1::2])[self._three_phases])
 
-    def _marginal_loss(self, charger_kw: Floats) -> Floats:
+    def _marginal_loss(self, charger_kw: Floats) -> tuple[Floats, Floats]:
         if self._equations is None:
-            return np.zeros(len(self.bus_ids))
-        tan_phi = np.full(len(self.bus_ids), self.tan_phi)
-        # Feeding back less is drawing more, and takes reactive power away.
-        tan_phi[self.charger_node[charger_kw[self.charger_of] < 0]] *= -1
-        order = self._order
-        per_load = np.empty_like(tan_phi)
+            return np.zeros(len(self.bus_ids)), np.zeros(len(self.service))
         self._about = self._equations.linearised()
-        per_load[order] = self._about.head_per_load(tan_phi[order])
-        return per_load - 1
+        return self._losses.at(self._about, self.tan_phi, charger_kw)
 
     def _below(self, of_chargers: Floats) -> Floats:
         """Return the sum over the connections below each transformer, shape (transformer,)."""
@@ -353,7 +353,7 @@ class Feeder:
                 ev_kva = self._chargers.TotalPowers()
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
             moved = self._moving.state()
-            marginal_loss = self._marginal_loss(charger_kw)
+            bus_marginal_loss, charger_marginal_loss = self._marginal_loss(charger_kw)
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,
@@ -368,8 +368,8 @@ class Feeder:
                 tap=self._moving.taps(moved),
                 capacitor_on=moved.capacitor_on,
                 unbalance_pct=self._unbalance_pct(),
-                bus_marginal_loss=marginal_loss,
-                charger_marginal_loss=self._at_chargers(marginal_loss),
+                bus_marginal_loss=bus_marginal_loss,
+                charger_marginal_loss=charger_marginal_loss,
                 transformer_ev_kvar=self._below(ev_kva.imag),
                 charger_voltage_pu=self._at_chargers(voltage_pu),
             )

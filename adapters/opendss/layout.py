@@ -37,10 +37,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Outlet:
-    """Where chargers join a low-voltage network: between a phase and neutral."""
+    """Where chargers join a low-voltage network: between a phase and neutral, or two phases."""
 
     bus: str
     phases: tuple[int, ...]
+    """One phase, or two between which the chargers are."""
     kv: float
     """Rated voltage of the chargers [kV]."""
     transformer: str
@@ -56,6 +57,16 @@ class Regulator:
     """Winding with the taps, from 1."""
     step_pu: float
     """Change of the ratio from one tap to the next."""
+
+
+@dataclass(frozen=True)
+class _Load:
+    id: str
+    nodes: list[Node]
+    kv: float
+    """Rated voltage as OpenDSS has it: across a load of one phase [kV]."""
+    single: bool
+    """Whether it is of one phase."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +110,10 @@ def read_layout(engine: Any) -> Layout:
         A node is not fed, the voltage bases are missing, or the circuit has no load.
     """
     engine.Solution.BuildYMatrix(0, 0)
-    branches, below = _branches(engine)
-    loads = _nodes_of_loads(engine)
+    branches, below, legs = _branches(engine)
+    loads = _loads(engine)
     sources = _terminals(engine, "vsource")
-    require_supply(sources, branches, [node for _, nodes in loads for node in nodes])
+    require_supply(sources, branches, [node for load in loads for node in load.nodes])
     found = engine.to_altdss()
     every: Any = found.Load.batch(re=".*")
     lines: Any = found.Line.batch(re=".*")
@@ -115,7 +126,7 @@ def read_layout(engine: Any) -> Layout:
     return Layout(
         places=_places(buses, came_from, loads),
         buses=buses,
-        homes=tuple(_homes(came_from, kv, below, loads)),
+        homes=tuple(dict.fromkeys(_homes(came_from, kv, below, legs, loads))),
         regulators=tuple(_regulators(engine, found)),
         transformer_ids=_ids(transformers.Name),
         transformer_kva=np.array([row.kVAs[0] for row in transformers], float),
@@ -145,13 +156,15 @@ def _terminal_nodes(engine: Any) -> list[list[Node]]:
     ]
 
 
-def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str]]:
+def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str], dict[Node, Node]]:
     """Every connection of two nodes by a line, a transformer or what else has two ends.
 
-    With them the transformer whose secondary, or third, winding each node is at.
+    With them the transformer whose secondary, or third, winding each node is at, and to each leg of
+    a centre-tapped secondary the other one.
     """
     found: list[Branch] = []
     below: dict[Node, str] = {}
+    legs: dict[Node, Node] = {}
     circuit, lines = engine.Circuit, engine.Lines
     more = circuit.FirstPDElement()
     while more:
@@ -165,8 +178,27 @@ def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str]]:
             found += [(one, two, km) for one, two in _joined(first, other)]
             if name.startswith("transformer."):
                 below |= {node: name.removeprefix("transformer.") for node in other}
+        if name.startswith("transformer.") and (pair := _centre_tapped(engine)):
+            legs |= {pair[0]: pair[1], pair[1]: pair[0]}
         more = circuit.NextPDElement()
-    return found, below
+    return found, below, legs
+
+
+def _centre_tapped(engine: Any) -> tuple[Node, Node] | None:
+    """Return the legs of the active transformer, if it has two windings end to end below.
+
+    One ends where the other begins, in the middle, so that the legs are opposite to each other.
+    """
+    element = engine.CktElement
+    buses = [bus.lower().split(".")[0] for bus in element.BusNames()]
+    order: list[int] = list(element.NodeOrder())
+    if len(buses) != 3 or element.NumConductors() != 2 or buses[1] != buses[2]:
+        return None
+    one, other = order[2:4], order[4:6]
+    for first, last in ((one, other), (other, one)):
+        if first[1] == last[0] and first[0] != last[1] and first[0] and last[1]:
+            return (buses[1], first[0]), (buses[1], last[1])
+    return None
 
 
 def _joined(one: Sequence[Node], other: Sequence[Node]) -> list[tuple[Node, Node]]:
@@ -176,13 +208,15 @@ def _joined(one: Sequence[Node], other: Sequence[Node]) -> list[tuple[Node, Node
     return [(a, b) for a in one for b in other]
 
 
-def _nodes_of_loads(engine: Any) -> list[tuple[str, list[Node]]]:
-    found: list[tuple[str, list[Node]]] = []
-    more = engine.Loads.First()
+def _loads(engine: Any) -> list[_Load]:
+    found: list[_Load] = []
+    loads = engine.Loads
+    more = loads.First()
     while more:
         (nodes,) = _terminal_nodes(engine)
-        found.append((engine.Loads.Name().lower(), nodes))
-        more = engine.Loads.Next()
+        single = engine.CktElement.NumPhases() == 1
+        found.append(_Load(loads.Name().lower(), nodes, float(loads.kV()), single))
+        more = loads.Next()
     if not found:
         raise PowerFlowError("the circuit has no load, so there is nowhere for chargers to join")
     return found
@@ -224,12 +258,12 @@ def _buses(away: Mapping[Node, float], kv: Mapping[str, float]) -> dict[str, Pla
 def _places(
     buses: Mapping[str, Place],
     came_from: Mapping[Node, Node | None],
-    loads: Sequence[tuple[str, list[Node]]],
+    loads: Sequence[_Load],
 ) -> tuple[Place, ...]:
     """Buses with load, or in front of a transformer to buses with load."""
     found: dict[str, Place] = {}
-    for _, nodes in loads:
-        node: Node | None = nodes[0]
+    for load in loads:
+        node: Node | None = load.nodes[0]
         while node and buses[node[0]].kv < MEDIUM_KV:
             node = came_from[node]
         if node:
@@ -241,16 +275,38 @@ def _homes(
     came_from: Mapping[Node, Node | None],
     kv: Mapping[str, float],
     below: Mapping[Node, str],
-    loads: Sequence[tuple[str, list[Node]]],
+    legs: Mapping[Node, Node],
+    loads: Sequence[_Load],
 ) -> Iterator[Outlet]:
-    """Yield a home for each node of loads between one phase and neutral at such a voltage."""
-    for bus, phase in dict.fromkeys(nodes[0] for _, nodes in loads if len(nodes) == 1):
-        node: Node | None = (bus, phase)
-        if HOME_KV[0] <= kv[bus] <= HOME_KV[1]:
-            while node and node not in below:
-                node = came_from[node]
-            if node:
-                yield Outlet(bus, (phase,), kv[bus], below[node])
+    """Yield where loads are homes, behind a transformer.
+
+    They are between one phase and neutral at such a voltage, between two phases, or from a leg of a
+    centre-tapped transformer to neutral: then the charger is between both legs.
+    """
+
+    def secondary(node: Node) -> Node | None:
+        """Return the node of the transformer's terminals that feeds a node."""
+        at: Node | None = node
+        while at and at not in below:
+            at = came_from[at]
+        return at
+
+    low, high = HOME_KV
+    for load in loads:
+        bus, phase = load.nodes[0]
+        fed_at = secondary(load.nodes[0]) if load.single and kv[bus] < MEDIUM_KV else None
+        if fed_at is None:
+            continue
+        if len(load.nodes) == 2 and low <= load.kv <= high:
+            phases = tuple(sorted(k for _, k in load.nodes))
+            yield Outlet(bus, phases, load.kv, below[fed_at])
+        elif fed_at in legs and low <= 2 * load.kv <= high:
+            for other in ((bus, k) for k in (1, 2, 3) if (bus, k) in came_from):
+                if secondary(other) == legs[fed_at]:
+                    phases = tuple(sorted((phase, other[1])))
+                    yield Outlet(bus, phases, 2 * load.kv, below[fed_at])
+        elif len(load.nodes) == 1 and low <= kv[bus] <= high:
+            yield Outlet(bus, (phase,), kv[bus], below[fed_at])
 
 
 def _regulators(engine: Any, found: Any) -> list[Regulator]:

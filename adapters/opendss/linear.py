@@ -62,8 +62,6 @@ class LinearFeeder(Feeder):
         if self.unpriced or self._generators:
             raise PowerFlowError(f"the linear kind cannot hold this circuit: {self.unpriced}")
         self._every, self._age = refresh_ticks, 0
-        # Where each of `bus_ids` stands among the nodes of the equations.
-        self._position = np.argsort(self._order)
         self._flows = self.flows()
         self._since = self._fresh()
 

@@ -256,31 +256,41 @@ class Linearisation:
         count = len(self.v)
         return parts[:count] + 1j * parts[count:]
 
-    def head_per_load(self, tan_phi: float | Floats) -> Floats:
-        """Power at the head of the feeder per power drawn at each node, shape (node,) [1].
+    def head_per_load(
+        self, tan_phi: float | Floats, ends: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Power at the head of the feeder per power drawn, see `per_load` [1]."""
+        return self.per_load(self._head, tan_phi, ends)
 
-        Parameters
-        ----------
-        tan_phi
-            Reactive over active power of what is drawn more, one for all or shape (node,).
-        """
-        return self.per_load(self._head, tan_phi)
-
-    def per_load(self, gradient: Floats, tan_phi: float | Floats) -> Floats:
-        """Change of a figure per watt drawn from each node to ground, shape (node,).
+    def per_load(
+        self, gradient: Floats, tan_phi: float | Floats, ends: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Change of a figure per watt drawn, shape (draw,).
 
         Parameters
         ----------
         gradient
             Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,);
-            of many figures shape (figure, 2 node), and the result has shape (figure, node).
+            of many figures shape (figure, 2 node), and the result has shape (figure, draw).
         tan_phi
-            Reactive over active power of what is drawn, one for all or shape (node,).
+            Reactive over active power of what is drawn, one for all or shape (draw,).
+        ends
+            Nodes between which it is drawn, the number of nodes for ground, shape (2, draw); from
+            each node to ground if left out.
         """
         count = len(self.v)
         adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
-        current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
-        return -(adjoint[..., :count] * current.real + adjoint[..., count:] * current.imag)
+        real, imaginary, v = adjoint[..., :count], adjoint[..., count:], self.v
+        if ends is not None:
+            one, other = ends
+            ground = np.zeros((*adjoint.shape[:-1], 1))
+            real, imaginary = np.append(real, ground, -1), np.append(imaginary, ground, -1)
+            real = real[..., one] - real[..., other]
+            imaginary = imaginary[..., one] - imaginary[..., other]
+            v = np.append(v, 0)
+            v = v[one] - v[other]
+        current: Complex = np.conj((1 + 1j * tan_phi) / v)
+        return -(real * current.real + imaginary * current.imag)
 
 
 def _ring(nodes: Sequence[int]) -> list[tuple[int, int]]:

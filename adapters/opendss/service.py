@@ -78,7 +78,7 @@ class Connections:
     bus: tuple[str, ...]
     """Primary bus of the service transformer, or bus of the outlet."""
     phases: tuple[tuple[int, ...], ...]
-    """Phases of that bus: one, or all three."""
+    """Phases of that bus: one, or all three; two where the chargers are between them."""
     kv: Floats
     """Voltage of the primary bus to neutral, or of the chargers at the outlet [kV]."""
     rating_kva: Floats
