@@ -29,7 +29,8 @@ _WITH_DATA = (
     "traffic.replay",
     "grid.kind", "grid.feeder", "grid.feeders", "grid.service_transformers",
     "market.feeder_multiplier", "market.feeder_bus",
-    "market.prices_zone", "market.prices_time_zone", "market.periods", "market.real_time",
+    "market.prices_zone", "market.prices_time_zone", "market.periods", "market.holidays",
+    "market.real_time",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic import Field
 
-from cosim.section import OnOff, Section
+from cosim.section import OneOrMore, OnOff, Section
+from networks.prices.holidays import Holidays
 from networks.prices.real_time import RealTime
 from networks.prices.tariffs import Period
 
@@ -14,28 +15,7 @@ FeederBus = Literal["B", "C", "D"]
 """Buses of the five-bus market that have a load of their own, of which feeders are a part."""
 
 
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _short(value: tuple[str, ...]) -> str | list[str]:
-    return value[0] if len(value) == 1 else list(value)
-
-
-FeederBuses = Annotated[
-    tuple[FeederBus, ...],
-    Strict(False),  # files have lists, not tuples
-    BeforeValidator(_listed),
-    PlainSerializer(_short),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "enum": ["B", "C", "D"]},
-                {"type": "array", "items": {"enum": ["B", "C", "D"]}, "minItems": 1},
-            ]
-        }
-    ),
-]
+FeederBuses = OneOrMore[FeederBus]
 """One bus for all feeders, or a list with one for each."""
 
 
@@ -86,6 +66,9 @@ class Market(Section):
         strict=False,  # files have lists, not tuples
         description="time_of_use with a tariff of your own instead: name, usd_per_kwh, months, "
         "days, hours",
+    )
+    holidays: Holidays = Field(
+        default_factory=Holidays, description="which days are holidays, where periods name them"
     )
     feeder_bus: FeederBuses = Field(
         default=("D",),
