@@ -19,6 +19,10 @@ FeederBuses = OneOrMore[FeederBus]
 """One bus for all feeders, or a list with one for each."""
 
 
+TARIFFS = ("quadratic", "series", "time_of_use")
+"""Kinds that bill a price of energy alone."""
+
+
 class Quadratic(Section):
     """Price a L^2 + b L + c of the load L at the head of each feeder, in MW."""
 
@@ -87,3 +91,8 @@ class Market(Section):
         default=5000.0,
         description="five_bus: price of load that cannot be served [USD/MWh]",
     )
+
+    @property
+    def prices_losses(self) -> bool:
+        """Whether the price may have what energy makes the feeder lose."""
+        return self.kind not in TARIFFS

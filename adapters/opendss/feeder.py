@@ -41,6 +41,9 @@ class Feeder:
         both directions of active power, unless they follow a volt-var curve.
     volt_var
         Curve of `adapters.opendss.response.VOLT_VAR` that chargers follow; none if left out.
+    price_losses
+        Whether marginal losses are wanted. They take most of the time of a solution, and are told
+        as none where they are not.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Feeder:
         service: Connections,
         power_factor: float = 0.99,
         volt_var: Curve | None = None,
+        price_losses: bool = True,
     ) -> None:
         self.name = circuit.name
         self.layout = circuit.layout
@@ -61,6 +65,7 @@ class Feeder:
         self._circuit = circuit
         self._dss: Any = circuit.engine
         self._moving = Moving(circuit.engine, circuit.layout)
+        self._moved: FeederState | None = None
         self.volt_var = volt_var
         """Curve of the chargers' reactive power, if they respond to the voltage."""
         # What more is drawn at a charger takes no reactive power with it on a volt-var curve.
@@ -73,6 +78,7 @@ class Feeder:
         self._voltages_pu()
         self.unpriced = ""
         """Why the marginal losses of this circuit are not known; empty if they are."""
+        self._price_losses = price_losses
         self._about: Linearisation | None = None
         self._equations: NodalEquations | None = None
         try:
@@ -164,6 +170,7 @@ class Feeder:
         charger_kw = np.asarray(charger_kw, dtype=float)
         self._require_input(load_scale, charger_kw)
         before = self.state()
+        self._moved = self._about = None
         with named("setting loads"):
             self._base.kW = self.layout.load_kw * load_scale
             self._base.kvar = self.layout.load_kvar * load_scale
@@ -194,15 +201,19 @@ class Feeder:
 
     def state(self) -> FeederState:
         """Return what the feeder remembers, as fresh arrays."""
-        return self._moving.state()
+        if self._moved is None:
+            self._moved = self._moving.state()
+        return FeederState(self._moved.tap_pu.copy(), self._moved.capacitor_on.copy())
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
+        self._moved = None
         with named("restoring taps"):
             self._moving.restore(state)
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
+        self._moved = None
         self._moving.set_taps(tap)
 
     def lock_taps(self, locked: bool = True) -> None:
@@ -240,10 +251,10 @@ class Feeder:
         Raises
         ------
         PowerFlowError
-            There is none, or the circuit has elements that they do not know.
+            It does not fulfil them, or the circuit has elements that they do not know.
         """
         if self._about is None:
-            raise PowerFlowError(self.unpriced or "the feeder has not been solved")
+            self._about = self.equations.linearised()
         return self._about
 
     def flows(self) -> Flows:
@@ -325,10 +336,9 @@ class Feeder:
         return unbalance_pct((parts[::2] + 1j * parts[1::2])[self._three_phases])
 
     def _marginal_loss(self, charger_kw: Floats) -> tuple[Floats, Floats]:
-        if self._equations is None:
+        if self._equations is None or not self._price_losses:
             return np.zeros(len(self.bus_ids)), np.zeros(len(self.service))
-        self._about = self._equations.linearised()
-        return self._losses.at(self._about, self.tan_phi, charger_kw)
+        return self._losses.at(self.about, self.tan_phi, charger_kw)
 
     def _below(self, of_chargers: Floats) -> Floats:
         """Return the sum over the connections below each transformer, shape (transformer,)."""
@@ -352,7 +362,7 @@ class Feeder:
             if self._chargers is not None:
                 ev_kva = self._chargers.TotalPowers()
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
-            moved = self._moving.state()
+            moved = self.state()
             bus_marginal_loss, charger_marginal_loss = self._marginal_loss(charger_kw)
             return FeederTick(
                 bus_voltage_pu=voltage_pu,

@@ -58,8 +58,9 @@ class LinearFeeder(Feeder):
         power_factor: float = 0.99,
         volt_var: Curve | None = None,
         refresh_ticks: int = 12,
+        price_losses: bool = True,
     ) -> None:
-        super().__init__(circuit, service, power_factor, volt_var)
+        super().__init__(circuit, service, power_factor, volt_var, price_losses)
         holds = "" if self.unpriced else ", ".join(self.equations.generators.holding_names)
         if self.unpriced or holds:
             reason = self.unpriced or f"generators that hold a voltage: {holds}"
