@@ -52,14 +52,13 @@ class Generators:
 
     def __init__(self, engine: Any, nodes: Callable[[], list[int]], count: int) -> None:
         self._dss, self._nodes, self._ground = engine, nodes, count
-        self._rows = list(_found(engine))
+        self._rows = [kind[i] for kind, which in _enabled(engine) for i in which]
         self._names = [str(row.FullName()) for row in self._rows]
         parts = [self._branches(i, row) for i, row in enumerate(self._rows)]
         self.branches = Branches.joined(parts)
         """Where they are connected; `load` is their own number."""
-        self._pair: NDArray[np.int64] = np.concatenate(
-            [np.zeros((0, 2), np.int64), *(self._pairs(row) for row in self._rows)]
-        )
+        self._batches = [kind.batch(idx=np.array(which)) for kind, which in _enabled(engine)]
+        self._entry = self._entries()
         self._holds: NDArray[np.int64] = np.flatnonzero(
             [int(row.Model) == _HOLDS_VOLTAGE for row in self._rows]
         )
@@ -85,25 +84,18 @@ class Generators:
             Admittance of each branch in the engine's matrix, shape (branch,) [S].
         """
         b = self.branches
-        total: Complex = np.zeros(len(self), np.complex128)
-        engine_y: Complex = np.zeros(len(b.load), np.complex128)
-        for i, name in enumerate(self._names):
-            self._dss.Circuit.SetActiveElement(name)
-            element = self._dss.CktElement
-            parts = np.asarray(element.TotalPowers())
-            total[i] = 1e3 * (parts[0] + 1j * parts[1])
-            size = element.NumConductors()
-            parts = np.asarray(element.YPrim())
-            own = (parts[::2] + 1j * parts[1::2]).reshape(size, size, order="F")
-            at = np.flatnonzero(b.load == i)
-            one, other = self._pair[at].T
-            engine_y[at] = -own[one, other]
+        if not self._rows:
+            return np.zeros(0, np.complex128), np.zeros(0, np.complex128)
+        drawn_kva: list[Complex] = [batch.TotalPowers() for batch in self._batches]
+        total = 1e3 * np.concatenate(drawn_kva)
+        engine_y: Complex = -self._matrices()[self._entry]
         u = np.abs(v[b.ends[0]] - v[b.ends[1]])
         held = np.clip(u, b.ends_v[1], b.ends_v[2])
         # What each branch draws over its power at its rated voltage, active and reactive.
         over = (held / b.base_v) ** b.exponents * (u / held) ** 2
         active, reactive = (np.bincount(b.load, b.share * row, len(self)) for row in over)
-        power = total.real / active + 1j * total.imag / reactive
+        power: Complex = (total.real / active).astype(np.complex128)
+        power += 1j * total.imag / reactive
         return power[b.load] * b.share, engine_y
 
     def require_declared(self, v: Complex) -> None:
@@ -181,6 +173,26 @@ class Generators:
             exponents=np.tile(np.array(_EXPONENTS[model])[:, None], count),
         )
 
+    def _matrices(self) -> Complex:
+        """Return the matrices of all in the engine, one after the other, each by columns [S]."""
+        found: list[NDArray[np.float64]] = []
+        for name in self._names:
+            self._dss.Circuit.SetActiveElement(name)
+            found.append(np.asarray(self._dss.CktElement.YPrim()))
+        parts = np.concatenate(found)
+        return parts[::2] + 1j * parts[1::2]
+
+    def _entries(self) -> NDArray[np.int64]:
+        """Return the place of each branch's two conductors in `_matrices`, shape (branch,)."""
+        places: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        first = 0
+        for row in self._rows:
+            size = int(row.NumConductors())
+            one, other = self._pairs(row).T
+            places.append(first + one + other * size)
+            first += size * size
+        return np.concatenate(places)
+
     def _pairs(self, row: Any) -> NDArray[np.int64]:
         """Return the conductors of each branch, shape (branch, 2)."""
         phases = int(row.Phases)
@@ -190,12 +202,14 @@ class Generators:
         return np.array([[0, 1]]) if phases == 1 else np.array([one, (one + 1) % phases]).T
 
 
-def _found(engine: Any) -> Iterator[Any]:
+def _enabled(engine: Any) -> Iterator[tuple[Any, list[int]]]:
+    """Yield every class that has any, and which of them are switched on."""
     every = engine.to_altdss()
     for name in CLASSES:
-        for row in getattr(every, name):
-            if row.Enabled:
-                yield row
+        kind = getattr(every, name)
+        which = [i for i, row in enumerate(kind) if row.Enabled]
+        if which:
+            yield kind, which
 
 
 def _unknown(row: Any, what: str) -> PowerFlowError:

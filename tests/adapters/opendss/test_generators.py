@@ -44,6 +44,7 @@ ONES = {
     "charging": f"storage.g {WYE} kwrated=500 kwhrated=900 state=charging kw=-300 kvar=40 "
     "%stored=20",
     "idle": f"storage.g {WYE} kwrated=500 kwhrated=900 state=idling",
+    "off": f"generator.g {WYE} kw=300 enabled=no\nnew pvsystem.p {WYE} kva=90 pmpp=90",
     "several": f"generator.g {WYE} kw=300 kvar=20\nnew generator.h bus1=b.3 phases=1 kv=7.2 kw=90\n"
     f"new generator.k {WYE} kw=200 model=3 maxkvar=900 minkvar=-900\n"
     "new generator.l bus1=b.1 phases=1 kv=7.2 kw=90 model=3 vpu=1.01 maxkvar=900 minkvar=-900\n"
