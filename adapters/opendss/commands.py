@@ -196,12 +196,13 @@ def _load_kv(phases: int, connection: str, kv: float) -> float:
 def _service(service: Connections, index: int) -> str:
     unit, bus, phases = service.units[index], service.bus[index], service.phases[index]
     rating_kva, neutral_kv = float(service.rating_kva[index]), float(service.kv[index])
+    primary = unit.between or phases
     # Name plates are of the line voltage, or of that to neutral, to a hundredth.
-    primary_kv = round(neutral_kv * (3**0.5 if len(phases) == 3 else 1), 2)
+    primary_kv = round(neutral_kv * (3**0.5 if len(primary) > 1 else 1), 2)
     connections = "[delta wye]" if len(phases) == 3 else "[wye wye]"
     return (
         f"new transformer.{unit.id} phases={len(phases)} windings=2 "
-        f"buses=[{_nodes(bus, phases)} {_nodes(unit.bus, phases)}] conns={connections} "
+        f"buses=[{_nodes(bus, primary)} {_nodes(unit.bus, phases)}] conns={connections} "
         f"kvs=[{primary_kv} {unit.kv}] kvas=[{rating_kva} {rating_kva}] xhl={unit.x_pct} "
         f"%rs=[{unit.r_pct / 2} {unit.r_pct / 2}] %noloadloss={unit.no_load_loss_pct} "
         f"%imag={unit.exciting_current_pct}"

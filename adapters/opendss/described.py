@@ -168,7 +168,7 @@ def _assigned(
     room = np.array([np.inf if row.stations is None else row.stations for row in rows])
     # Rows that are meant for few kinds come before those that take all, fitting phases first.
     rank = np.array([2.0 * (len(row.kinds) or _MANY) for row in rows])
-    single = np.array([len(row.phases) == 1 for row in rows])
+    single = np.array([len(row.phases) < 3 for row in rows])
     takes = {
         (name, three): takers(rows, name, three)
         for name in dict.fromkeys(named)
@@ -213,15 +213,17 @@ def _not_placed(
 
 
 def _unit(row: ServiceTransformer) -> Unit:
-    r_pct, x_pct = impedance_pct(len(row.phases), row.kva)
+    phases = 3 if len(row.phases) == 3 else 1
+    r_pct, x_pct = impedance_pct(phases, row.kva)
     no_load, exciting = row.no_load_loss_pct, row.exciting_current_pct
     return Unit(
         id=row.id,
-        kv=SECONDARY_KV[len(row.phases)] if row.kv is None else row.kv,
+        kv=SECONDARY_KV[phases] if row.kv is None else row.kv,
         r_pct=r_pct if row.r_pct is None else row.r_pct,
         x_pct=x_pct if row.x_pct is None else row.x_pct,
         no_load_loss_pct=NO_LOAD_LOSS_PCT if no_load is None else no_load,
         exciting_current_pct=EXCITING_CURRENT_PCT if exciting is None else exciting,
+        between=row.phases if len(row.phases) == 2 else (),
     )
 
 
@@ -249,4 +251,5 @@ def _phases_of_three(
 
 
 def _at(layout: Layout, row: ServiceTransformer) -> Place:
-    return replace(layout.buses[row.bus], phases=row.phases)
+    phases = row.phases[:1] if len(row.phases) == 2 else row.phases
+    return replace(layout.buses[row.bus], phases=phases)

@@ -58,6 +58,8 @@ class Unit:
     x_pct: float
     no_load_loss_pct: float = NO_LOAD_LOSS_PCT
     exciting_current_pct: float = EXCITING_CURRENT_PCT
+    between: tuple[int, ...] = ()
+    """Phases that its primary is between, where it has one winding that is not to neutral."""
 
     @property
     def bus(self) -> str:

@@ -40,7 +40,7 @@ class ServiceTransformer:
     bus: str
     """Primary bus."""
     phases: tuple[int, ...]
-    """One phase of that bus, or all three."""
+    """One phase of that bus, two that its winding is between, or all three."""
     kva: float
     kv: float | None
     """Voltage of the secondary, line to line where there are three phases [kV]."""
@@ -72,7 +72,7 @@ def read_service(
     Parameters
     ----------
     path
-        CSV with the columns ``id``, ``bus``, ``phases`` (one, such as 2 or B, or 123) and ``kva``,
+        CSV with the columns ``id``, ``bus``, ``phases`` (such as 2 or B, 12, or 123) and ``kva``,
         and if wanted ``kv``, ``r_pct``, ``x_pct``, ``no_load_loss_pct``, ``exciting_current_pct``,
         ``stations`` (most that it takes) and ``kinds`` (of stations, with spaces between).
     buses
@@ -198,8 +198,10 @@ class _Row:
     def _phases(self, bus: Bus | None) -> tuple[int, ...]:
         text = self._needed("phases")
         phases = tuple(sorted(_PHASES.get(letter, 0) for letter in text))
-        if text and (len(phases) not in (1, 3) or phases[0] == 0 or len(set(phases)) < len(phases)):
-            self._blame("phases", "must be one phase, such as 2 or B, or all three, 123 or ABC")
+        if text and (0 in phases or len(set(phases)) < len(phases)):
+            self._blame(
+                "phases", "must be one phase, such as 2 or B, two, or all three, 123 or ABC"
+            )
         elif text and bus is not None and not set(phases) <= set(bus.phases):
             have = "".join(str(phase) for phase in bus.phases)
             self._blame("phases", f"must be among those of its bus, which has {have}")

@@ -119,6 +119,22 @@ def test_what_the_file_says_is_what_is_built_and_an_overload_is_possible(file: P
     assert watts > 10 * (0.1 * 300 + 0.2 * (150 + 25 + 50 + 10))
 
 
+def test_a_transformer_between_two_phases(file: Path) -> None:
+    file.write_text("id,bus,phases,kva\npole,48,CA,25\n")
+    service, at = attached(file, [7.2], ["level_2"])
+    assert (at, service.phases, service.units[0].between) == (["pole"], ((1,),), (1, 3))
+    feeder = Feeder(Circuit(DATA), service)
+    idle, solved = (feeder.solve(0.0, np.array([kw])) for kw in (0.0, 20.0))
+    voltage_pu = dict(zip(feeder.bus_ids, idle.bus_voltage_pu, strict=True))
+    rise_pct = solved.transformer_loading_pct[-1] - idle.transformer_loading_pct[-1]
+    own_kv = feeder.layout.buses["48"].kv
+    feeder.close()
+    # Rated for the voltage between two phases: 4.16 kV there is 240 V here.
+    assert own_kv * 3**0.5 == pytest.approx(4.16, abs=0.01)
+    assert voltage_pu["pole_lv.1"] == pytest.approx(voltage_pu["48.1"], abs=0.01)
+    assert rise_pct == pytest.approx(100 * 20 / 0.99 / 25, rel=0.04)
+
+
 def test_homes_of_a_circuit_keep_their_chargers_unless_rows_name_them(tmp_path: Path) -> None:
     file, layout = tmp_path / "t.csv", layout_of(feeders.load("suburb"))
     file.write_text("id,bus,phases,kva\none,p11,1,50\n")
@@ -155,7 +171,7 @@ def test_every_problem_of_a_file_is_told_at_once(file: Path) -> None:
         "a,48x,123,100,,\n"
         "b,12,1,25,,\n"
         "B,11,1,0,40,level2\n"
-        "xfm1,11,12,many,,\n"
+        "xfm1,11,14,many,,\n"
         "c d,610,123,75,,\n"
         ",11,1,25,,,7\n"
     )
@@ -171,7 +187,8 @@ def test_every_problem_of_a_file_is_told_at_once(file: Path) -> None:
         "row 4, column kinds is level2: must be kinds of stations with spaces between: "
         "level_2, dc_fast, v2g, home, depot, work. Did you mean level_2?",
         "row 5, column id is xfm1: must be a name of its own: a transformer of the circuit has it.",
-        "row 5, column phases is 12: must be one phase, such as 2 or B, or all three, 123 or ABC.",
+        "row 5, column phases is 14: must be one phase, such as 2 or B, two, or all three, 123 or "
+        "ABC.",
         "row 5, column kva is many: must be a number above 0 and at most 10000.",
         "row 6, column id is c d: must be letters, digits, - and _, and start with a letter or "
         "digit.",
