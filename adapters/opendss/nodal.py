@@ -19,17 +19,23 @@ where :math:`J` are the currents of the stiff sources. A branch that draws
 In real and imaginary parts that is one sparse real matrix, factorised once for a solution. How any
 figure changes with the load at every node is then one solution with the transposed matrix (the
 adjoint method): exact for a little more load, with taps and capacitors as they are.
+
+Generators (`generators`) are loads that draw less than nothing. Each that holds a voltage adds an
+unknown, its reactive power, and an equation (`held`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
+from adapters.opendss.generators import Generators
+from adapters.opendss.held import Held
 from adapters.opendss.load_models import Branches, admittance
 from adapters.opendss.pattern import Pattern
 from cosim.errors import PowerFlowError
@@ -38,16 +44,16 @@ Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 RESIDUAL = 1e-5
-"""Largest current that the equations may miss at a node, over the largest current of a load."""
+"""Largest current that the equations may miss at a node, over the largest current of a load or
+1 A."""
 _EXPONENTS = {1: (0.0, 0.0), 2: (2.0, 2.0), 3: (0.0, 2.0), 5: (1.0, 1.0)}
 """Exponents of active and reactive power by OpenDSS's load model; model 4 has its own."""
 _IMPEDANCE, _OWN_EXPONENTS = 2, 4
 _SOURCE = "vsource.source"
 _OTHER_POWER = (
-    "generator", "generic5", "indmach012", "isource", "pvsystem", "storage", "upfc", "vccs",
-    "vsconverter", "vsource", "windgen",
+    "generic5", "indmach012", "isource", "upfc", "vccs", "vsconverter", "vsource", "windgen",
 )  # fmt: skip
-"""Classes of OpenDSS that give or take power beside loads."""
+"""Classes of OpenDSS that give or take power beside loads and generators."""
 
 
 class NodalEquations:
@@ -61,8 +67,8 @@ class NodalEquations:
     Raises
     ------
     PowerFlowError
-        A load follows a model that the equations do not know, or something else than loads and
-        the source converts power.
+        A load or generator follows a model that the equations do not know, or something else than
+        these and the source converts power.
     """
 
     def __init__(self, engine: Any) -> None:
@@ -72,9 +78,17 @@ class NodalEquations:
         self._at = {name: i for i, name in enumerate(self.nodes)}
         self._refuse_others()
         self._all_loads: Any = engine.to_altdss().Load.batch(re=".*")
-        self._branches = self._connect()
+        loads = self._connect()
+        self.generators = Generators(engine, self._nodes, len(self.nodes))
+        """What gives power in the circuit beside the source."""
+        self._loads = len(loads.load)
+        own = self.generators.branches
+        own = replace(own, load=own.load + len(self._all_loads))
+        self._branches = Branches.joined([loads, own])
+        self._given: Complex = np.zeros(len(own.load), np.complex128)
         self._source_nodes, self._source_y = self._source()
         self._pattern: Pattern | None = None
+        self.generators.require_declared(self._voltages())
 
     def linearised(self) -> Linearisation:
         """Return the equations about the present solution of the engine.
@@ -88,26 +102,41 @@ class NodalEquations:
         passive, places, starts = self._dss.YMatrix.getYsparse(False)
         if self._pattern is None or not self._pattern.fits(places, starts):
             self._pattern = Pattern(places, starts, b.ends)
-        parts = np.asarray(self._dss.Circuit.YNodeVArray())
-        v: Complex = np.append(parts[::2] + 1j * parts[1::2], 0)
-        power = self._power()
+        v = self._voltages()
+        self._given, engine_y = self.generators.drawn(v)
+        of_loads = self._power()
+        power = np.concatenate([of_loads, self._given])
         u = v[b.ends[0]] - v[b.ends[1]]
         size_v = np.abs(u)
         y, slope = admittance(power, size_v, b)
         # The engine's matrix holds every load as the impedance that draws its power at its rating.
-        rated = np.conj(power) / b.base_v**2
+        rated = np.append(np.conj(of_loads) / b.base_v[: self._loads] ** 2, engine_y)
         current = y * u
         missed = self._pattern.times(passive, v) + _gathered(current - rated * u, b.ends, count)
         missed[self._source_nodes] = 0
-        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1e-3)))
+        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1.0)))
         half = 0.5 * slope
         matrix = self._pattern.matrix(passive, y + half * size_v - rated, half * u**2 / size_v)
         # Fill-in is least with the order of a symmetric pattern, which this nearly has.
         factors = sla.splu(matrix, permc_spec="MMD_AT_PLUS_A")
-        return Linearisation(v[:-1], factors, self._head_gradient(v))
+        return Linearisation(v[:-1], self._holding(factors, v), self._head_gradient(v))
+
+    def _holding(self, factors: Any, v: Complex) -> Any:
+        """Return factors of the equations with those of the generators that hold a voltage."""
+        count, ends = len(self.nodes), self.generators.branches.ends
+        held = list(self.generators.holding(v, self._given))
+        if not held:
+            return factors
+        per_var = np.array([_gathered(row, ends, count) for row, _ in held])
+        turned = np.array([_gathered(row, ends, count) for _, row in held])
+        return Held(
+            factors,
+            np.hstack([per_var.real, per_var.imag]),
+            np.hstack([turned.real, -turned.imag]),
+        )
 
     def drawn(self, v: Complex, kw: Floats, kvar: Floats) -> tuple[Complex, Complex]:
-        """Return what loads draw at given voltages.
+        """Return what loads draw at given voltages, and generators as at the last linearisation.
 
         Parameters
         ----------
@@ -121,27 +150,36 @@ class NodalEquations:
         current
             Drawn from each node, shape (node,) [A].
         power
-            Of each load, shape (load,) [VA].
+            Of each load, then of each generator, shape (load + generator,) [VA].
         """
         b, count = self._branches, len(self.nodes)
         whole = np.append(v, 0)
         u = whole[b.ends[0]] - whole[b.ends[1]]
-        rated: Complex = 1e3 * (kw + 1j * kvar)[b.load] * b.share
+        loads, first = self._loads, b.load[: self._loads]
+        rated: Complex = 1e3 * (kw + 1j * kvar)[first] * b.share[:loads]
+        rated = np.concatenate([rated, self._given])
         current: Complex = admittance(rated, np.abs(u), b)[0] * u
         power: Complex = u * np.conj(current)
-        active = np.bincount(b.load, power.real, len(kw))
-        reactive = np.bincount(b.load, power.imag, len(kw))
+        size = len(kw) + len(self.generators)
+        active = np.bincount(b.load, power.real, size)
+        reactive = np.bincount(b.load, power.imag, size)
         return _gathered(current, b.ends, count), active + 1j * reactive
 
     def at(self, nodes: Sequence[str]) -> NDArray[np.int64]:
         """Return the positions of nodes among `nodes`."""
         return np.array([self._at[name.lower()] for name in nodes], np.int64)
 
+    def _voltages(self) -> Complex:
+        """Voltages of the nodes in the engine, and 0 for ground [V]."""
+        parts = np.asarray(self._dss.Circuit.YNodeVArray())
+        return np.append(parts[::2] + 1j * parts[1::2], 0)
+
     def _power(self) -> Complex:
-        """Power of every branch at its rated voltage [VA]."""
+        """Power of every branch of loads at its rated voltage [VA]."""
         kw = np.asarray(self._all_loads.kW.to_array(), float)
         kvar = np.asarray(self._all_loads.kvar.to_array(), float)
-        return 1e3 * (kw + 1j * kvar)[self._branches.load] * self._branches.share
+        load, share = self._branches.load[: self._loads], self._branches.share[: self._loads]
+        return 1e3 * (kw + 1j * kvar)[load] * share
 
     def _require_solution(self, missed_a: Floats, most_a: float) -> None:
         worst = int(np.argmax(missed_a))
@@ -181,11 +219,13 @@ class NodalEquations:
         return [self._at[f"{bus}.{k}"] if k else -1 for k in order]
 
     def _refuse_others(self) -> None:
-        """Refuse what gives or takes power without being a load."""
+        """Refuse what gives or takes power without being a load or a generator."""
         for name in self._dss.Circuit.AllElementNames():
             kind = name.lower().split(".")[0]
             if kind in _OTHER_POWER and name.lower() != _SOURCE:
-                raise PowerFlowError("prices of losses know loads and one source only", where=name)
+                raise PowerFlowError(
+                    "prices of losses know loads, generators and one source only", where=name
+                )
 
     def _connect(self) -> Branches:
         dss, rows = self._dss, list[tuple[Any, ...]]()
@@ -255,31 +295,41 @@ class Linearisation:
         count = len(self.v)
         return parts[:count] + 1j * parts[count:]
 
-    def head_per_load(self, tan_phi: float | Floats) -> Floats:
-        """Power at the head of the feeder per power drawn at each node, shape (node,) [1].
+    def head_per_load(
+        self, tan_phi: float | Floats, ends: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Power at the head of the feeder per power drawn, see `per_load` [1]."""
+        return self.per_load(self._head, tan_phi, ends)
 
-        Parameters
-        ----------
-        tan_phi
-            Reactive over active power of what is drawn more, one for all or shape (node,).
-        """
-        return self.per_load(self._head, tan_phi)
-
-    def per_load(self, gradient: Floats, tan_phi: float | Floats) -> Floats:
-        """Change of a figure per watt drawn from each node to ground, shape (node,).
+    def per_load(
+        self, gradient: Floats, tan_phi: float | Floats, ends: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Change of a figure per watt drawn, shape (draw,).
 
         Parameters
         ----------
         gradient
             Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,);
-            of many figures shape (figure, 2 node), and the result has shape (figure, node).
+            of many figures shape (figure, 2 node), and the result has shape (figure, draw).
         tan_phi
-            Reactive over active power of what is drawn, one for all or shape (node,).
+            Reactive over active power of what is drawn, one for all or shape (draw,).
+        ends
+            Nodes between which it is drawn, the number of nodes for ground, shape (2, draw); from
+            each node to ground if left out.
         """
         count = len(self.v)
         adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
-        current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
-        return -(adjoint[..., :count] * current.real + adjoint[..., count:] * current.imag)
+        real, imaginary, v = adjoint[..., :count], adjoint[..., count:], self.v
+        if ends is not None:
+            one, other = ends
+            ground = np.zeros((*adjoint.shape[:-1], 1))
+            real, imaginary = np.append(real, ground, -1), np.append(imaginary, ground, -1)
+            real = real[..., one] - real[..., other]
+            imaginary = imaginary[..., one] - imaginary[..., other]
+            v = np.append(v, 0)
+            v = v[one] - v[other]
+        current: Complex = np.conj((1 + 1j * tan_phi) / v)
+        return -(real * current.real + imaginary * current.imag)
 
 
 def _ring(nodes: Sequence[int]) -> list[tuple[int, int]]:
