@@ -105,15 +105,20 @@ class Processes:
             return SimulatorLostError(role, tick, what, lines[-_LAST_LINES:])
         return SimulatorLostError(role, tick, what, [])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End every process: with a moment for those that are still connected."""
+        for called in self._called.values():
+            if called.done() and not called.cancelled():
+                with suppress(Exception):
+                    await called.result().close()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
         for process in self._running.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0 if _stopped(process.pid) else _END_S)
             process.kill()
             process.wait()
-        if self._server is not None:
-            self._server.close()
 
     async def _hello(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Let a simulator in that shows the token, once for each role; close on all others."""
@@ -125,6 +130,8 @@ class Processes:
         known = hmac.compare_digest(token.encode(), self._token.encode())
         if not known or expected is None or expected.done():
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
             return
         limited = cast(asyncio.StreamReader, _Limited(reader))
         expected.set_result(Channel(limited, writer, name=role))
@@ -232,9 +239,7 @@ class _Proxy(BaseProxy):
             raise self._processes.lost(self._role, what, self._tick) from None
 
     async def stop(self) -> None:
-        """Let the simulator go: it ends when its connection does."""
-        with suppress(Exception):
-            await self._channel.close()
+        """Do nothing: a simulator ends when `Processes` closes its connection."""
 
 
 def _as_raised(remote: RemoteException) -> Exception:

@@ -191,9 +191,9 @@ class World:
             # A step that ended in an exit ends the loop once more; the others still wait then.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-        self._world.shutdown()
         if self._processes is not None:
-            self._processes.close()
+            loop.run_until_complete(self._processes.close())
+        self._world.shutdown()
         asyncio.set_event_loop(None)
 
 

@@ -16,6 +16,7 @@ from cosim.errors import StoppedRunError
 from cosim.run import resume, run
 from cosim.run_folder import RunFolder
 from cosim.scenario import Scenario
+from cosim.signals import Role
 from cosim.world import Cast
 
 COMMON = (
@@ -41,7 +42,7 @@ SCENARIOS = {
 
 def stopping(scenario: Scenario, tick: int) -> Cast:
     """Return the scenario's simulators; the grid asks for a stop in a tick."""
-    classes: dict[Any, Any] = dict(Cast.of(scenario).classes)
+    classes: dict[Role, Any] = dict(Cast.of(scenario).classes)
 
     class Stops(classes["grid"]):
         def advance(self, at: int, given: Mapping[str, Any]) -> dict[str, Any]:
