@@ -50,7 +50,8 @@ def stopping(scenario: Scenario, tick: int) -> Cast:
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().advance(at, given)
 
-    return Cast(classes | {"grid": Stops})
+    classes["grid"] = Stops
+    return Cast(classes)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
