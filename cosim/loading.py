@@ -30,6 +30,8 @@ _WITH_DATA = (
     "grid.kind", "grid.feeder",
     "grid.feeders", "market.feeder_multiplier", "market.feeder_bus",
     "market.prices_zone", "market.prices_time_zone", "market.periods", "market.real_time",
+    "market.demand_response", "market.demand_response_baseline", "market.demand_response_calls",
+    "market.scarce_below_mw", "market.reserve",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

@@ -2,8 +2,8 @@
 
 A team is a tuple of agents. Every tick the agents that are due act in their order; each writes
 its own part of the plan and sees what those before it wrote. What nobody touches keeps its
-meaning: orders (``request_vehicle``, ``vehicle_goto_station``) start empty at every tick, set
-points (``vehicle_charge_kw``, ``vehicle_target_soc``) stand until they are changed.
+meaning: orders (``request_vehicle``, ``vehicle_goto_station``, the offers of reserve) start empty at
+every tick, set points (``vehicle_charge_kw``, ``vehicle_target_soc``) stand until they are changed.
 """
 
 from __future__ import annotations
@@ -83,6 +83,14 @@ class Observation:
     feeder_power_kw: Floats
     station_price_usd_per_mwh: Floats
     vehicle_cost_usd: Floats
+    response_begin_s: Floats
+    response_end_s: Floats
+    response_offer_usd_per_mwh: Floats
+    vehicle_response_usd: Floats
+    reserve_price_usd_per_mw_h: Floats
+    vehicle_reserve_kw: Floats
+    vehicle_reserve_usd: Floats
+    vehicle_called: Flags
 
     @classmethod
     def of(cls, tick: int, given: Mapping[str, Any]) -> Self:
@@ -135,6 +143,7 @@ class Plan:
     vehicle_charge_kw: Floats
     vehicle_target_soc: Floats
     vehicle_via_edge: Ints
+    vehicle_reserve_usd_per_mw_h: Floats
 
     @property
     def taken(self) -> Flags:

@@ -8,6 +8,7 @@ import numpy as np
 
 from adapters.agents.charge_rules import ChargeWhenLow
 from adapters.agents.route_rules import LeastEnergyWay
+from adapters.agents.service_rules import AnswerEvents, OfferReserve
 from cosim.assets import Surroundings
 from cosim.scenario import Rules, Scenario
 from cosim.team import Agent, Ints, Observation, Plan, RequestStatus, Team
@@ -67,7 +68,14 @@ class NearestVehicle(Agent):
 def team(scenario: Scenario, around: Surroundings) -> Team:
     """Return the rule-based team of `scenario`."""
     rules = scenario.rules
-    seats: list[Agent] = [ChargeWhenLow(around, rules), NearestVehicle(around, rules)]
+    market = scenario.market
+    reserve = market.reserve.requirement_kw + market.reserve.extended_kw > 0
+    seats: list[Agent] = [ChargeWhenLow(around, rules, stays_full=reserve)]
+    if market.demand_response or market.demand_response_calls.per_day:
+        seats.append(AnswerEvents(around, rules))
+    if reserve:
+        seats.append(OfferReserve(around, rules))
+    seats.append(NearestVehicle(around, rules))
     if rules.route == "least_energy":
         seats.append(LeastEnergyWay(scenario, around))
     return Team(tuple(seats))

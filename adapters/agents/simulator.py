@@ -41,6 +41,7 @@ class Agents(Simulator):
             vehicle_charge_kw=self._charge_kw.copy(),
             vehicle_target_soc=self._target_soc.copy(),
             vehicle_via_edge=blank("vehicle_via_edge", self._ids, -1),
+            vehicle_reserve_usd_per_mw_h=blank("vehicle_reserve_usd_per_mw_h", self._ids, -1),
         )
         start = perf_counter()
         self._team.decide(seen, plan)

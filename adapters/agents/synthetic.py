@@ -22,6 +22,7 @@ def observation(around: Surroundings, requests: int, rng: np.random.Generator) -
         Random generator.
     """
     vehicles, stations = len(around.vehicles.ids), len(around.stations.ids)
+    feeders = int(around.stations.feeder.max()) + 1
     zones = around.roads.zone_edge
     status = rng.choice([Status.IDLE, Status.SERVING, Status.PLUGGED], vehicles, p=[0.6, 0.3, 0.1])
     plugged = status == Status.PLUGGED
@@ -56,6 +57,14 @@ def observation(around: Surroundings, requests: int, rng: np.random.Generator) -
         feeder_power_kw=np.zeros(()),
         station_price_usd_per_mwh=np.full(stations, 30.0),
         vehicle_cost_usd=np.zeros(vehicles),
+        response_begin_s=np.full(feeders, -1.0),
+        response_end_s=np.full(feeders, -1.0),
+        response_offer_usd_per_mwh=np.zeros(feeders),
+        vehicle_response_usd=np.zeros(vehicles),
+        reserve_price_usd_per_mw_h=np.zeros(()),
+        vehicle_reserve_kw=np.zeros(vehicles),
+        vehicle_reserve_usd=np.zeros(vehicles),
+        vehicle_called=np.zeros(vehicles, dtype=np.bool_),
     )
 
 
@@ -68,4 +77,5 @@ def empty_plan(seen: Observation) -> Plan:
         vehicle_charge_kw=np.zeros(vehicles),
         vehicle_target_soc=np.ones(vehicles),
         vehicle_via_edge=np.full((vehicles, VIA), -1, dtype=np.int32),
+        vehicle_reserve_usd_per_mw_h=np.full(vehicles, -1.0),
     )

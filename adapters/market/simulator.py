@@ -10,6 +10,7 @@ import numpy as np
 
 from adapters.market.pricing import Clearing, Pricing
 from adapters.market.retail import quadratic, series, time_of_use
+from adapters.market.services import Services
 from adapters.market.settlement import account_ids, book, counterparties, settle
 from adapters.market.wholesale import Wholesale
 from cosim.assets import Assets
@@ -35,6 +36,7 @@ class Market(Simulator):
         self._pricing = KINDS[scenario.market.kind](scenario)
         self._layout = self._pricing.layout
         self._station_zone = self._layout.feeder_zone[assets.stations.feeder]
+        self._services = Services(scenario, assets, self._layout)
 
     def dimensions(self) -> dict[str, list[str]]:
         """Zones, sellers, lines and parties of the market."""
@@ -82,7 +84,8 @@ class Market(Simulator):
         bus_energy = cleared.lmp_usd_per_mwh[at_bus]
         bus_loss = bus_energy * given["bus_marginal_loss"] * self._layout.prices_losses
         booking = book(self._layout, cleared, bill, vehicle_zone)
-        return {
+        services = self._services.step(tick, given, cleared)
+        return services | {
             "lmp_usd_per_mwh": cleared.lmp_usd_per_mwh,
             "station_price_usd_per_mwh": price,
             "station_loss_usd_per_mwh": loss,
@@ -104,7 +107,7 @@ class Market(Simulator):
             "vehicle_cost_usd": bill.cost_usd,
             "account_kwh": booking.energy_kwh,
             "account_usd": booking.paid_usd,
-            "market_events": self._shedding(tick, cleared),
+            "market_events": self._shedding(tick, cleared) + services["market_events"],
         }
 
     def close(self) -> None:

@@ -55,6 +55,8 @@ class Scene:
             "vehicle_discharge_limit_kw": np.full(COUNT, 60.0),
             "station_draw_withheld": np.zeros(len(ASSETS.stations.ids)),
             "station_feed_withheld": np.zeros(len(ASSETS.stations.ids)),
+            "vehicle_called": np.zeros(COUNT, dtype=bool),
+            "vehicle_call_kw": np.zeros(COUNT),
         }
         self.charge_kw, self.target_soc = np.zeros(COUNT), np.full(COUNT, 0.9)
 

@@ -1,0 +1,107 @@
+"""Demand response and reserve by rule: charging that can wait does, batteries hold what they can."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from adapters.agents.needs import LEAST_KW, Needs
+from cosim.assets import Surroundings
+from cosim.plugs import Plugs
+from cosim.scenario import Rules
+from cosim.team import Agent, Flags, Floats, Ints, Observation, Plan, Status
+
+
+class AnswerEvents(Agent):
+    """Event manager: while an event of demand response lasts, charging that can wait does.
+
+    What can wait is charging that the vehicle's next trip does not need, or that full power brings
+    in time when it begins after the event; that of vehicles without a trip that is known always
+    can. They hold their ports and draw nothing; one that feeds back goes on. When the event is over
+    they go on with what the set point was, or has become since. Nothing is charged ahead of an
+    event.
+    """
+
+    name: ClassVar[str] = "event_manager"
+
+    def __init__(self, around: Surroundings, rules: Rules) -> None:
+        self._rules = rules
+        self._needs, self._plugs = Needs(around, rules), Plugs(around.vehicles, around.stations)
+        self._feeder = around.stations.feeder
+        self._battery_kwh = around.vehicles.per_vehicle("battery_kwh")
+        self._every = np.arange(len(around.vehicles.ids), dtype=np.int32)
+        self._set_point_kw = np.zeros(len(around.vehicles.ids))
+
+    def due(self, seen: Observation) -> Ints:
+        """Return the vehicles at ports of feeders with an event, and those that waited for one."""
+        plugged = seen.vehicle_status == Status.PLUGGED
+        asked = plugged & self._asked(seen)[self._feeder[self._at(seen)]]
+        return np.flatnonzero(asked | (self._set_point_kw > 0)).astype(np.int32)
+
+    def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Let those draw nothing that can wait, and the others go on."""
+        waits = np.zeros(len(self._every), dtype=np.bool_)
+        plugged = seen.vehicle_status[due] == Status.PLUGGED
+        asked = self._asked(seen)[self._feeder[self._at(seen)]][due] & plugged
+        waits[due] = asked & self._can_wait(seen)[due]
+        # What somebody has set in the meantime counts; what was taken away comes back.
+        kept_kw = np.where(plan.vehicle_charge_kw > 0, plan.vehicle_charge_kw, self._set_point_kw)
+        kept_kw = np.where(plan.vehicle_charge_kw < 0, 0.0, kept_kw)
+        goes_on = (self._set_point_kw > 0) & (plan.vehicle_charge_kw == 0) & ~waits
+        plan.vehicle_charge_kw[goes_on] = self._set_point_kw[goes_on]
+        plan.vehicle_charge_kw[waits] = np.minimum(plan.vehicle_charge_kw[waits], 0.0)
+        self._set_point_kw = np.where(waits, kept_kw, 0.0)
+
+    def _asked(self, seen: Observation) -> Flags:
+        """Whether each feeder has an event in the next tick that pays enough."""
+        above = self._rules.respond_above_usd_per_mwh
+        now = (seen.response_begin_s >= 0) & (seen.response_begin_s <= seen.time_s)
+        if above is None:
+            return np.zeros_like(now)
+        return (
+            now & (seen.response_end_s > seen.time_s) & (seen.response_offer_usd_per_mwh >= above)
+        )
+
+    def _can_wait(self, seen: Observation) -> Flags:
+        lacks_soc = np.maximum(self._needs.soc(seen) - seen.vehicle_soc, 0.0)
+        end_s = seen.response_end_s[self._feeder[self._at(seen)]]
+        left_s = self._needs.leaves_in_s(seen) - (end_s - seen.time_s)
+        return (lacks_soc == 0) | (left_s >= self._charging_s(seen, lacks_soc))
+
+    def _charging_s(self, seen: Observation, missing_soc: Floats) -> Floats:
+        """Return how long charging at full power takes, shape (vehicle,) [s]."""
+        port_kw, efficiency = self._plugs.limits(self._every, self._at(seen))
+        into_pack_kw = np.minimum(port_kw * efficiency, seen.vehicle_charge_limit_kw)
+        missing_kwh = missing_soc * self._battery_kwh * seen.vehicle_soh
+        return 3600 * missing_kwh / np.maximum(into_pack_kw, LEAST_KW)
+
+    def _at(self, seen: Observation) -> Ints:
+        return np.maximum(seen.vehicle_station, 0)
+
+
+class OfferReserve(Agent):
+    """Reserve trader: vehicles at two-way ports offer to hold reserve for the wear of a call.
+
+    They want what feeding back, and charging again, would wear their packs if they were called all
+    the time, so that no call is a loss, and offer as long as they have more than `feed_back_to_soc`
+    of the rules and what their next trip takes. The fleet says how much that can be.
+    """
+
+    name: ClassVar[str] = "reserve_trader"
+
+    def __init__(self, around: Surroundings, rules: Rules) -> None:
+        self._rules, self._needs = rules, Needs(around, rules)
+        self._two_way = around.stations.bidirectional
+
+    def due(self, seen: Observation) -> Ints:
+        """Return the vehicles at two-way ports."""
+        there = self._two_way[np.maximum(seen.vehicle_station, 0)]
+        return np.flatnonzero(there & (seen.vehicle_status == Status.PLUGGED)).astype(np.int32)
+
+    def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
+        """Name the price of those that have charge to spare."""
+        keep = np.maximum(self._rules.feed_back_to_soc, self._needs.soc(seen)[due])
+        who = due[seen.vehicle_soc[due] > keep]
+        wear = self._needs.wear_usd_per_mwh(seen, who)
+        plan.vehicle_reserve_usd_per_mw_h[who] = np.maximum(wear, 0.0)
