@@ -42,7 +42,9 @@ class Terms:
 
 def response(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterator[Breach]:
     """Demand response: what is delivered, settled and paid."""
-    power, at = s["vehicle_power_kw"], s["vehicle_station"]
+    # What is given as reserve is no demand response too.
+    power = s["vehicle_power_kw"] + s["vehicle_reserve_delivered_kw"]
+    at = s["vehicle_station"]
     event = s["response_pay_usd_per_mwh"] > 0
     plugged = at >= 0
     feeder = plates.stations.feeder[at[plugged]]

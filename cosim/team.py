@@ -2,7 +2,7 @@
 
 A team is a tuple of agents. Every tick the agents that are due act in their order; each writes
 its own part of the plan and sees what those before it wrote. What nobody touches keeps its
-meaning: orders (``request_vehicle``, ``vehicle_goto_station``, the offers of reserve) start empty at
+meaning: orders (``request_vehicle``, ``vehicle_goto_station``, offers of reserve) start empty at
 every tick, set points (``vehicle_charge_kw``, ``vehicle_target_soc``) stand until they are changed.
 """
 

@@ -1,4 +1,4 @@
-"""Demand response and reserve by rule: charging that can wait does, batteries hold what they can."""
+"""Demand response and reserve by rule: charging that can wait does, batteries hold what is left."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ LOOK_BACK_DAYS = 45
 MOST_ADJUSTMENT = 0.2
 """Most by which the day itself moves the mean of the days before: 20 %, same proposal."""
 ADJUSTED_FROM, ADJUSTED_TO = 4 * TICKS_PER_HOUR, TICKS_PER_HOUR
-"""Time before the event that the adjustment compares (California ISO, from memory). It ends with the
-notice where that is earlier, so that nobody can charge more to be paid more."""
+"""Time before the event that the adjustment compares (California ISO, from memory). It ends with
+the notice where that is earlier, so that nobody can charge more to be paid more."""
 
 
 def before(load_kw: Floats, notice: int, taken: Flags) -> float:

@@ -1,11 +1,11 @@
 """Reserve that vehicles hold: what is offered, what is bought at which price, and calls.
 
-A vehicle at a port offers how far its power could fall in this tick: what it draws, and at a two-way
-port what it could feed back and sustain. Offers are bought in merit order at one price, up to the
-demand of the system: a requirement, and more while it is cheap. While an offer is missing for some
-of the demand, the price is what that is worth: 850 USD per MW and hour for the requirement, 300 for
-what is beyond it, PJM's reserve penalty factors (Troutman Sanders, "PJM Proposes Changes to
-Operating Reserve Demand Curves", 18 May 2017; ENGIE Resources, 11 September 2014).
+A vehicle at a port offers how far its power could fall in this tick: what it draws, and at a
+two-way port what it could feed back and sustain. Offers are bought in merit order at one price, up
+to the demand of the system: a requirement, and more while it is cheap. While an offer is missing
+for some of the demand, the price is what that is worth: 850 USD per MW and hour for the
+requirement, 300 for what is beyond it, PJM's reserve penalty factors (Troutman Sanders, "PJM
+Proposes Changes to Operating Reserve Demand Curves", May 2017; ENGIE Resources, 11 September 2014).
 """
 
 from __future__ import annotations
@@ -110,9 +110,10 @@ class ReserveTick:
 class Reserves:
     """Buys reserve in every tick, and calls it while the reserve of the system is scarce.
 
-    What is called stays what it is until the reserve is no longer scarce, or for as long as vehicles
-    must sustain it; nothing else is bought meanwhile. Called vehicles are paid for what they deliver
-    of what they hold: by how much their power fell below that of the tick before the call.
+    What is called stays what it is until the reserve is no longer scarce, or for as long as
+    vehicles must sustain it; nothing else is bought meanwhile. Called vehicles are paid for what
+    they deliver of what they hold: by how much their power fell below that of the tick before the
+    call.
 
     Parameters
     ----------

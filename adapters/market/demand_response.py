@@ -312,7 +312,7 @@ class DemandResponse:
                 "place": " ".join(self._names[at] for at in event.feeders),
                 "start_s": float(event.start * TICK_S),
                 "value": event.pay_usd_per_mwh,
-                "detail": f"{event.why}; USD/MWh for {(event.end - event.start) * TICK_S // 60} min",
+                "detail": f"{event.why}; USD/MWh, until {event.end * TICK_S} s",
             }
             for event in events
         ]

@@ -59,11 +59,13 @@ class Services:
         feeder = np.where(station >= 0, self._feeder[np.maximum(station, 0)], -1)
         reserve_mw = self._reserve_mw(cleared)
         scarce = reserve_mw < self._scarce_below_mw and self._layout.capacity_mw > 0
-        response = self._response.step(tick, power_kw, given["plug_most_kw"], feeder)
-        called = self._response.call(tick) if scarce else []
-        outlook, announced = self._response.outlook(tick)
         offers = given["vehicle_reserve_usd_per_mw_h"]
         reserve = self._reserves.step(tick, power_kw, given["plug_least_kw"], offers, scarce)
+        # What is given as reserve is paid once, and is no demand response too.
+        metered_kw = power_kw + reserve.delivered_kw
+        response = self._response.step(tick, metered_kw, given["plug_most_kw"], feeder)
+        called = self._response.call(tick) if scarce else []
+        outlook, announced = self._response.outlook(tick)
         return {
             "reserve_mw": reserve_mw,
             "response_pay_usd_per_mwh": response.pay_usd_per_mwh,
@@ -92,12 +94,12 @@ class Services:
         return capacity_mw - float(cleared.load_mw.sum()) if capacity_mw else 0.0
 
     def _of_zones(self, feeder_usd: Floats) -> Floats:
-        """Return what each account pays where the load of a feeder's zone does, shape (account,)."""
+        """Return what accounts pay where the load of a feeder's zone does, shape (account,)."""
         paid = np.bincount(self._layout.feeder_zone, feeder_usd, self._accounts)
         return paid.astype(np.float64)
 
     def _of_load(self, usd: float, cleared: Clearing) -> Floats:
-        """Return what each account pays where all load does, shape (account,)."""
+        """Return what accounts pay where all load does, shape (account,)."""
         paid = np.zeros(self._accounts)
         served_mw = np.maximum(cleared.load_mw - cleared.load_shed_mw, 0.0)
         if usd:

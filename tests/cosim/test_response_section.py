@@ -64,8 +64,8 @@ def test_two_events_do_not_ask_the_same_feeder_at_once(tmp_path: Path) -> None:
     loading.check(loading.plain_yaml.parse(head + events), "here")
     (wrong,) = problems(tmp_path, head + events.replace("[f01]", "[f01, f00]"))
     assert wrong == (
-        "market.demand_response.1.start is 2022-09-14 17:30: must not meet market.demand_response.0 "
-        "at the same feeder: both ask it at 2022-09-14 17:30."
+        "market.demand_response.1.start is 2022-09-14 17:30: must not meet "
+        "market.demand_response.0 at the same feeder: both ask it at 2022-09-14 17:30."
     )
 
 
@@ -75,8 +75,8 @@ def test_days_need_an_earlier_day(tmp_path: Path) -> None:
     loading.check(loading.plain_yaml.parse(text), "here")
     (wrong,) = problems(tmp_path, text.replace("-15 17", "-14 17"))
     assert wrong.startswith(
-        "market.demand_response_baseline is days: needs an earlier day of the run, of the same sort "
-        "and without an event, for market.demand_response.0 at 2022-09-14 17:00"
+        "market.demand_response_baseline is days: needs an earlier day of the run, of the same "
+        "sort and without an event, for market.demand_response.0 at 2022-09-14 17:00"
     )
     # Every day has one, so that no day can stand for them.
     assert problems(tmp_path, text.replace("2022-09-15 17:00", "17:00"))

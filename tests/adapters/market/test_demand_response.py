@@ -171,7 +171,8 @@ def test_what_is_known_and_when() -> None:
         outlook, events = programme.outlook(tick)
         assert outlook.begin_s[0] == -1
         known[tick] = [outlook.begin_s[1], outlook.end_s[1], outlook.pay_usd_per_mwh[1]]
-        told |= {tick: event["place"] for event in events}
+        for event in events:
+            told[tick] = event["place"]
     at = [START * 300.0, (START + 6) * 300.0, 1000.0]
     assert told == {START - 13: "f01"}
     assert [t for t in known if known[t] == at] == list(range(START - 13, START + 5))
