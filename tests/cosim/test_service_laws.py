@@ -158,15 +158,14 @@ def test_broken_laws_of_reserve(
 
 
 def test_what_is_held_must_be_there() -> None:
-    def low(station: int, kw: float = -4.0, **before: Any) -> dict[str, str]:
-        return breaches(
-            held(5.0, station) | {"vehicle_power_kw": np.array([5 + kw, 0, 0])}, **before
-        )
+    def low(station: int, **before: Any) -> dict[str, str]:
+        """Return what is broken where a vehicle that draws 1 kW holds 5."""
+        tick = held(5.0, station) | {"vehicle_power_kw": np.array([1.0, 0, 0])}
+        return breaches(tick, **before)
 
     assert low(TWO_WAY) == {}
     assert low(ONE_WAY) == {"reserve within port and vehicle": "vehicle 0"}
-    limits = {"discharge_limit_kw": np.full(3, 3.9)}
-    assert low(TWO_WAY, **limits) == {"reserve within the battery's limit": "vehicle 0"}
+    assert low(TWO_WAY, discharge_limit_kw=np.full(3, 3.9)) == {"reserve within the battery's limit": "vehicle 0"}
     # An hour of 4 kW above the reserve of 10 %.
     enough = 0.1 + 4.5 / BATTERY_KWH
     assert low(TWO_WAY, soc=np.minimum(enough, START)) == {}
