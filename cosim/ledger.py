@@ -35,6 +35,11 @@ SCHEMA = pa.schema(
             pa.float64(),
             metadata={"meaning": "part of a vehicle's price for marginal losses"},
         ),
+        pa.field(
+            "limits_usd_per_mwh",
+            pa.float64(),
+            metadata={"meaning": "part of a vehicle's price for limits of its feeder"},
+        ),
         pa.field("amount_usd", pa.float64(), metadata={"meaning": "paid; negative if received"}),
     ]
 )
@@ -79,6 +84,9 @@ def rows(data: xr.Dataset) -> pa.Table:
         energy_kwh=billed[tick, vehicle],
         price_usd_per_mwh=price,
         loss_usd_per_mwh=_array(data, "station_loss_usd_per_mwh")[tick, station],
+        limits_usd_per_mwh=1000
+        * _array(data, "vehicle_limits_usd")[tick, vehicle]
+        / billed[tick, vehicle],
         amount_usd=_array(data, "vehicle_cost_usd")[tick, vehicle],
     )
     energy, paid = _array(data, "account_kwh"), _array(data, "account_usd")
@@ -104,6 +112,7 @@ def monthly(data: xr.Dataset) -> pa.Table:
     """Return energy and money of every vehicle in every calendar month of the run."""
     months = _array(data, "time").astype("datetime64[M]")
     billed, cost = _array(data, "vehicle_billed_kwh"), _array(data, "vehicle_cost_usd")
+    limits = _array(data, "vehicle_limits_usd")
     parts: list[pa.Table] = []
     for month in np.unique(months):
         energy, money = billed[months == month], cost[months == month]
@@ -117,6 +126,7 @@ def monthly(data: xr.Dataset) -> pa.Table:
                     "fed_back_kwh": -np.where(fed, energy, 0.0).sum(axis=0) + 0.0,
                     "charged_usd": np.where(fed, 0.0, money).sum(axis=0),
                     "fed_back_usd": -np.where(fed, money, 0.0).sum(axis=0) + 0.0,
+                    "limits_usd": limits[months == month].sum(axis=0),
                     "total_usd": money.sum(axis=0),
                 }
             )

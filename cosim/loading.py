@@ -28,7 +28,7 @@ _WITH_DATA = (
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "traffic.replay",
     "grid.kind", "grid.feeder",
-    "grid.feeders", "market.feeder_multiplier", "market.feeder_bus",
+    "grid.feeders", "grid.volt_var", "market.bids", "market.feeder_multiplier", "market.feeder_bus",
     "market.prices_zone", "market.prices_time_zone", "market.periods", "market.real_time",
 )  # fmt: skip
 _ABSENT = object()

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from adapters.agents.bid_rules import BidByUrgency
 from adapters.agents.charge_rules import ChargeWhenLow
 from adapters.agents.route_rules import LeastEnergyWay
 from cosim.assets import Surroundings
@@ -67,7 +68,10 @@ class NearestVehicle(Agent):
 def team(scenario: Scenario, around: Surroundings) -> Team:
     """Return the rule-based team of `scenario`."""
     rules = scenario.rules
-    seats: list[Agent] = [ChargeWhenLow(around, rules), NearestVehicle(around, rules)]
+    seats: list[Agent] = [ChargeWhenLow(around, rules)]
+    if scenario.market.bids == "on":
+        seats.append(BidByUrgency(around, rules, scenario.market.value_of_lost_load_usd_per_mwh))
+    seats.append(NearestVehicle(around, rules))
     if rules.route == "least_energy":
         seats.append(LeastEnergyWay(scenario, around))
     return Team(tuple(seats))

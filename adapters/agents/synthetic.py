@@ -54,6 +54,10 @@ def observation(around: Surroundings, requests: int, rng: np.random.Generator) -
         bus_voltage_pu=np.ones(1),
         transformer_loading_pct=np.zeros(1),
         feeder_power_kw=np.zeros(()),
+        vehicle_cleared_kw=np.zeros(vehicles),
+        station_transformer_usd_per_mwh=np.zeros(stations),
+        station_line_usd_per_mwh=np.zeros(stations),
+        station_voltage_usd_per_mwh=np.zeros(stations),
         station_price_usd_per_mwh=np.full(stations, 30.0),
         vehicle_cost_usd=np.zeros(vehicles),
     )
@@ -67,5 +71,7 @@ def empty_plan(seen: Observation) -> Plan:
         vehicle_goto_station=np.full(vehicles, -1, dtype=np.int32),
         vehicle_charge_kw=np.zeros(vehicles),
         vehicle_target_soc=np.ones(vehicles),
+        vehicle_bid_usd_per_mwh=np.full(vehicles, 5000.0),
+        vehicle_ask_usd_per_mwh=np.full(vehicles, -5000.0),
         vehicle_via_edge=np.full((vehicles, VIA), -1, dtype=np.int32),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapters.fleet.charging import Chargers
+from adapters.fleet.offers import Offers
 from adapters.fleet.requests import Requests
 from adapters.fleet.service import Service
 from adapters.fleet.sessions import Sessions
@@ -38,6 +39,7 @@ class Operations:
             self._journal,
             scenario.fleet.patience,
         )
+        self._offers = Offers(assets, self.chargers) if scenario.market.bids == "on" else None
         self._last_tick = scenario.ticks - 1
 
     def advance(self, tick: int, back: Feedback, orders: Orders) -> dict[str, Any]:
@@ -84,14 +86,20 @@ class Operations:
             back.vehicle_charge_limit_kw,
             back.vehicle_discharge_limit_kw,
         )
+        asked = np.where(holds >= 0, asked, 0.0)
+        if self._offers:
+            asked = self._offers.within_cleared(holds, asked, back.vehicle_cleared_kw)
+        power_kw = self.chargers.share(
+            holds, asked, back.station_draw_withheld, back.station_feed_withheld
+        )
+        offer_kw, usd_per_mwh = np.zeros(len(holds)), np.zeros(len(holds))
+        if self._offers:
+            offer_kw, usd_per_mwh = self._offers.made(holds, at_port, power_kw, back, orders)
         return {
             "vehicle_station": holds,
-            "plug_power_kw": self.chargers.share(
-                holds,
-                np.where(holds >= 0, asked, 0.0),
-                back.station_draw_withheld,
-                back.station_feed_withheld,
-            ),
+            "plug_power_kw": power_kw,
+            "vehicle_offer_kw": offer_kw,
+            "vehicle_offer_usd_per_mwh": usd_per_mwh,
             "plug_efficiency": at_port.efficiency,
             "plug_limit_kw": at_port.limit_kw,
             "plug_floor_kw": at_port.floor_kw,

@@ -54,6 +54,7 @@ class Wholesale:
             feeder_weight=self._attachment.weight,
             billed_by=(OPERATOR,) * len(market.data.bus_ids),
             prices_losses=True,
+            opening_usd_per_mwh=float(prices.usd_per_mwh[0]),
             about=prices.about,
         )
 
