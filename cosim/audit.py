@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from cosim import laws, service_laws
 from cosim.assets import Assets
 from cosim.checking import Breach, Checker
@@ -43,12 +45,16 @@ class Audit:
         note: Callable[[int, dict[str, Any]], None] | None = None,
     ) -> None:
         self._ids = ids
+        self._bids = scenario.market.bids == "on"
         self._stop = scenario.run.audit == "stop"
         self._note = note
         self._plates = laws.Plates(assets, ids, facts)
         self._terms = service_laws.Terms.of(scenario)
         start = assets.vehicles.initial_soc
-        self._before = laws.Before(soc=start, integral=start)
+        # Before the first tick nobody has plugged in, and nothing is cleared.
+        nothing = np.zeros(len(start)) if self._bids else None
+        nowhere = np.full(len(start), -1, np.int32)
+        self._before = laws.Before(soc=start, integral=start, station=nowhere, cleared_kw=nothing)
         self.count = 0
         """Breaches so far."""
 
@@ -82,6 +88,8 @@ class Audit:
             response_open_kwh=signals["response_open_kwh"],
             called=signals["vehicle_called"],
             call_kw=signals["vehicle_call_kw"],
+            station=signals["vehicle_station"],
+            cleared_kw=signals["vehicle_cleared_kw"] if self._bids else None,
         )
 
     def breaches(self, tick: int, signals: Mapping[str, Any]) -> Iterator[Breach]:

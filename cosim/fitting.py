@@ -36,6 +36,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
         _own_trips_fit,
         _feeder_works,
         _buses_hold_the_feeders,
+        _bids_fit,
         _incidents_fit,
         _background_fits,
     )
@@ -170,6 +171,21 @@ def _buses_hold_the_feeders(scenario: Scenario) -> Sequence[Problem]:
         )
         for bus, count in sorted(there.items())
         if count > most
+    ]
+
+
+def _bids_fit(scenario: Scenario) -> Sequence[Problem]:
+    if scenario.market.bids == "off":
+        return []
+    needs = (
+        ("market.kind", scenario.market.kind, "five_bus"),
+        ("grid.kind", scenario.grid.kind, "opendss"),
+        ("grid.volt_var", scenario.grid.volt_var, "off"),
+    )
+    return [
+        Problem(field, value, f"must be {only} with market.bids: on", only)
+        for field, value, only in needs
+        if value != only
     ]
 
 

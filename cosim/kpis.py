@@ -145,6 +145,16 @@ def _answered(run: RunData) -> float:
     return float(np.maximum(run.array("response_settled_kwh"), 0.0).sum())
 
 
+@of_vehicles(
+    "limits_cost_usd_per_vehicle_month",
+    "USD",
+    "part of the bills for limits of the feeders, less the pay for feeding back against them, "
+    "likewise",
+)
+def _limits_cost(run: RunData) -> float:
+    return run.total("vehicle_limits_usd") / run.vehicles / run.days * DAYS_PER_MONTH
+
+
 @figure("congestion_rent_usd", "USD", "what the market's operator kept: payments less revenue")
 def _rent(run: RunData) -> float:
     return run.total("congestion_rent_usd")
@@ -285,6 +295,12 @@ def _outside(run: RunData) -> float:
 )
 def _overloaded(run: RunData) -> float:
     return float((run.array("transformer_loading_pct") > 100).any(axis=0).sum())
+
+
+@figure("limit_binding_h", "h", "time in which a feeder's limit bound, summed over its limits")
+def _binding(run: RunData) -> float:
+    lasted_s = run.column("limit_binding", "time_s") - run.column("limit_binding", "start_s")
+    return float(lasted_s.sum()) / 3600
 
 
 @figure(

@@ -36,12 +36,17 @@ SCHEMA = pa.schema(
             pa.float64(),
             metadata={"meaning": "part of a vehicle's price for marginal losses"},
         ),
+        pa.field(
+            "limits_usd_per_mwh",
+            pa.float64(),
+            metadata={"meaning": "part of a vehicle's price for limits of its feeder"},
+        ),
         pa.field("amount_usd", pa.float64(), metadata={"meaning": "paid; negative if received"}),
     ]
 )
 """Columns of ``ledger.parquet``: a row for each party and tick that drew, fed or was paid, and for
 each component of what is paid for."""
-_KEEPS = {"operator": "congestion rent", "feeders": "losses"}
+_KEEPS = {"operator": "congestion rent", "feeders": "losses", "limits": "limits"}
 """What accounts that draw nothing are paid for; all others are for energy."""
 SERVICES = {"response": "demand response", "reserve": "reserve"}
 """What vehicles are paid for beside energy: as signals and components call it."""
@@ -88,6 +93,9 @@ def rows(data: xr.Dataset) -> pa.Table:
         energy_kwh=billed[tick, vehicle],
         price_usd_per_mwh=price,
         loss_usd_per_mwh=_array(data, "station_loss_usd_per_mwh")[tick, station],
+        limits_usd_per_mwh=1000
+        * _array(data, "vehicle_limits_usd")[tick, vehicle]
+        / billed[tick, vehicle],
         amount_usd=_array(data, "vehicle_cost_usd")[tick, vehicle],
     )
     energy, paid = _array(data, "account_kwh"), _array(data, "account_usd")
@@ -139,6 +147,7 @@ def monthly(data: xr.Dataset) -> pa.Table:
     months = _array(data, "time").astype("datetime64[M]")
     billed, cost = _array(data, "vehicle_billed_kwh"), _array(data, "vehicle_cost_usd")
     services = {name: _array(data, f"vehicle_{name}_usd") for name in SERVICES}
+    limits = _array(data, "vehicle_limits_usd")
     parts: list[pa.Table] = []
     for month in np.unique(months):
         energy, money = billed[months == month], cost[months == month]
@@ -153,6 +162,7 @@ def monthly(data: xr.Dataset) -> pa.Table:
                     "fed_back_kwh": -np.where(fed, energy, 0.0).sum(axis=0) + 0.0,
                     "charged_usd": np.where(fed, 0.0, money).sum(axis=0),
                     "fed_back_usd": -np.where(fed, money, 0.0).sum(axis=0) + 0.0,
+                    "limits_usd": limits[months == month].sum(axis=0),
                     **{f"{name}_usd": usd for name, usd in paid.items()},
                     "total_usd": money.sum(axis=0) - sum(paid.values()),
                 }

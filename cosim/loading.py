@@ -28,7 +28,7 @@ _WITH_DATA = (
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "traffic.replay",
     "grid.kind", "grid.feeder",
-    "grid.feeders", "market.feeder_multiplier", "market.feeder_bus",
+    "grid.feeders", "grid.volt_var", "market.bids", "market.feeder_multiplier", "market.feeder_bus",
     "market.prices_zone", "market.prices_time_zone", "market.periods", "market.real_time",
     "market.demand_response", "market.demand_response_baseline", "market.demand_response_calls",
     "market.scarce_below_mw", "market.reserve",

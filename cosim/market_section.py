@@ -101,6 +101,11 @@ class Market(Section):
         default=0.01,
         description="five_bus: rise of each generator's offer with its output [USD/MWh per MW]",
     )
+    bids: OnOff = Field(
+        default="off",
+        description="five_bus: whether vehicles offer what they would draw or feed back, and the "
+        "feeders' limits (grid.limits) decide what is taken and have a price: off or on",
+    )
     value_of_lost_load_usd_per_mwh: Annotated[float, Field(gt=0, le=100_000)] = Field(
         default=5000.0,
         description="five_bus: price of load that cannot be served [USD/MWh]",

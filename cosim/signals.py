@@ -113,6 +113,8 @@ vehicle_next_km            | km            | vehicle     | f8 | 0..             
 vehicle_request            | index:request | vehicle     | i4 | -               | fleet   | traffic             | start | -          | request that the vehicle serves through the tick, or was towed from; -1 for none
 vehicle_station            | index:station | vehicle     | i4 | -               | fleet   | battery grid market agents | start | -   | station whose port the vehicle holds through the tick
 plug_power_kw              | kW            | vehicle     | f8 | -1000..1000     | fleet   | battery             | mean  | -          | power asked for at the plug, grid side, within every limit of port, vehicle and battery
+vehicle_offer_kw           | kW            | vehicle     | f8 | -1000..1000     | fleet   | grid                | end   | -          | power that the vehicle would exchange in the next tick, offered to the clearing of its feeder; 0 without market.bids
+vehicle_offer_usd_per_mwh  | USD/MWh       | vehicle     | f8 | -100000..100000 | fleet   | grid                | end   | -          | most it pays to draw it, least it wants to feed it back
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
 plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the lesser of port and vehicle
 plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | -                   | start | -          | most the vehicle may feed back at its port, negative; 0 without V2G
@@ -176,6 +178,13 @@ bus_feeder                 | index:feeder  | bus         | i4 | -               
 bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more at the bus's phase, taps and capacitors as they are
 station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
+vehicle_cleared_kw         | kW            | vehicle     | f8 | -1000..1000     | grid    | agents fleet+1      | end   | -          | what the limits of the feeder leave the vehicle of its offer for the next tick, at its station; 0 without market.bids
+station_transformer_usd_per_mwh | USD/MWh  | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of the station's price for limits of transformers, cleared in the tick before; 0 without market.bids
+station_line_usd_per_mwh   | USD/MWh       | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of it for limits of lines, likewise
+station_voltage_usd_per_mwh | USD/MWh      | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of it for limits of voltages, likewise
+dlmp_transformer_usd_per_mwh | USD/MWh     | bus         | f8 | -1e+07..1e+07   | grid    | market              | mean  | -          | part of dlmp_usd_per_mwh for limits of transformers, cleared in the tick before; 0 without market.bids
+dlmp_line_usd_per_mwh      | USD/MWh       | bus         | f8 | -1e+07..1e+07   | grid    | market              | mean  | -          | part of it for limits of lines, likewise
+dlmp_voltage_usd_per_mwh   | USD/MWh       | bus         | f8 | -1e+07..1e+07   | grid    | market              | mean  | -          | part of it for limits of voltages, likewise
 feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | agents              | mean  | -          | active power at the feeders' heads, all together
 feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together
 feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of all feeders
@@ -186,7 +195,8 @@ feeder_own_load_kw         | kW            | feeder      | f8 | -1e+06..1e+06   
 feeder_own_losses_kw       | kW            | feeder      | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of each feeder
 # --- market
 lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | -                   | mean  | -          | price of the market's bus or zone: the locational marginal price, or what stands for it
-station_price_usd_per_mwh  | USD/MWh       | station     | f8 | -10000..100000  | market  | agents              | mean  | -          | price that energy at the station is billed at
+feeder_lmp_usd_per_mwh     | USD/MWh       | feeder      | f8 | -10000..100000  | market  | grid+1              | mean  | unrecorded | price at the head of each feeder, that of its bus or zone
+station_price_usd_per_mwh  | USD/MWh       | station     | f8 | -1e+07..1e+07   | market  | agents              | mean  | -          | price that energy at the station is billed at
 bus_load_mw                | MW            | zone        | f8 | -               | market  | -                   | mean  | -          | load at the market's bus or zone
 load_shed_mw               | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load that could not be served
 generator_mw               | MW            | generator   | f8 | -               | market  | -                   | mean  | -          | dispatch of the generator
@@ -200,10 +210,12 @@ transmission_losses_mw     | MW            | -           | f8 | 0..             
 congestion_rent_usd        | USD           | -           | f8 | -               | market  | -                   | sum   | -          | load payments less generator revenue
 vehicle_billed_kwh         | kWh           | vehicle     | f8 | -100..100       | market  | -                   | sum   | -          | energy billed to the vehicle; negative if fed back
 vehicle_cost_usd           | USD           | vehicle     | f8 | -               | market  | agents              | sum   | -          | what the vehicle pays for its energy
-station_loss_usd_per_mwh   | USD/MWh       | station     | f8 | -10000..100000  | market  | -                   | mean  | -          | part of that price for marginal losses; 0 with a tariff
-dlmp_usd_per_mwh           | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | distribution locational marginal price: what one more unit drawn at the bus's phase costs
+vehicle_limits_usd         | USD           | vehicle     | f8 | -               | market  | -                   | sum   | -          | part of that for limits of the feeder
+station_loss_usd_per_mwh   | USD/MWh       | station     | f8 | -10000..100000  | market  | -                   | mean  | -          | part of the station's price for marginal losses; 0 with a tariff
+dlmp_usd_per_mwh           | USD/MWh       | bus         | f8 | -1e+07..1e+07    | market  | -                   | mean  | -          | distribution locational marginal price: what one more unit drawn at the bus's phase costs
 dlmp_energy_usd_per_mwh    | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | part of it for energy: the price of the market's bus that the feeder hangs at
 dlmp_loss_usd_per_mwh      | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | part of it for marginal losses in the feeder
+dlmp_congestion_usd_per_mwh | USD/MWh      | bus         | f8 | -1e+07..1e+07   | market  | -                   | mean  | -          | part of it for limits of transformers and lines
 account_kwh                | kWh           | account     | f8 | -               | market  | -                   | sum   | -          | energy that each party beside the vehicles drew; negative if it fed in
 account_usd                | USD           | account     | f8 | -               | market  | -                   | sum   | -          | what that party pays; negative if it is paid
 reserve_mw                 | MW            | -           | f8 | -               | market  | -                   | mean  | -          | capacity of all generators less the load; 0 with a tariff
@@ -231,6 +243,8 @@ vehicle_via_edge           | index:edge    | vehicle via | i4 | -               
 vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | unrecorded | set point at the plug while plugged in; negative feeds back
 vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | unrecorded | state of charge at which the vehicle unplugs
 vehicle_reserve_usd_per_mw_h | USD/MW/h    | vehicle     | f8 | -1..            | agents  | market+1            | end   | unrecorded | price at which the vehicle offers to hold reserve; -1 for no offer
+vehicle_bid_usd_per_mwh    | USD/MWh       | vehicle     | f8 | -100000..100000 | agents  | fleet+1             | end   | unrecorded | most that the vehicle pays for what it draws, with market.bids
+vehicle_ask_usd_per_mwh    | USD/MWh       | vehicle     | f8 | -100000..100000 | agents  | fleet+1             | end   | unrecorded | least that the vehicle wants for what it feeds back, with market.bids
 decision_latency_ms        | ms            | -           | f8 | 0..             | agents  | -                   | end   | volatile   | wall time that the team took for this tick's decisions
 """
 

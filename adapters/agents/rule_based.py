@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from adapters.agents.bid_rules import BidByUrgency
 from adapters.agents.charge_rules import ChargeWhenLow
 from adapters.agents.route_rules import LeastEnergyWay
 from adapters.agents.service_rules import AnswerEvents, OfferReserve
@@ -75,6 +76,8 @@ def team(scenario: Scenario, around: Surroundings) -> Team:
         seats.append(AnswerEvents(around, rules))
     if reserve:
         seats.append(OfferReserve(around, rules))
+    if market.bids == "on":
+        seats.append(BidByUrgency(around, rules, market.value_of_lost_load_usd_per_mwh))
     seats.append(NearestVehicle(around, rules))
     if rules.route == "least_energy":
         seats.append(LeastEnergyWay(scenario, around))

@@ -119,13 +119,11 @@ class Reserves:
     ----------
     rules
         The scenario's `market.reserve`.
-    vehicles
-        Number of vehicles.
     ticks
         Length of the run: nothing is called for a tick after it.
     """
 
-    def __init__(self, rules: Reserve, vehicles: int, ticks: int) -> None:
+    def __init__(self, rules: Reserve, ticks: int) -> None:
         self._demand = (
             (rules.requirement_kw, rules.short_usd_per_mw_h),
             (rules.extended_kw, rules.extended_usd_per_mw_h),
@@ -134,7 +132,6 @@ class Reserves:
         """Whether any is bought."""
         self._most_ticks = rules.sustained_minutes * 60 // TICK_S
         self._ticks = ticks
-        self._none = np.zeros(vehicles)
         self._call: _Call | None = None
 
     def step(
@@ -159,8 +156,9 @@ class Reserves:
         scarce
             Whether the reserve of the system was scarce in this tick.
         """
+        none = np.zeros(len(power_kw))
         if not self.at_all:
-            return self._tick(0.0, self._none, self._none, self._none, [])
+            return self._tick(0.0, none, none, none, [])
         if self._call is not None:
             return self._follow(self._call, tick, power_kw, scarce)
         spare_kw = np.maximum(power_kw - least_kw, 0.0)
@@ -173,7 +171,7 @@ class Reserves:
             self._call = _Call(tick + 1, found.usd_per_mw_h, kw, power_kw.copy())
             happened = [_event("reserve_called", tick, value=float(kw.sum()), detail="kW, all")]
         usd = kw * found.usd_per_mw_h * TICK_HOURS / 1000
-        return self._tick(found.usd_per_mw_h, kw, self._none, usd, happened)
+        return self._tick(found.usd_per_mw_h, kw, none, usd, happened)
 
     def _follow(self, call: _Call, tick: int, power_kw: Floats, scarce: bool) -> ReserveTick:
         fallen_kw = np.where(call.kw > 0, np.maximum(call.reference_kw - power_kw, 0.0), 0.0)
@@ -200,8 +198,9 @@ class Reserves:
     def _tick(
         self, price: float, kw: Floats, fallen_kw: Floats, usd: Floats, events: list[dict[str, Any]]
     ) -> ReserveTick:
-        called = self._none > 0 if self._call is None else self._call.kw > 0
-        level_kw = self._none if self._call is None else self._call.reference_kw - self._call.kw
+        call = self._call
+        called = np.zeros(len(kw), dtype=np.bool_) if call is None else call.kw > 0
+        level_kw = 0.0 if call is None else call.reference_kw - call.kw
         call_kw = np.where(called, level_kw, 0.0)
         return ReserveTick(price, kw, fallen_kw, usd, called, call_kw, events)
 

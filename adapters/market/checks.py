@@ -34,7 +34,11 @@ def _market(scenario: Scenario) -> Iterator[Problem]:
         ):
             if amount:
                 yield Problem(field, f"{amount:g}", needs)
-    elif market.demand_response_calls.per_day and not market.scarce_below_mw:
+        return
+    if reserve_kw and market.bids == "on":
+        reason = "needs market.bids: off: what the feeders' limits leave to a bid cannot be called"
+        yield Problem("market.reserve.requirement_kw", f"{reserve_kw:g}", reason)
+    if market.demand_response_calls.per_day and not market.scarce_below_mw:
         reason = "needs market.scarce_below_mw above 0: else nothing is ever scarce"
         calls = str(market.demand_response_calls.per_day)
         yield Problem("market.demand_response_calls.per_day", calls, reason)

@@ -184,9 +184,8 @@ class DemandResponse:
             Feeder that each vehicle is plugged in at, -1 for none, shape (vehicle,).
         """
         pay, baseline, delivered, open_, settled, paid = np.zeros((6, self._feeders))
-        done = ResponseTick(
-            pay, baseline, delivered, open_, settled, paid, np.zeros(self._vehicles), []
-        )
+        usd = np.zeros(len(power_kw))
+        done = ResponseTick(pay, baseline, delivered, open_, settled, paid, usd, [])
         if not self.at_all:
             return done
         there = feeder >= 0

@@ -39,6 +39,8 @@ class Layout:
     prices_losses: bool = False
     """Whether energy costs the price of its zone and what it makes the feeder lose, or the price
     of its zone alone, as with a tariff."""
+    opening_usd_per_mwh: float = 0.0
+    """Price that bids are cleared at before the first interval has one."""
     about: str = ""
     """What is worth knowing of the prices: their file, its resolution, its odd hours."""
 

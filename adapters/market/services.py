@@ -35,13 +35,12 @@ class Services:
     """
 
     def __init__(self, scenario: Scenario, assets: Assets, layout: Layout) -> None:
-        vehicles = len(assets.vehicles.ids)
         self._layout = layout
         self._accounts = len(account_ids(layout))
         self._feeder = assets.stations.feeder
         self._scarce_below_mw = scenario.market.scarce_below_mw
-        self._response = DemandResponse(scenario, vehicles)
-        self._reserves = Reserves(scenario.market.reserve, vehicles, scenario.ticks)
+        self._response = DemandResponse(scenario, len(assets.vehicles.ids))
+        self._reserves = Reserves(scenario.market.reserve, scenario.ticks)
 
     def step(self, tick: int, given: Mapping[str, Any], cleared: Clearing) -> dict[str, Any]:
         """Return the signals of demand response and reserve, events among them.

@@ -55,6 +55,7 @@ class Wholesale:
             billed_by=(OPERATOR,) * len(market.data.bus_ids),
             capacity_mw=float(market.data.generator_limit_mw.sum()),
             prices_losses=True,
+            opening_usd_per_mwh=float(prices.usd_per_mwh[0]),
             about=prices.about,
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
+from adapters.opendss.held import Linearisation
 from adapters.opendss.moving import Moving
-from adapters.opendss.nodal import Linearisation, NodalEquations
+from adapters.opendss.nodal import NodalEquations
 from adapters.opendss.response import Curve, settled_kvar
 from adapters.opendss.service import Connections
 from adapters.opendss.tick import FeederState, FeederTick, unbalance_pct
@@ -69,7 +69,6 @@ class Feeder:
             for command in service_commands(service):
                 self._dss.Text.Command(command)
             self._bind()
-        self._voltages_pu()
         self.unpriced = ""
         """Why the marginal losses of this circuit are not known; empty if they are."""
         self._about: Linearisation | None = None
@@ -87,6 +86,9 @@ class Feeder:
         engine, layout = self._dss.to_altdss(), self.layout
         self._solve_network()
         self.bus_ids: tuple[str, ...] = tuple(n.lower() for n in self._dss.Circuit.AllNodeNames())
+        parts, pu = np.asarray(self._dss.Circuit.AllBusVolts()), self._voltages_pu()
+        self.base_v: Floats = np.abs(parts[::2] + 1j * parts[1::2]) / pu
+        """Base of the voltage of each of `bus_ids` [V]."""
         at = {name: i for i, name in enumerate(self.bus_ids)}
         buses = dict.fromkeys(name.rsplit(".", 1)[0] for name in self.bus_ids)
         whole = [[at.get(f"{bus}.{k}", -1) for k in (1, 2, 3)] for bus in buses]
@@ -191,27 +193,18 @@ class Feeder:
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
+        self._about = None
         with named("restoring taps"):
             self._moving.restore(state)
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
+        self._about = None
         self._moving.set_taps(tap)
 
     def lock_taps(self, locked: bool = True) -> None:
         """Switch regulator control off, or on again."""
         self._dss.Text.Command(f"set controlmode={'off' if locked else 'static'}")
-
-    @contextmanager
-    def held(self) -> Generator[None]:
-        """Hold taps and capacitors as they are, for as long as the block lasts."""
-        solution = self._dss.Solution
-        mode = solution.ControlMode()
-        self.lock_taps()
-        try:
-            yield
-        finally:
-            solution.ControlMode(mode)
 
     @property
     def equations(self) -> NodalEquations:
@@ -242,7 +235,9 @@ class Feeder:
     def flows(self) -> Flows:
         """Return the flows of `line_ids` and `transformer_ids` at voltages of `equations`."""
         at = {name: i for i, name in enumerate(self.equations.nodes)}
-        return Flows(self._dss, at, self.line_ids, self.transformer_ids)
+        moving = (*(f"transformer.{name}" for name in self.regulator_ids),
+                  *(f"capacitor.{name}" for name in self.layout.capacitor_ids))  # fmt: skip
+        return Flows(self._dss, at, self.line_ids, self.transformer_ids, moving)
 
     def close(self) -> None:
         """Empty the engine."""

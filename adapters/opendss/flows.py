@@ -36,6 +36,8 @@ class Flows:
         Position of every node by id; ground is one further.
     line_ids, transformer_ids
         What is asked for, in this order.
+    moving
+        Elements whose admittances controls change, as ``transformer.reg1a``.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Flows:
         position: dict[str, int],
         line_ids: tuple[str, ...],
         transformer_ids: tuple[str, ...],
+        moving: tuple[str, ...],
     ) -> None:
         self._dss, self._ground = engine, len(position)
         lines = {f"line.{name}": i for i, name in enumerate(line_ids)}
@@ -55,12 +58,17 @@ class Flows:
         owner_of_winding: list[int] = []
         rows: list[NDArray[np.int64]] = []
         columns: list[NDArray[np.int64]] = []
-        self._elements: list[str] = []
+        values: list[Complex] = []
+        self._moving: list[tuple[str, slice]] = []
+        first = 0
         more = engine.Circuit.FirstPDElement()
         while more:
             element = engine.CktElement
             name = element.Name().lower()
-            self._elements.append(element.Name())
+            values.append(self._admittance())
+            if name in moving:
+                self._moving.append((element.Name(), slice(first, first + len(values[-1]))))
+            first += len(values[-1])
             buses = [bus.lower().split(".")[0] for bus in element.BusNames()]
             width = element.NumConductors()
             own = [
@@ -89,17 +97,16 @@ class Flows:
         shape = (len(self.node), self._ground + 1)
         ones = np.ones(len(self.node))
         self._begins: Any = sp.csr_array((ones, (np.arange(len(ones)), self.node)), shape)
+        self._values = np.concatenate(values)
         self.refresh()
 
     def refresh(self) -> None:
         """Take the admittances anew, after taps or capacitors moved."""
-        values: list[Complex] = []
-        for name in self._elements:
+        for name, where in self._moving:
             self._dss.Circuit.SetActiveElement(name)
-            parts = np.asarray(self._dss.CktElement.YPrim())
-            values.append(parts[::2] + 1j * parts[1::2])
+            self._values[where] = self._admittance()
         shape = (len(self.node), self._ground + 1)
-        self._y: Any = sp.csr_array((np.concatenate(values), self._at), shape)
+        self._y: Any = sp.csr_array((self._values, self._at), shape)
 
     def at(self, v: Complex) -> FlowsTick:
         """Return the flows at voltages, shape (node,) [V]."""
@@ -170,6 +177,11 @@ class Flows:
         own = sp.csr_array((turn[of] * np.conj(current), at), shape)[windings]
         other = sp.csr_array((np.conj(turn[of] * whole[self.node]), at), shape)[windings]
         return self._parts(own @ self._begins + other @ self._y) / 1e3
+
+    def _admittance(self) -> Complex:
+        """Admittance matrix of the active element, by columns [S]."""
+        parts = np.asarray(self._dss.CktElement.YPrim())
+        return parts[::2] + 1j * parts[1::2]
 
     def _summed(self, power: Complex) -> Complex:
         """Power of every winding."""

@@ -62,11 +62,32 @@ class Limits:
                 yield Problem(f"limits.{field}", f"{value:g}", "a finite number above 0")
 
 
-def rated(feeder: Feeder) -> Limits:
-    """Return the ratings of a feeder's transformers and of those lines that have one."""
+def limits_of(
+    feeder: Feeder,
+    transformer_pct: float = 100.0,
+    line_pct: float = 100.0,
+    voltage_low_pu: float = VOLTAGE_LOW_PU,
+    voltage_high_pu: float = VOLTAGE_HIGH_PU,
+) -> Limits:
+    """Return shares of the ratings of a feeder, and a band for its voltages.
+
+    Parameters
+    ----------
+    feeder
+        The feeder.
+    transformer_pct
+        Share of the rating of every transformer [%].
+    line_pct
+        Share of the rating of every line that has one of its own [%].
+    voltage_low_pu, voltage_high_pu
+        Lowest and highest voltage of any node [pu].
+    """
+    line_a = np.where(feeder.layout.line_rated, feeder.line_rating_a, np.inf)
     return Limits(
-        transformer_kva=feeder.rating_kva.copy(),
-        line_a=np.where(feeder.layout.line_rated, feeder.line_rating_a, np.inf),
+        transformer_kva=feeder.rating_kva * transformer_pct / 100,
+        line_a=line_a * line_pct / 100,
+        voltage_low_pu=voltage_low_pu,
+        voltage_high_pu=voltage_high_pu,
     )
 
 
@@ -91,7 +112,7 @@ class Watched:
         lines = np.flatnonzero(np.isfinite(limits.line_a))
         nodes, buses = feeder.equations.nodes, feeder.bus_ids
         self._node = feeder.equations.at(buses)
-        self._base_v: Floats = np.ones(len(buses))
+        self._base_v = feeder.base_v
         # What flows are compared within each limit: windings, and both ends of a phase.
         self._windings = _Groups(
             np.where(np.isin(flows.transformer, transformers), flows.transformer, -1)
@@ -128,23 +149,18 @@ class Watched:
         )
         """Name of each limit; a phase of a line has that of a node it begins at."""
 
-    def refresh(self, v: Complex, voltage_pu: Floats) -> None:
-        """Take admittances and bases anew from a solution, after taps or capacitors moved.
-
-        Parameters
-        ----------
-        v
-            Voltages, shape (node,) [V].
-        voltage_pu
-            Voltages over their base, in the order of the feeder's `bus_ids` [1].
-        """
+    def refresh(self) -> None:
+        """Take admittances anew, after taps or capacitors moved."""
         self._flows.refresh()
-        self._base_v = np.abs(v[self._node]) / voltage_pu
+
+    def voltage_pu(self, v: Complex) -> Floats:
+        """Return voltages over their base, in the order of the feeder's `bus_ids` [1]."""
+        return np.abs(v[self._node]) / self._base_v
 
     def levels(self, v: Complex) -> Floats:
         """Return every level at voltages, shape (node,) [V]."""
         kva, current_a = self._flowing(v)
-        voltage_pu = np.abs(v[self._node]) / self._base_v
+        voltage_pu = self.voltage_pu(v)
         return np.concatenate(
             [self._windings.largest(kva), self._phases.largest(current_a), -voltage_pu, voltage_pu]
         )

@@ -27,9 +27,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
+from adapters.opendss.held import Held, Linearisation, gathered
 from adapters.opendss.load_models import Branches, admittance
 from adapters.opendss.pattern import Pattern
 from cosim.errors import PowerFlowError
@@ -84,27 +84,38 @@ class NodalEquations:
         PowerFlowError
             The solution does not fulfil them: the worst node, and by how much.
         """
-        b, count = self._branches, len(self.nodes)
+        held = self.held()
+        missed, most_a = held.missed(held.v, held.power)
+        missed[self._source_nodes] = 0
+        self._require_solution(np.abs(missed), most_a)
+        self._dss.Circuit.SetActiveElement(_SOURCE)
+        parts = np.asarray(self._dss.CktElement.Currents())
+        source = (parts[::2] + 1j * parts[1::2])[: len(self._source_nodes)]
+        return held.linearised(held.v, held.power, source)
+
+    def held(self) -> Held:
+        """Return the circuit as the engine's last solution left it, to be solved without it."""
         passive, places, starts = self._dss.YMatrix.getYsparse(False)
         if self._pattern is None or not self._pattern.fits(places, starts):
-            self._pattern = Pattern(places, starts, b.ends)
+            self._pattern = Pattern(places, starts, self._branches.ends)
         parts = np.asarray(self._dss.Circuit.YNodeVArray())
-        v: Complex = np.append(parts[::2] + 1j * parts[1::2], 0)
-        power = self._power()
-        u = v[b.ends[0]] - v[b.ends[1]]
-        size_v = np.abs(u)
-        y, slope = admittance(power, size_v, b)
-        # The engine's matrix holds every load as the impedance that draws its power at its rating.
-        rated = np.conj(power) / b.base_v**2
-        current = y * u
-        missed = self._pattern.times(passive, v) + _gathered(current - rated * u, b.ends, count)
-        missed[self._source_nodes] = 0
-        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1e-3)))
-        half = 0.5 * slope
-        matrix = self._pattern.matrix(passive, y + half * size_v - rated, half * u**2 / size_v)
-        # Fill-in is least with the order of a symmetric pattern, which this nearly has.
-        factors = sla.splu(matrix, permc_spec="MMD_AT_PLUS_A")
-        return Linearisation(v[:-1], factors, self._head_gradient(v))
+        return Held(
+            v=parts[::2] + 1j * parts[1::2],
+            passive=passive.copy(),
+            pattern=self._pattern,
+            branches=self._branches,
+            power=self.power(*self.loads()),
+            source_nodes=self._source_nodes,
+            source_y=self._source_y,
+        )
+
+    def loads(self) -> tuple[Floats, Floats]:
+        """Return what every load of the engine draws at its rated voltage, shape (load,) each.
+
+        Active [kW], then reactive [kvar].
+        """
+        kw, kvar = self._all_loads.kW.to_array(), self._all_loads.kvar.to_array()
+        return np.array(kw, float), np.array(kvar, float)
 
     def drawn(self, v: Complex, kw: Floats, kvar: Floats) -> tuple[Complex, Complex]:
         """Return what loads draw at given voltages.
@@ -126,21 +137,19 @@ class NodalEquations:
         b, count = self._branches, len(self.nodes)
         whole = np.append(v, 0)
         u = whole[b.ends[0]] - whole[b.ends[1]]
-        rated: Complex = 1e3 * (kw + 1j * kvar)[b.load] * b.share
+        rated = self.power(kw, kvar)
         current: Complex = admittance(rated, np.abs(u), b)[0] * u
         power: Complex = u * np.conj(current)
         active = np.bincount(b.load, power.real, len(kw))
         reactive = np.bincount(b.load, power.imag, len(kw))
-        return _gathered(current, b.ends, count), active + 1j * reactive
+        return gathered(current, b.ends, count), active + 1j * reactive
 
     def at(self, nodes: Sequence[str]) -> NDArray[np.int64]:
         """Return the positions of nodes among `nodes`."""
         return np.array([self._at[name.lower()] for name in nodes], np.int64)
 
-    def _power(self) -> Complex:
-        """Power of every branch at its rated voltage [VA]."""
-        kw = np.asarray(self._all_loads.kW.to_array(), float)
-        kvar = np.asarray(self._all_loads.kvar.to_array(), float)
+    def power(self, kw: Floats, kvar: Floats) -> Complex:
+        """Power of every branch at its rated voltage, from that of the loads [VA]."""
         return 1e3 * (kw + 1j * kvar)[self._branches.load] * self._branches.share
 
     def _require_solution(self, missed_a: Floats, most_a: float) -> None:
@@ -151,17 +160,6 @@ class NodalEquations:
                 f"{missed_a[worst]:.3g} A",
                 where=f"bus {self.nodes[worst]}",
             )
-
-    def _head_gradient(self, v: Complex) -> Floats:
-        """How the power that the source gives changes with all voltages [W/V], real parts first."""
-        nodes, y = self._source_nodes, self._source_y
-        self._dss.Circuit.SetActiveElement(_SOURCE)
-        parts = np.asarray(self._dss.CktElement.Currents())
-        current = (parts[::2] + 1j * parts[1::2])[: len(nodes)]
-        weight = np.conj(current) + y.T @ np.conj(v[nodes])
-        at, count = np.concatenate([nodes, nodes + len(self.nodes)]), 2 * len(self.nodes)
-        parts = np.concatenate([-weight.real, weight.imag])
-        return np.bincount(at, parts, count).astype(np.float64)
 
     def _source(self) -> tuple[NDArray[np.int64], Complex]:
         """Nodes of the source's first terminal, and its admittance there [S]."""
@@ -225,70 +223,5 @@ class NodalEquations:
         )
 
 
-class Linearisation:
-    """The equations about one solution.
-
-    Parameters
-    ----------
-    v
-        Voltages of the nodes, shape (node,) [V].
-    factors
-        Factors of the real matrix of the equations.
-    head_gradient
-        How the power that the source gives changes with the voltages [W/V].
-    """
-
-    def __init__(self, v: Complex, factors: Any, head_gradient: Floats) -> None:
-        self.v = v
-        """Voltages of the nodes, shape (node,) [V]."""
-        self._factors, self._head = factors, head_gradient
-
-    def respond(self, current: Complex) -> Complex:
-        """Return by how much voltages change where more current is drawn, shape (node,) [V].
-
-        Parameters
-        ----------
-        current
-            Drawn more from each node at the present voltages, shape (node,) [A].
-        """
-        parts = self._factors.solve(-np.concatenate([current.real, current.imag]))
-        count = len(self.v)
-        return parts[:count] + 1j * parts[count:]
-
-    def head_per_load(self, tan_phi: float | Floats) -> Floats:
-        """Power at the head of the feeder per power drawn at each node, shape (node,) [1].
-
-        Parameters
-        ----------
-        tan_phi
-            Reactive over active power of what is drawn more, one for all or shape (node,).
-        """
-        return self.per_load(self._head, tan_phi)
-
-    def per_load(self, gradient: Floats, tan_phi: float | Floats) -> Floats:
-        """Change of a figure per watt drawn from each node to ground, shape (node,).
-
-        Parameters
-        ----------
-        gradient
-            Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,);
-            of many figures shape (figure, 2 node), and the result has shape (figure, node).
-        tan_phi
-            Reactive over active power of what is drawn, one for all or shape (node,).
-        """
-        count = len(self.v)
-        adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
-        current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
-        return -(adjoint[..., :count] * current.real + adjoint[..., count:] * current.imag)
-
-
 def _ring(nodes: Sequence[int]) -> list[tuple[int, int]]:
     return [(nodes[i], nodes[(i + 1) % len(nodes)]) for i in range(len(nodes))]
-
-
-def _gathered(current: Complex, ends: NDArray[np.int64], count: int) -> Complex:
-    """Return what branches draw from each node, shape (node,)."""
-    at = ends.ravel()
-    signed: Complex = np.concatenate([current, -current])
-    real = np.bincount(at, signed.real, count + 1)
-    return (real + 1j * np.bincount(at, signed.imag, count + 1))[:count]

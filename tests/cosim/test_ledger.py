@@ -23,19 +23,25 @@ def tiny(ticks: int = 3, start: str = "2022-09-30T23:50") -> xr.Dataset:
     billed[1, 2], cost[1, 2], station[1, 2] = -1.0, -0.04, 1
     # One that holds a port and draws nothing has no row.
     station[1, 0] = 0
-    kwh, usd = np.zeros((ticks, 9)), np.zeros((ticks, 9))
+    kwh, usd = np.zeros((ticks, 10)), np.zeros((ticks, 10))
     kwh[0, [3, 6]], usd[0, [3, 6, 7]] = [998.0, -1000.0], [39.92, -30.0, -10.0]
+    limits = np.zeros((ticks, 3))
+    limits[0, 1] = 0.01
     seconds = (np.arange(ticks) * 300).astype("timedelta64[s]")
     arrays: dict[str, Any] = {
         "vehicle_billed_kwh": (("tick", "vehicle"), billed),
         "vehicle_cost_usd": (("tick", "vehicle"), cost),
+        "vehicle_limits_usd": (("tick", "vehicle"), limits),
         "vehicle_station": (("tick", "vehicle"), station),
         "station_price_usd_per_mwh": (("tick", "station"), np.full((ticks, 2), 40.0)),
         "station_loss_usd_per_mwh": (("tick", "station"), np.full((ticks, 2), 2.5)),
         "account_kwh": (("tick", "account"), kwh),
         "account_usd": (("tick", "account"), usd),
         **{f"vehicle_{name}_usd": (("tick", "vehicle"), np.zeros((ticks, 3))) for name in SERVICES},
-        **{f"account_{name}_usd": (("tick", "account"), np.zeros((ticks, 9))) for name in SERVICES},
+        **{
+            f"account_{name}_usd": (("tick", "account"), np.zeros((ticks, len(IDS["account"]))))
+            for name in SERVICES
+        },
     }
     coords: dict[str, Any] = {
         "tick": np.arange(ticks),
@@ -64,6 +70,7 @@ def test_a_row_for_everyone_who_drew_fed_or_was_paid() -> None:
     assert (first["vehicle"], first["station"], first["energy_kwh"]) == (1, 0, 2.0)
     assert (first["price_usd_per_mwh"], first["amount_usd"]) == (40.0, 0.08)
     assert (first["loss_usd_per_mwh"], load["loss_usd_per_mwh"]) == (2.5, None)
+    assert (first["limits_usd_per_mwh"], load["limits_usd_per_mwh"]) == (pytest.approx(5.0), None)
     assert (load["vehicle"], load["station"]) == (None, None)
     assert load["price_usd_per_mwh"] == pytest.approx(40.0)
     assert (rent["price_usd_per_mwh"], rent["energy_kwh"], rent["amount_usd"]) == (None, 0, -10.0)
@@ -86,6 +93,7 @@ def test_months_of_the_calendar() -> None:
         "fed_back_usd": 0.0,
         "response_usd": 0.0,
         "reserve_usd": 0.0,
+        "limits_usd": 0.01,
         "total_usd": 0.08,
     }
     assert (bills[2]["fed_back_kwh"], bills[2]["fed_back_usd"]) == (1.0, 0.04)

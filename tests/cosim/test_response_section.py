@@ -105,6 +105,11 @@ def test_a_tariff_has_no_reserve_but_may_have_events(tmp_path: Path, kind: str) 
     assert all(f"needs market.kind: five_bus; {kind} has no reserve" in p for p in found)
 
 
+def test_reserve_and_bids_do_not_go_together(tmp_path: Path) -> None:
+    (wrong,) = problems(tmp_path, "market: {bids: on, reserve: {requirement_kw: 5}}")
+    assert "market.reserve.requirement_kw is 5: needs market.bids: off" in wrong
+
+
 def test_calls_need_a_margin_and_the_second_step_is_the_cheaper(tmp_path: Path) -> None:
     (wrong,) = problems(tmp_path, "market: {demand_response_calls: {per_day: 1}}")
     assert "needs market.scarce_below_mw above 0" in wrong

@@ -29,16 +29,19 @@ SCENARIO = Scenario.model_validate(
 ASSETS = Assets.of(SCENARIO)
 TWO_WAY = int(np.flatnonzero(ASSETS.stations.bidirectional)[0])
 ONE_WAY = 1 - TWO_WAY
+ACCOUNTS = len(IDS["account"])
 
 
 def of_load(usd: float) -> Any:
     """Return what the load of each zone pays: 300, 300 and 400 of 1000 MW."""
-    return usd * np.array([0, 0.3, 0.3, 0.4, 0, 0, 0, 0, 0])
+    share = np.zeros(ACCOUNTS)
+    share[1:4] = 0.3, 0.3, 0.4
+    return usd * share
 
 
 def answered() -> dict[str, Any]:
     """Return a busy tick in which an event of 1 USD/kWh is settled: 0.5 kWh before, 0.25 now."""
-    paid = np.zeros(9)
+    paid = np.zeros(ACCOUNTS)
     paid[3] = 0.75
     return busy_tick() | {
         "plug_most_kw": np.array([9.5, 0.0, 0.0]),
@@ -165,7 +168,9 @@ def test_what_is_held_must_be_there() -> None:
 
     assert low(TWO_WAY) == {}
     assert low(ONE_WAY) == {"reserve within port and vehicle": "vehicle 0"}
-    assert low(TWO_WAY, discharge_limit_kw=np.full(3, 3.9)) == {"reserve within the battery's limit": "vehicle 0"}
+    assert low(TWO_WAY, discharge_limit_kw=np.full(3, 3.9)) == {
+        "reserve within the battery's limit": "vehicle 0"
+    }
     # An hour of 4 kW above the reserve of 10 %.
     enough = 0.1 + 4.5 / BATTERY_KWH
     assert low(TWO_WAY, soc=np.minimum(enough, START)) == {}

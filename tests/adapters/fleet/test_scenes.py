@@ -57,6 +57,7 @@ class Scene:
             "station_feed_withheld": np.zeros(len(ASSETS.stations.ids)),
             "vehicle_called": np.zeros(COUNT, dtype=bool),
             "vehicle_call_kw": np.zeros(COUNT),
+            "vehicle_cleared_kw": np.zeros(COUNT),
         }
         self.charge_kw, self.target_soc = np.zeros(COUNT), np.full(COUNT, 0.9)
 
@@ -68,7 +69,13 @@ class Scene:
         station = np.full(COUNT, -1, dtype=np.int32)
         station[CAR] = goto
         orders = Orders(
-            request_vehicle, station, self.charge_kw.copy(), self.target_soc.copy(), NO_VIA
+            request_vehicle,
+            station,
+            self.charge_kw.copy(),
+            self.target_soc.copy(),
+            np.zeros(COUNT),
+            np.zeros(COUNT),
+            NO_VIA,
         )
         back = Feedback(**{f.name: self.heard[f.name].copy() for f in fields(Feedback)})
         out = self.operations.advance(self.tick, back, orders)

@@ -89,7 +89,7 @@ class Market:
 
     def __init__(self, ticks: int = 100, **rules: Any) -> None:
         asked = {"requirement_kw": 12.0, "sustained_minutes": 15} | rules
-        self.reserves = Reserves(Reserve.model_validate(asked), 2, ticks)
+        self.reserves = Reserves(Reserve.model_validate(asked), ticks)
         self.tick = 0
 
     def step(self, *kw: float, scarce: bool = False, usd: tuple[float, float] = (30, 60)) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import networks.feeders
 import networks.prices
 from adapters.market.retail import quadratic
-from adapters.market.simulator import KINDS, Market
+from adapters.market.simulator import KINDS, LIMIT_KINDS, Market
 from cosim.assets import Assets
 from cosim.registry import BUILT_IN
 from cosim.scenario import Scenario
@@ -44,6 +44,8 @@ def given(
         "vehicle_power_kw": np.array(power_kw, dtype=float),
         "vehicle_station": np.array(station, dtype=np.int32),
         "station_marginal_loss": np.full(STATIONS, loss),
+        **{f"station_{kind}_usd_per_mwh": np.zeros(STATIONS) for kind in LIMIT_KINDS},
+        **{f"dlmp_{kind}_usd_per_mwh": np.zeros(2) for kind in LIMIT_KINDS},
         "bus_marginal_loss": np.array([0.0, loss]),
         "bus_feeder": np.zeros(2, dtype=np.int32),
         "plug_most_kw": np.maximum(np.array(power_kw, dtype=float), 0.0),
