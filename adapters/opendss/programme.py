@@ -90,6 +90,8 @@ def solve(programme: Programme) -> Solution:
     """
     if not len(programme.room):
         return _free(programme)
+    if not len(programme.most):
+        return _unmoved(programme)
     engine: Any = clarabel
     p, (limits, connections), bids = programme, programme.rows.shape, len(programme.most)
     settings = engine.DefaultSettings()
@@ -114,6 +116,12 @@ def solve(programme: Programme) -> Solution:
     exact = p.taken(p.cost + p.curvature * (power - p.centre) + dual @ p.rows)
     taken = np.where((exact <= 0) | (exact >= p.most), exact, taken)
     return Solution(taken, p.drawn(taken), answer[bids + connections :], dual)
+
+
+def _unmoved(p: Programme) -> Solution:
+    """Solve a programme without bids: limits are passed or not, whatever that costs."""
+    slack = np.maximum(p.rows @ p.least - p.room, 0.0)
+    return Solution(np.zeros(0), p.least.copy(), slack, np.where(slack > 0, p.penalty, 0.0))
 
 
 def _free(p: Programme) -> Solution:
