@@ -68,9 +68,10 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
     assert out["lmp_usd_per_mwh"] == pytest.approx([46, 126])
     assert out["vehicle_cost_usd"] == pytest.approx([0.046, -0.126])
     ids = market.dimensions()["account"]
-    assert ids == ["load f00", "load f01", "supplier f00", "supplier f01", "operator", "feeders"]
+    suppliers = ["supplier f00", "supplier f01"]
+    assert ids == ["load f00", "load f01", *suppliers, "operator", "feeders", "limits"]
     # Other load draws 1 MW less the vehicle's power for five minutes.
-    assert out["account_kwh"] == pytest.approx([1e3 / 12 - 1, 250 + 1, -1e3 / 12, -250, 0, 0])
+    assert out["account_kwh"] == pytest.approx([1e3 / 12 - 1, 250 + 1, -1e3 / 12, -250, 0, 0, 0])
     assert out["vehicle_cost_usd"].sum() + out["account_usd"].sum() == pytest.approx(0)
     houses = market.facts()["account_counterparty"][1]
     assert houses == [
@@ -79,6 +80,7 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
         "customers",
         "customers",
         "market",
+        "operator",
         "operator",
     ]
     assert market.facts()["station_billed_by"][1][stations[1]] == "supplier f01"
@@ -121,7 +123,8 @@ def test_a_series_is_billed_as_it_stands() -> None:
         assert out["lmp_usd_per_mwh"] == pytest.approx([prices[tick]])
         assert out["vehicle_cost_usd"] == pytest.approx([prices[tick] / 1000])
         assert out["bus_load_mw"] == pytest.approx([8.0])
-    assert market.dimensions()["account"] == ["load LZ_AEN", "supplier", "operator", "feeders"]
+    parties = ["load LZ_AEN", "supplier", "operator", "feeders", "limits"]
+    assert market.dimensions()["account"] == parties
     assert market.about() == {"prices": "LZ_AEN, ERCOT day-ahead, hourly"}
 
 
