@@ -77,8 +77,11 @@ def reserve(
     law = "reserve bought within what is asked for"
     bought_kw = float(held_kw.sum())
     yield from check.equal_sum(law, bought_kw, min(bought_kw, terms.demand_kw), "kW")
-    law = "reserve is called only when scarce"
-    least_mw = np.where(s["vehicle_called"], s["reserve_mw"], -np.inf)
+    law = "reserve is called only when scarce without it"
+    at = s["vehicle_station"]
+    weight = plates.feeder_weight[plates.stations.feeder[np.maximum(at, 0)]]
+    given_mw = float((s["vehicle_reserve_delivered_kw"] * weight)[at >= 0].sum()) / 1000
+    least_mw = np.where(s["vehicle_called"], s["reserve_mw"] - given_mw, -np.inf)
     most_mw = np.full(len(power), terms.scarce_below_mw)
     yield from check.at_most(law, "vehicle", least_mw, most_mw, "MW")
     if before.called is not None and before.call_kw is not None:

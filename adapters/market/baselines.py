@@ -46,7 +46,7 @@ def before(load_kw: Floats, notice: int, taken: Flags) -> float:
     taken
         Ticks with another event, shape (tick,): the hour is put together from those before.
     """
-    free = np.flatnonzero(~taken[:notice])[-BEFORE_TICKS:]
+    free = np.flatnonzero(~taken[: max(notice, 0)])[-BEFORE_TICKS:]
     return float(load_kw[free].mean()) if free.size else 0.0
 
 

@@ -110,7 +110,7 @@ class ReserveTick:
 class Reserves:
     """Buys reserve in every tick, and calls it while the reserve of the system is scarce.
 
-    What is called stays what it is until the reserve is no longer scarce, or for as long as
+    What is called stays what it is until the reserve would be enough without it, or for as long as
     vehicles must sustain it; nothing else is bought meanwhile. Called vehicles are paid for what
     they deliver of what they hold: by how much their power fell below that of the tick before the
     call.
@@ -134,6 +134,19 @@ class Reserves:
         self._ticks = ticks
         self._call: _Call | None = None
 
+    def given_kw(self, power_kw: Floats) -> Floats:
+        """Return by how much the power of called vehicles has fallen since the call [kW].
+
+        Parameters
+        ----------
+        power_kw
+            What each vehicle draws, shape (vehicle,) [kW].
+        """
+        call = self._call
+        if call is None:
+            return np.zeros(len(power_kw))
+        return np.where(call.kw > 0, np.maximum(call.reference_kw - power_kw, 0.0), 0.0)
+
     def step(
         self,
         tick: int,
@@ -154,7 +167,7 @@ class Reserves:
         offer_usd_per_mw_h
             What each wants for it, negative where it offers none, shape (vehicle,).
         scarce
-            Whether the reserve of the system was scarce in this tick.
+            Whether the reserve of the system would be scarce in this tick without what was called.
         """
         none = np.zeros(len(power_kw))
         if not self.at_all:
@@ -174,7 +187,7 @@ class Reserves:
         return self._tick(found.usd_per_mw_h, kw, none, usd, happened)
 
     def _follow(self, call: _Call, tick: int, power_kw: Floats, scarce: bool) -> ReserveTick:
-        fallen_kw = np.where(call.kw > 0, np.maximum(call.reference_kw - power_kw, 0.0), 0.0)
+        fallen_kw = self.given_kw(power_kw)
         good_kw = np.minimum(fallen_kw, call.kw)
         short = (good_kw < call.kw - SHORT_KW) & ~call.told
         call.told |= short

@@ -57,13 +57,14 @@ class Services:
         station, power_kw = given["vehicle_station"], given["vehicle_power_kw"]
         feeder = np.where(station >= 0, self._feeder[np.maximum(station, 0)], -1)
         reserve_mw = self._reserve_mw(cleared)
-        scarce = reserve_mw < self._scarce_below_mw and self._layout.capacity_mw > 0
+        given_mw = self._at_buses_mw(self._reserves.given_kw(power_kw), feeder)
+        scarce = self._is_scarce(reserve_mw - given_mw)
         offers = given["vehicle_reserve_usd_per_mw_h"]
         reserve = self._reserves.step(tick, power_kw, given["plug_least_kw"], offers, scarce)
         # What is given as reserve is paid once, and is no demand response too.
         metered_kw = power_kw + reserve.delivered_kw
         response = self._response.step(tick, metered_kw, given["plug_most_kw"], feeder)
-        called = self._response.call(tick) if scarce else []
+        called = self._response.call(tick) if self._is_scarce(reserve_mw) else []
         outlook, announced = self._response.outlook(tick)
         return {
             "reserve_mw": reserve_mw,
@@ -86,6 +87,14 @@ class Services:
             "vehicle_call_kw": reserve.call_kw,
             "market_events": [*response.happened, *called, *announced, *reserve.happened],
         }
+
+    def _is_scarce(self, reserve_mw: float) -> bool:
+        return reserve_mw < self._scarce_below_mw and self._layout.capacity_mw > 0
+
+    def _at_buses_mw(self, power_kw: Floats, feeder: NDArray[np.int64]) -> float:
+        """Return what power of vehicles is of the load at the market's buses [MW]."""
+        there, weight = feeder >= 0, self._layout.feeder_weight
+        return float((power_kw[there] * weight[feeder[there]]).sum()) / 1000
 
     def _reserve_mw(self, cleared: Clearing) -> float:
         """Return what sellers could give beyond the load; 0 where that has no limit [MW]."""

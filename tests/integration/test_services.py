@@ -99,7 +99,9 @@ def test_scarce_reserve_is_called_and_given(folders: dict[str, Path]) -> None:
     data = opened(folder)
     called = data["vehicle_called"].to_numpy()
     assert called.any()
-    scarce = data["reserve_mw"].to_numpy() < 523
+    # Without what is given, at 40 feeders for the one that is simulated, it would be scarce.
+    given_mw = 40 * data["vehicle_reserve_delivered_kw"].sum("vehicle").to_numpy() / 1000
+    scarce = data["reserve_mw"].to_numpy() - given_mw < 523 + 1e-6
     assert not called[~scarce].any()
     # In the tick behind each call the vehicles have come down by what they hold.
     reserve, given = (data[f"vehicle_reserve_{name}"].to_numpy() for name in ("kw", "delivered_kw"))

@@ -154,3 +154,11 @@ def test_no_reserve_is_bought_unless_asked_for() -> None:
     assert not off.kw.any()
     assert not off.called.any()
     assert off.usd_per_mw_h == 0
+
+
+def test_what_is_given_is_told_before_the_step() -> None:
+    market = Market()
+    power = np.array([-10.0, 3.0])
+    assert not market.reserves.given_kw(power).any()
+    market.step(0.0, 4.0, scarce=True)
+    assert market.reserves.given_kw(power) == pytest.approx([10, 1])
