@@ -99,7 +99,7 @@ def solve(programme: Programme) -> Solution:
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
     right = np.concatenate([p.least, p.room, p.most, np.zeros(bids + limits)])
     solver: Any = engine.DefaultSolver(
-        sp.diags_array(np.concatenate([p.slope, p.curvature, np.zeros(limits)]), format="csc"),
+        _diagonal(np.concatenate([p.slope, p.curvature, np.zeros(limits)])),
         np.concatenate([-p.value, p.cost - p.curvature * p.centre, p.penalty]),
         _left(p),
         right,
@@ -146,18 +146,29 @@ def _free(p: Programme) -> Solution:
     return Solution(taken, p.drawn(taken), np.zeros(0), np.zeros(0))
 
 
+def _diagonal(values: Floats) -> Any:
+    count = len(values)
+    return sp.csc_array((values, np.arange(count), np.arange(count + 1)), (count, count))
+
+
 def _left(p: Programme) -> Any:
-    """Return the left-hand sides of a programme; columns are bids, connections, slacks."""
+    """Return the left-hand sides of a programme; columns are bids, connections, slacks.
+
+    Rows are the power of connections, limits, most and least of bids, least of slacks.
+    """
     (limits, connections), bids = p.rows.shape, len(p.most)
-    bid, connection = sp.eye_array(bids), sp.eye_array(connections)
-    slack = sp.eye_array(limits)
-    at = (p.owner, np.arange(bids))
-    summed: Any = sp.csr_array((-np.ones(bids), at), (connections, bids))
-    blocks = [
-        [summed, connection, None],
-        [None, sp.csr_array(p.rows), -slack],
-        [bid, None, None],
-        [-bid, None, None],
-        [None, None, -slack],
-    ]
-    return sp.block_array(blocks, format="csc")
+    bid, connection, limit = np.arange(bids), np.arange(connections), np.arange(limits)
+    first = connections + limits
+    of_bids = np.vstack([p.owner, first + bid, first + bids + bid])
+    inside = np.tile(connections + limit[:, None], connections)
+    of_connections = np.vstack([connection, inside])
+    of_slacks = np.vstack([connections + limit, first + 2 * bids + limit])
+    signs = np.tile([[-1.0], [1.0], [-1.0]], bids)
+    values = np.vstack([np.ones(connections), p.rows])
+    widths = np.repeat([3, 1 + limits, 2], [bids, connections, limits])
+    data = [signs.T.ravel(), values.T.ravel(), -np.ones(2 * limits)]
+    indices = [of_bids.T.ravel(), of_connections.T.ravel(), of_slacks.T.ravel()]
+    return sp.csc_array(
+        (np.concatenate(data), np.concatenate(indices), np.append(0, np.cumsum(widths))),
+        (first + 2 * bids + limits, bids + connections + limits),
+    )
