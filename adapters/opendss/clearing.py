@@ -49,7 +49,7 @@ from adapters.opendss.feeder import Feeder
 from adapters.opendss.limits import KINDS, Limits, Watched
 from adapters.opendss.linear import LinearFeeder
 from adapters.opendss.offers import Bids, Offers
-from adapters.opendss.points import Chargers, Point, Points
+from adapters.opendss.points import Changes, Chargers, Point, Points
 from adapters.opendss.programme import Programme, solve
 from cosim.errors import ClearingError, PowerFlowError, Problem, ScenarioError
 
@@ -104,10 +104,12 @@ class _Answer:
     """Of each bid, shape (bid,)."""
     power_kw: Floats
     """Of the connections, shape (connection,)."""
+    lean: Floats
+    """How its size changes with it, shape (connection,)."""
     entered: Indices
     """Limits that it knows, rising."""
-    per_kw: Floats
-    """How their levels change with the power, shape (entered, connection)."""
+    changes: Changes
+    """Of their levels, shape (entered, connection)."""
     passed_by: Floats
     worth: Floats
     """What one more unit of each would save, shape (entered,) [USD/h / 1000]."""
@@ -187,11 +189,11 @@ class Clearing:
     def _cleared(self, task: _Task) -> Cleared:
         points, entered = task.points, np.zeros(0, np.int64)
         point = points.start()
-        per_kw = points.per_kw(point, entered)
+        changes = points.changes(point, entered)
         curvature, weight = np.zeros_like(point.power_kw), np.zeros_like(point.power_kw)
         step_kw = np.zeros_like(point.power_kw)
         for iteration in range(1, MOST_ITERATIONS + 1):
-            answer = self._answer(task, point, entered, per_kw, curvature + weight)
+            answer = self._answer(task, point, entered, changes, curvature + weight)
             before_kw, step_kw = step_kw, answer.power_kw - point.power_kw
             off_kw = np.abs(step_kw)
             off_usd_per_mwh = np.where(weight < _KINK, (curvature + weight) * off_kw, 0)
@@ -206,13 +208,15 @@ class Clearing:
             jumps = (step_kw * before_kw < 0) & (off_kw > 0.5 * np.abs(before_kw))
             weight = np.where(jumps, heavier, lighter)
             last, point = point, points.next(point, answer.power_kw)
-            entered, per_kw = answer.entered, points.per_kw(point, answer.entered)
+            entered, changes = answer.entered, points.changes(point, answer.entered)
             if last.solved:
                 more_kw = point.power_kw - last.power_kw
-                rise = task.price * (point.head_per_kw - last.head_per_kw)
-                rise += answer.worth @ (per_kw - answer.per_kw)
+                now = task.price * point.head.leaning(answer.lean)
+                now += answer.worth @ changes.leaning(answer.lean)
+                then = task.price * last.head.leaning(answer.lean)
+                then += answer.worth @ answer.changes.leaning(answer.lean)
                 moved = np.abs(more_kw) > _MOVED_KW
-                rise[moved] /= more_kw[moved]
+                rise = np.where(moved, now - then, 0) / np.where(moved, more_kw, 1)
                 curvature = np.where(moved, np.clip(rise, 0, _CURVATURE), curvature)
         worst = int(np.argmax(np.abs(step_kw)))
         raise ClearingError(
@@ -222,18 +226,19 @@ class Clearing:
         )
 
     def _answer(
-        self, task: _Task, point: Point, entered: Indices, per_kw: Floats, curvature: Floats
+        self, task: _Task, point: Point, entered: Indices, changes: Changes, curvature: Floats
     ) -> _Answer:
         """Solve the programme about a point, with more limits until none is passed."""
         at, bids, watched = task.at, task.bids, self._watched
-        power_kw = bids.least_kw.copy()
+        power_kw, lean, way = bids.least_kw.copy(), bids.way.copy(), bids.way[at]
+        here = point.power_kw[at]
         while True:
             # In units of what a kilowatt does at most, which are the best for the solver.
-            size = np.maximum(
-                np.abs(per_kw[:, at]).max(axis=1, initial=0), 1e-6 * np.abs(watched.bound[entered])
-            )
-            rows = per_kw[:, at] / size[:, None]
-            room = (watched.bound[entered] - point.levels[entered]) / size
+            rows, size_rows = changes.per_kw[:, at], changes.per_size[:, at]
+            most = np.abs(rows).max(axis=1, initial=0)
+            size = np.maximum(most, 1e-6 * np.abs(watched.bound[entered]))
+            room = watched.bound[entered] - point.levels[entered]
+            room += rows @ here + size_rows @ np.abs(here)
             found = solve(
                 Programme(
                     value=bids.value_usd_per_mwh,
@@ -241,28 +246,36 @@ class Clearing:
                     most=bids.most_kw,
                     owner=task.owner,
                     least=bids.least_kw[at],
-                    cost=task.price * point.head_per_kw[at],
+                    cost=task.price * point.head.per_kw[at],
+                    size_cost=task.price * point.head.per_size[at],
+                    way=way,
                     curvature=curvature[at],
-                    centre=point.power_kw[at],
-                    rows=rows,
-                    room=room + rows @ point.power_kw[at],
+                    centre=here,
+                    rows=rows / size[:, None],
+                    size_rows=size_rows / size[:, None],
+                    room=room / size,
                     penalty=1e3 * watched.penalty_usd_per_h[entered] * size,
                 )
             )
-            power_kw[at] = found.drawn
+            if found.apart.any():
+                # Where reactive power is worth having, the way that the power goes now is kept.
+                way = np.where(found.apart, np.where(here < 0, -1.0, 1.0), way)
+                continue
+            power_kw[at], lean[at] = found.drawn, found.lean
             more = self._passed(task.points.levels(point, power_kw), entered)
             if not len(more):
                 return _Answer(
                     taken_kw=found.taken,
                     power_kw=power_kw,
+                    lean=lean,
                     entered=entered,
-                    per_kw=per_kw,
+                    changes=changes,
                     passed_by=found.slack * size,
                     worth=found.dual / size,
                 )
             order = np.argsort(np.append(entered, more))
             entered = np.append(entered, more)[order]
-            per_kw = np.vstack([per_kw, task.points.per_kw(point, more)])[order]
+            changes = changes.stacked(task.points.changes(point, more), order)
 
     def _passed(self, levels: Floats, entered: Indices) -> Indices:
         """Return which limits to let in, rising: the worst of those that levels pass."""
@@ -279,8 +292,12 @@ class Clearing:
         watched, entered, bids, price = self._watched, answer.entered, task.bids, task.price
         kind = watched.kind[entered]
         of_kind = np.where(kind == np.arange(len(KINDS))[:, None], answer.worth, 0)
-        per_charger = of_kind @ answer.per_kw
-        energy, loss = np.full(len(point.power_kw), price), price * (point.head_per_kw - 1)
+        per_charger = of_kind @ answer.changes.leaning(answer.lean)
+        head, at_buses = task.points.at_buses(point, of_kind, entered, answer.lean)
+        energy, loss = (
+            np.full(len(point.power_kw), price),
+            price * (point.head.leaning(answer.lean) - 1),
+        )
         worth_usd_per_h = answer.worth / 1e3
         binding = tuple(
             Binding(
@@ -303,8 +320,8 @@ class Clearing:
             energy_usd_per_mwh=energy,
             loss_usd_per_mwh=loss,
             limits_usd_per_mwh=per_charger,
-            bus_loss_usd_per_mwh=price * (point.head[self._chargers.buses] - 1),
-            bus_limits_usd_per_mwh=task.points.per_bus(point, of_kind, entered),
+            bus_loss_usd_per_mwh=price * (head - 1),
+            bus_limits_usd_per_mwh=at_buses,
             binding=binding,
             iterations=iterations,
             cost_usd_per_h=cost,

@@ -1,8 +1,7 @@
 """Power flows of one feeder with chargers at any power, and what a little more of it changes.
 
-The chargers of a connection take reactive power with active power of either sign. Where some offer
-to draw and others to feed back, this has a kink at no power, which is rounded within `ROUNDED_KW`;
-where all are of one sign it is exact.
+The chargers of a connection take reactive power with active power of either sign. What anything
+changes by is therefore given by power x and by its size abs(x).
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Indices = NDArray[np.int64]
 
-ROUNDED_KW = 0.1
-"""Power around 0 within which reactive power is rounded, where a connection could go either way."""
 _HALVINGS = 12
 """How often a step is halved until the power flow has a solution."""
 
@@ -58,6 +55,25 @@ class Chargers:
 
 
 @dataclass(frozen=True, eq=False)
+class Changes:
+    """What figures change by with the power of connections, shape (..., connection) [1/kW]."""
+
+    per_kw: Floats
+    """With the power x, without its reactive power."""
+    per_size: Floats
+    """With abs(x), by its reactive power."""
+
+    def leaning(self, lean: Floats) -> Floats:
+        """Return what they change by with x, where abs(x) changes by `lean` of it."""
+        return self.per_kw + lean * self.per_size
+
+    def stacked(self, more: Changes, order: Indices) -> Changes:
+        """Return figures and more of them, in an order."""
+        per_kw = np.vstack([self.per_kw, more.per_kw])[order]
+        return Changes(per_kw, np.vstack([self.per_size, more.per_size])[order])
+
+
+@dataclass(frozen=True, eq=False)
 class Point:
     """A power flow, and what follows from it."""
 
@@ -66,14 +82,10 @@ class Point:
     solved: bool
     """Whether it is a solution, or what the last one of the engine predicts."""
     about: Linearisation
-    tan_phi: Floats
-    """Reactive over active power of what is drawn more, shape (node,)."""
     levels: Floats
     """Of all limits, shape (limit,)."""
-    head: Floats
-    """Power at the head per power drawn at each node, shape (node,)."""
-    head_per_kw: Floats
-    """The same for each connection, all phases alike, shape (connection,)."""
+    head: Changes
+    """Of the power at the head."""
 
 
 class Points:
@@ -140,24 +152,27 @@ class Points:
     def levels(self, point: Point, power_kw: Floats) -> Floats:
         """Return what levels would be at another power, by the derivatives, shape (limit,)."""
         chargers, v = self._chargers, point.about.v
-        more_kw = ((power_kw - point.power_kw) / chargers.phases)[chargers.owner]
-        if not more_kw.any():
+        more_kva = power_kw - point.power_kw + 0j
+        more_kva += 1j * self._feeder.tan_phi * (np.abs(power_kw) - np.abs(point.power_kw))
+        if not more_kva.any():
             return point.levels
-        more_kva = more_kw * (1 + 1j * point.tan_phi[chargers.node])
         current = np.zeros_like(v)
-        current[chargers.node] = np.conj(1e3 * more_kva / v[chargers.node])
+        each = 1e3 * (more_kva / chargers.phases)[chargers.owner]
+        current[chargers.node] = np.conj(each / v[chargers.node])
         return self._watched.levels(v + point.about.respond(current))
 
-    def per_kw(self, point: Point, which: Indices) -> Floats:
-        """How some levels change with the power of connections, shape (which, connection)."""
+    def changes(self, point: Point, which: Indices) -> Changes:
+        """Return how some levels change, shape (which, connection)."""
         if not len(which):
-            return np.zeros((0, len(point.power_kw)))
-        return self._chargers.mean(
-            self._per_load(point, self._watched.gradients(point.about.v, which))
-        )
+            nothing = np.zeros((0, len(point.power_kw)))
+            return Changes(nothing, nothing)
+        per_w, per_var = point.about.per_power(self._watched.gradients(point.about.v, which))
+        return self._changes(1e3 * per_w, 1e3 * per_var)
 
-    def per_bus(self, point: Point, weights: Floats, which: Indices) -> Floats:
-        """How sums of levels change with what is drawn at each node of the feeder's `bus_ids`.
+    def at_buses(
+        self, point: Point, weights: Floats, which: Indices, lean: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return how power at the head and sums of levels change with what is drawn at each node.
 
         Parameters
         ----------
@@ -167,37 +182,35 @@ class Points:
             Of each level in each sum, shape (sum, which).
         which
             Positions of the levels.
+        lean
+            How much abs(x) changes with x at each connection.
 
         Returns
         -------
-        Floats
-            Shape (sum, node).
+        head
+            In the order of the feeder's `bus_ids`, shape (node,) [1].
+        sums
+            Shape (sum, node) [1/kW].
         """
-        if not len(which):
-            return np.zeros((len(weights), len(self._chargers.buses)))
+        chargers, tan_phi = self._chargers, np.full(len(point.about.v), self._feeder.tan_phi)
+        tan_phi[chargers.node] *= lean[chargers.owner]
+        head = point.about.head_per_load(tan_phi)[chargers.buses]
+        if not weights.any():
+            return head, np.zeros((len(weights), len(head)))
         gradients = weights @ self._watched.gradients(point.about.v, which)
-        return self._per_load(point, gradients)[:, self._chargers.buses]
-
-    def _per_load(self, point: Point, gradients: Floats) -> Floats:
-        return 1e3 * point.about.per_load(gradients, point.tan_phi)
+        return head, 1e3 * point.about.per_load(gradients, tan_phi)[:, chargers.buses]
 
     def _loads(self, power_kw: Floats) -> Complex:
         """Power of all branches at their rated voltage with a power of the connections [VA]."""
         layout, tan_phi = self._feeder.layout, self._feeder.tan_phi
-        size_kw = np.where(self._either, np.hypot(power_kw, ROUNDED_KW), np.abs(power_kw))
         kw = np.append(layout.load_kw * self._scale, power_kw)
-        kvar = np.append(layout.load_kvar * self._scale, size_kw * tan_phi)
+        kvar = np.append(layout.load_kvar * self._scale, np.abs(power_kw) * tan_phi)
         return self._feeder.equations.power(kw, kvar)
 
-    @property
-    def _either(self) -> NDArray[np.bool_]:
-        return (self._bids.least_kw < 0) & (self._bids.largest_kw > 0)
-
     def _point(self, power_kw: Floats, about: Linearisation, solved: bool) -> Point:
-        chargers, tan_phi = self._chargers, np.full(len(about.v), self._feeder.tan_phi)
-        one_way = np.where(self._bids.least_kw < 0, -1, 1)
-        rounded = power_kw / np.hypot(power_kw, ROUNDED_KW)
-        tan_phi[chargers.node] *= np.where(self._either, rounded, one_way)[chargers.owner]
-        head = about.head_per_load(tan_phi)
-        levels = self._watched.levels(about.v)
-        return Point(power_kw, solved, about, tan_phi, levels, head, chargers.mean(head))
+        head = self._changes(*about.head_per_power())
+        return Point(power_kw, solved, about, self._watched.levels(about.v), head)
+
+    def _changes(self, per_active: Floats, per_reactive: Floats) -> Changes:
+        mean = self._chargers.mean
+        return Changes(mean(per_active), self._feeder.tan_phi * mean(per_reactive))

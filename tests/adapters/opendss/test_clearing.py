@@ -225,14 +225,19 @@ def test_offers_above_the_price_are_taken_whole_and_those_below_not(
     assert_complementary(offers, found)
     in_part = np.abs(found.power_kw / offers.power_kw - 0.5) < 0.499
     assert in_part.any() == bool(CASES[name][2])
-    # Offers of one price at one connection share alike.
-    drawn = np.flatnonzero(offers.power_kw > 0)
-    key = list(zip(offers.connection[drawn], offers.usd_per_mwh[drawn], strict=True))
-    shares = dict[tuple[int, float], float]()
-    for pair, i in zip(key, drawn, strict=True):
-        share = found.power_kw[i] / offers.power_kw[i]
-        assert shares.setdefault(pair, share) == pytest.approx(share, abs=1e-12)
-    assert len(shares) < len(key)
+
+
+def test_offers_of_one_price_at_one_connection_share_alike(feeder: Feeder) -> None:
+    scale, one, limits = case_of(feeder, "transformer")
+    half = one.power_kw / 3
+    twice = [np.append(one.connection, one.connection), np.append(one.power_kw - half, half)]
+    offers = Offers(*twice, np.append(one.usd_per_mwh, one.usd_per_mwh))
+    found = cleared(feeder, limits, offers, scale)
+    first, second = np.split(found.power_kw / offers.power_kw, 2)
+    np.testing.assert_allclose(first, second, atol=1e-12)
+    assert ((first > 0.01) & (first < 0.99)).sum() > 3
+    whole = cleared(feeder, limits, one, scale)
+    np.testing.assert_allclose(first, whole.power_kw / one.power_kw, atol=1e-3)
 
 
 def test_without_binding_limits_the_price_is_that_of_the_head_and_losses(feeder: Feeder) -> None:
