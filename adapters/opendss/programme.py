@@ -149,8 +149,15 @@ def solve(programme: Programme) -> Solution:
 
 def _unmoved(p: Programme) -> Solution:
     """Solve a programme without bids: limits are passed or not, whatever that costs."""
-    slack = np.maximum(p.rows @ p.least - p.room, 0.0)
-    return Solution(np.zeros(0), p.least.copy(), slack, np.where(slack > 0, p.penalty, 0.0))
+    slack = np.maximum(p.rows @ p.least + p.size_rows @ np.abs(p.least) - p.room, 0.0)
+    return Solution(
+        taken=np.zeros(0),
+        drawn=p.least.copy(),
+        slack=slack,
+        dual=np.where(slack > 0, p.penalty, 0.0),
+        lean=np.where(p.way == 0, np.sign(p.least), p.way),
+        apart=np.zeros(len(p.least), np.bool_),
+    )
 
 
 def _free(p: Programme) -> Solution:
