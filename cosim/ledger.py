@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 BLOCK_TICKS = 288
 """Ticks that are taken from the store at once."""
 
+LIMITED = ("transformer", "line", "voltage")
+"""What the limits are of that vehicles pay for."""
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
     [
@@ -36,10 +38,13 @@ SCHEMA = pa.schema(
             pa.float64(),
             metadata={"meaning": "part of a vehicle's price for marginal losses"},
         ),
-        pa.field(
-            "limits_usd_per_mwh",
-            pa.float64(),
-            metadata={"meaning": "part of a vehicle's price for limits of its feeder"},
+        *(
+            pa.field(
+                f"{kind}_usd_per_mwh",
+                pa.float64(),
+                metadata={"meaning": f"part of a vehicle's price for limits of {kind}s"},
+            )
+            for kind in LIMITED
         ),
         pa.field("amount_usd", pa.float64(), metadata={"meaning": "paid; negative if received"}),
     ]
@@ -93,10 +98,11 @@ def rows(data: xr.Dataset) -> pa.Table:
         energy_kwh=billed[tick, vehicle],
         price_usd_per_mwh=price,
         loss_usd_per_mwh=_array(data, "station_loss_usd_per_mwh")[tick, station],
-        limits_usd_per_mwh=1000
-        * _array(data, "vehicle_limits_usd")[tick, vehicle]
-        / billed[tick, vehicle],
         amount_usd=_array(data, "vehicle_cost_usd")[tick, vehicle],
+        **{
+            f"{kind}_usd_per_mwh": _array(data, f"station_{kind}_usd_per_mwh")[tick, station]
+            for kind in LIMITED
+        },
     )
     energy, paid = _array(data, "account_kwh"), _array(data, "account_usd")
     tick, account = np.nonzero((energy != 0) | (paid != 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,9 @@ Indices = NDArray[np.integer]
 HAIR = 1e-5
 """Limits are held this share below their bounds, so that what an answer misses them by is no
 violation."""
+PU_PER_KW = 1e-4
+"""A kilowatt that moves a voltage by so much costs by it what one does that takes a
+kilovolt-ampere of a transformer. On medium voltage it moves each less, but many of them. Ours."""
 _UNITS = {"transformer": "USD/kVAh", "line": "USD/Ah", "voltage": "USD/puh"}
 """Of what one more unit of a limit is worth, by kind."""
 
@@ -107,14 +111,35 @@ class Bidding:
         return cleared_kw, found.binding
 
 
-def limits_in_runs(feeder: Feeder, wanted: Settings) -> Limits:
-    """Return what bids are cleared within at a feeder of a run: a hair less than is asked for."""
-    return limits_of(
+def limits_in_runs(feeder: Feeder, wanted: Settings, lost_load_usd_per_mwh: float) -> Limits:
+    """Return what bids are cleared within at a feeder of a run.
+
+    Limits are a hair tighter than asked for, and to pass them costs more than any bid is worth: a
+    kilowatt that takes a kilovolt-ampere of a transformer, or its current in a line, twice the
+    value of lost load.
+
+    Parameters
+    ----------
+    feeder
+        The feeder.
+    wanted
+        Limits of the scenario.
+    lost_load_usd_per_mwh
+        Value of lost load, the highest that a vehicle bids.
+    """
+    most_usd_per_kwh = 2 * lost_load_usd_per_mwh / 1e3
+    held = limits_of(
         feeder,
         wanted.transformer_pct * (1 - HAIR),
         wanted.line_pct * (1 - HAIR),
         wanted.voltage_low_pu * (1 + HAIR),
         wanted.voltage_high_pu * (1 - HAIR),
+    )
+    return replace(
+        held,
+        transformer_penalty_usd_per_kvah=most_usd_per_kwh,
+        line_penalty_usd_per_ah=most_usd_per_kwh * float(feeder.base_v.max()) / 1e3,
+        voltage_penalty_usd_per_puh=most_usd_per_kwh / PU_PER_KW,
     )
 
 

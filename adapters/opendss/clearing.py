@@ -25,10 +25,6 @@ maximum:
 .. math:: \pi_i = \lambda + \lambda (\partial P_0 / \partial x_i - 1)
     + \sum_k \mu_k\, \partial g_k / \partial x_i .
 
-The chargers of a connection take reactive power with active power of either sign. Where some offer
-to draw and others to feed back, this has a kink at no power, which the clearing rounds within
-`ROUNDED_KW`; where all are of one sign it is exact.
-
 The idea of such prices is that of locational prices in transmission [1]_, carried into
 distribution, for the charging of vehicles, by [2]_ among others.
 
@@ -44,19 +40,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from adapters.opendss.cleared import Binding, Cleared
-from adapters.opendss.commands import WINDOW_PU
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.held import Held, Linearisation
 from adapters.opendss.limits import KINDS, Limits, Watched
 from adapters.opendss.linear import LinearFeeder
 from adapters.opendss.offers import Bids, Offers
+from adapters.opendss.points import Changes, Chargers, Point, Points
 from adapters.opendss.programme import Programme, solve
 from cosim.errors import ClearingError, PowerFlowError, Problem, ScenarioError
 
@@ -71,19 +64,19 @@ PASSED = 1e-7
 """How far a level may be above its bound before its limit enters, over the bound."""
 MOST_ITERATIONS = 50
 """Programmes before a clearing gives up."""
-ROUNDED_KW = 0.1
-"""Power around 0 within which reactive power is rounded, where a connection could go either way."""
 _BINDS = 1e-8
 """Worth from which on a limit binds, over its penalty: below is what the solver leaves."""
 _WEIGHT = 0.05
-"""First weight of the distance between answers, where they do not come nearer by half; it doubles
-from then on [USD/MWh/kW]."""
+"""First weight of the distance between answers, where those at a connection jump to and fro,"""
+_HEAVIER = 4.0
+"""by what it grows as long as they do; it halves where they come nearer, or go one way;"""
+_KINK = 1e4
+"""and weight from which on the cost at a connection has a kink, and the price is anything within it
+[USD/MWh/kW]."""
 _MOVED_KW = 0.05
 """Least change of a connection's power that says something about the curvature of its cost."""
 _CURVATURE = 100.0
 """Most that the price of a connection rises with its own power [USD/MWh/kW]."""
-_HALVINGS = 12
-"""How often a step is halved until the power flow has a solution."""
 _ENTER = (1000, 4, 4)
 """Most limits of each kind that enter at once, lines only where no transformer is passed, voltages
 only where no line is: where the first hold, most of the others hold by themselves."""
@@ -93,8 +86,7 @@ only where no line is: where the first hold, most of the others hold by themselv
 class _Task:
     """What is cleared."""
 
-    held: Held
-    load_scale: float
+    points: Points
     bids: Bids
     at: Indices
     """Connections with bids, rising."""
@@ -105,25 +97,6 @@ class _Task:
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
-    """A power flow, and what follows from it."""
-
-    power_kw: Floats
-    """Of the connections, shape (connection,)."""
-    solved: bool
-    """Whether it is a solution, or what the last one of the engine predicts."""
-    about: Linearisation
-    tan_phi: Floats
-    """Reactive over active power of what is drawn more, shape (connection,)."""
-    levels: Floats
-    """Of all limits, shape (limit,)."""
-    head: Floats
-    """Power at the head per power drawn at each node, shape (node,)."""
-    head_per_kw: Floats
-    """The same for each connection, all phases alike, shape (connection,)."""
-
-
-@dataclass(frozen=True, eq=False)
 class _Answer:
     """What the programme about a point says."""
 
@@ -131,10 +104,12 @@ class _Answer:
     """Of each bid, shape (bid,)."""
     power_kw: Floats
     """Of the connections, shape (connection,)."""
+    lean: Floats
+    """How its size changes with it, shape (connection,)."""
     entered: Indices
     """Limits that it knows, rising."""
-    per_kw: Floats
-    """How their levels change with the power, shape (entered, connection)."""
+    changes: Changes
+    """Of their levels, shape (entered, connection)."""
     passed_by: Floats
     worth: Floats
     """What one more unit of each would save, shape (entered,) [USD/h / 1000]."""
@@ -174,13 +149,7 @@ class Clearing:
         require(f"clearing of feeder {feeder.name}", limits.problems(feeder))
         self._feeder = feeder
         self._watched = Watched(feeder, limits)
-        owner = self._owner = feeder.charger_of
-        self._buses = feeder.equations.at(feeder.bus_ids)
-        self._node = self._buses[feeder.charger_node]
-        self._phases = np.bincount(owner, minlength=len(feeder.service))
-        shape = (len(owner), len(feeder.service))
-        share = 1 / self._phases[owner]
-        self._mean: Any = sp.csr_array((share, (np.arange(len(owner)), owner)), shape)
+        self._chargers = Chargers(feeder)
 
     def clear(self, load_scale: float, offers: Offers, head_usd_per_mwh: float) -> Cleared:
         """Find what is taken of offers and what power is worth, taps and capacitors as they are.
@@ -213,107 +182,63 @@ class Clearing:
         )
         bids = Bids(offers, count)
         at, owner = np.unique(bids.connection, return_inverse=True)
-        held = self._feeder.equations.held()
-        task = _Task(held, load_scale, bids, at, owner, head_usd_per_mwh)
-        self._watched.refresh()
+        points = Points(self._feeder, self._chargers, self._watched, load_scale, bids)
+        task = _Task(points, bids, at, owner, head_usd_per_mwh)
         return self._cleared(task)
 
     def _cleared(self, task: _Task) -> Cleared:
-        point = self._start(task)
-        entered = np.zeros(0, np.int64)
-        per_kw = self._per_kw(point, entered)
-        curvature, weight = np.zeros(len(point.power_kw)), 0.0
-        off_kw = np.full(len(curvature), np.inf)
+        points, entered = task.points, np.zeros(0, np.int64)
+        point = points.start()
+        changes = points.changes(point, entered)
+        curvature, weight = np.zeros_like(point.power_kw), np.zeros_like(point.power_kw)
+        step_kw = np.zeros_like(point.power_kw)
         for iteration in range(1, MOST_ITERATIONS + 1):
-            answer = self._answer(task, point, entered, per_kw, curvature + weight)
-            before_kw, off_kw = off_kw, np.abs(answer.power_kw - point.power_kw)
+            answer = self._answer(task, point, entered, changes, curvature + weight)
+            before_kw, step_kw = step_kw, answer.power_kw - point.power_kw
+            off_kw = np.abs(step_kw)
+            off_usd_per_mwh = np.where(weight < _KINK, (curvature + weight) * off_kw, 0)
             if (
                 point.solved
                 and off_kw.max(initial=0) <= TOLERANCE_KW
-                and ((curvature + weight) * off_kw).max(initial=0) <= TOLERANCE_USD_PER_MWH
+                and off_usd_per_mwh.max(initial=0) <= TOLERANCE_USD_PER_MWH
             ):
                 return self._told(task, point, answer, iteration)
-            if off_kw.max() > 0.5 * before_kw.max():
-                weight = max(2 * weight, _WEIGHT)
-            last, point = point, self._next(task, point, answer.power_kw)
-            entered, per_kw = answer.entered, self._per_kw(point, answer.entered)
+            heavier = np.maximum(_HEAVIER * weight, _WEIGHT)
+            lighter = np.where(weight > _WEIGHT, weight / 2, 0)
+            jumps = (step_kw * before_kw < 0) & (off_kw > 0.5 * np.abs(before_kw))
+            weight = np.where(jumps, heavier, lighter)
+            last, point = point, points.next(point, answer.power_kw)
+            entered, changes = answer.entered, points.changes(point, answer.entered)
             if last.solved:
                 more_kw = point.power_kw - last.power_kw
-                rise = task.price * (point.head_per_kw - last.head_per_kw)
-                rise += answer.worth @ (per_kw - answer.per_kw)
+                now = task.price * point.head.leaning(answer.lean)
+                now += answer.worth @ changes.leaning(answer.lean)
+                then = task.price * last.head.leaning(answer.lean)
+                then += answer.worth @ answer.changes.leaning(answer.lean)
                 moved = np.abs(more_kw) > _MOVED_KW
-                rise[moved] /= more_kw[moved]
+                rise = np.where(moved, now - then, 0) / np.where(moved, more_kw, 1)
                 curvature = np.where(moved, np.clip(rise, 0, _CURVATURE), curvature)
-        worst = int(np.argmax(off_kw))
+        worst = int(np.argmax(np.abs(step_kw)))
         raise ClearingError(
             f"no answer after {MOST_ITERATIONS} programmes: the last two differ by "
-            f"{off_kw[worst]:.3g} kW",
+            f"{abs(step_kw[worst]):.3g} kW",
             where=f"connection {self._feeder.service.ids[worst]}",
         )
 
-    def _start(self, task: _Task) -> _Point:
-        """Return what the last solution predicts for as much of its power as is offered."""
-        last_kw = self._feeder.equations.loads()[0][-len(self._phases) :]
-        power_kw = np.clip(last_kw, task.bids.least_kw, task.bids.largest_kw)
-        power, tan_phi = self._loads(task, power_kw)
-        return self._point(power_kw, tan_phi, task.held.near(self._feeder.about, power), False)
-
-    def _next(self, task: _Task, last: _Point, power_kw: Floats) -> _Point:
-        """Solve the power flow at a power, or as near to it as it has a solution."""
-        safe_kw = last.power_kw if last.solved else np.zeros_like(power_kw)
-        for _ in range(_HALVINGS):
-            power, tan_phi = self._loads(task, power_kw)
-            about = task.held.solved(last.about, power)
-            if about is not None:
-                voltage_pu = self._watched.voltage_pu(about.v)
-                if WINDOW_PU[0] < voltage_pu.min() and voltage_pu.max() < WINDOW_PU[1]:
-                    return self._point(power_kw, tan_phi, about, True)
-            power_kw = (power_kw + safe_kw) / 2
-        raise ClearingError("the power flow has no solution near to what offers would take")
-
-    def _loads(self, task: _Task, power_kw: Floats) -> tuple[NDArray[np.complex128], Floats]:
-        """Power of all branches with a power of the connections, and reactive over active of more.
-
-        Parameters
-        ----------
-        task
-            What is cleared.
-        power_kw
-            Shape (connection,).
-        """
-        layout, bids = self._feeder.layout, task.bids
-        either = (bids.least_kw < 0) & (bids.largest_kw > 0)
-        rounded = np.hypot(power_kw, ROUNDED_KW)
-        sign = np.where(either, power_kw / rounded, np.where(bids.least_kw < 0, -1, 1))
-        size_kw = np.where(either, rounded - ROUNDED_KW, np.abs(power_kw))
-        kw = np.append(layout.load_kw * task.load_scale, power_kw)
-        kvar = np.append(layout.load_kvar * task.load_scale, size_kw * self._feeder.tan_phi)
-        return self._feeder.equations.power(kw, kvar), self._feeder.tan_phi * sign
-
-    def _point(
-        self, power_kw: Floats, tan_phi: Floats, about: Linearisation, solved: bool
-    ) -> _Point:
-        head = about.head_per_load(self._tan_phi(about, tan_phi))
-        levels = self._watched.levels(about.v)
-        per_kw = head[self._node] @ self._mean
-        return _Point(power_kw, solved, about, tan_phi, levels, head, per_kw)
-
-    def _tan_phi(self, about: Linearisation, tan_phi: Floats) -> Floats:
-        """Reactive over active power of what is drawn more at each node: that of its chargers."""
-        of_nodes = np.full(len(about.v), self._feeder.tan_phi)
-        of_nodes[self._node] = tan_phi[self._owner]
-        return of_nodes
-
     def _answer(
-        self, task: _Task, point: _Point, entered: Indices, per_kw: Floats, curvature: Floats
+        self, task: _Task, point: Point, entered: Indices, changes: Changes, curvature: Floats
     ) -> _Answer:
         """Solve the programme about a point, with more limits until none is passed."""
         at, bids, watched = task.at, task.bids, self._watched
-        power_kw = bids.least_kw.copy()
+        power_kw, lean, way = bids.least_kw.copy(), bids.way.copy(), bids.way[at]
+        here = point.power_kw[at]
         while True:
-            size = np.abs(watched.bound[entered])
-            rows = per_kw[:, at] / size[:, None]
-            room = (watched.bound[entered] - point.levels[entered]) / size
+            # In units of what a kilowatt does at most, which are the best for the solver.
+            rows, size_rows = changes.per_kw[:, at], changes.per_size[:, at]
+            most = np.abs(rows).max(axis=1, initial=0)
+            size = np.maximum(most, 1e-6 * np.abs(watched.bound[entered]))
+            room = watched.bound[entered] - point.levels[entered]
+            room += rows @ here + size_rows @ np.abs(here)
             found = solve(
                 Programme(
                     value=bids.value_usd_per_mwh,
@@ -321,46 +246,39 @@ class Clearing:
                     most=bids.most_kw,
                     owner=task.owner,
                     least=bids.least_kw[at],
-                    cost=task.price * point.head_per_kw[at],
+                    cost=task.price * point.head.per_kw[at],
+                    size_cost=task.price * point.head.per_size[at],
+                    way=way,
                     curvature=curvature[at],
-                    centre=point.power_kw[at],
-                    rows=rows,
-                    room=room + rows @ point.power_kw[at],
+                    centre=here,
+                    rows=rows / size[:, None],
+                    size_rows=size_rows / size[:, None],
+                    room=room / size,
                     penalty=1e3 * watched.penalty_usd_per_h[entered] * size,
                 )
             )
-            power_kw[at] = found.drawn
-            more = self._passed(point, power_kw, entered)
+            if found.apart.any():
+                # Where reactive power is worth having, the way that the power goes now is kept.
+                way = np.where(found.apart, np.where(here < 0, -1.0, 1.0), way)
+                continue
+            power_kw[at], lean[at] = found.drawn, found.lean
+            more = self._passed(task.points.levels(point, power_kw), entered)
             if not len(more):
                 return _Answer(
                     taken_kw=found.taken,
                     power_kw=power_kw,
+                    lean=lean,
                     entered=entered,
-                    per_kw=per_kw,
+                    changes=changes,
                     passed_by=found.slack * size,
                     worth=found.dual / size,
                 )
             order = np.argsort(np.append(entered, more))
             entered = np.append(entered, more)[order]
-            per_kw = np.vstack([per_kw, self._per_kw(point, more)])[order]
+            changes = changes.stacked(task.points.changes(point, more), order)
 
-    def _per_kw(self, point: _Point, entered: Indices) -> Floats:
-        """How levels change with the power, shape (entered, connection) [unit/kW]."""
-        if not len(entered):
-            return np.zeros((0, len(point.power_kw)))
-        gradients = self._watched.gradients(point.about.v, entered)
-        tan_phi = self._tan_phi(point.about, point.tan_phi)
-        per_node = 1e3 * point.about.per_load(gradients, tan_phi)[:, self._node]
-        return per_node @ self._mean
-
-    def _passed(self, point: _Point, power_kw: Floats, entered: Indices) -> Indices:
-        """Return which limits to let in, rising: the worst of those that a power would pass."""
-        more_kva = (power_kw - point.power_kw) * (1 + 1j * point.tan_phi) / self._phases
-        levels = point.levels
-        if more_kva.any():
-            v, current = point.about.v, np.zeros_like(point.about.v)
-            current[self._node] = np.conj(1e3 * more_kva[self._owner] / v[self._node])
-            levels = self._watched.levels(v + point.about.respond(current))
+    def _passed(self, levels: Floats, entered: Indices) -> Indices:
+        """Return which limits to let in, rising: the worst of those that levels pass."""
         bound, kind = self._watched.bound, self._watched.kind
         over = levels / np.abs(bound) - np.sign(bound)
         over[entered] = -np.inf
@@ -370,12 +288,16 @@ class Clearing:
                 return np.sort(passed[np.argsort(-over[passed], kind="stable")[:most]])
         return np.zeros(0, np.int64)
 
-    def _told(self, task: _Task, point: _Point, answer: _Answer, iterations: int) -> Cleared:
+    def _told(self, task: _Task, point: Point, answer: _Answer, iterations: int) -> Cleared:
         watched, entered, bids, price = self._watched, answer.entered, task.bids, task.price
         kind = watched.kind[entered]
-        bus = self._bus_prices(point, answer)
-        per_charger = bus[:, self._feeder.charger_node] @ self._mean
-        energy, loss = np.full(len(self._phases), price), price * (point.head_per_kw - 1)
+        of_kind = np.where(kind == np.arange(len(KINDS))[:, None], answer.worth, 0)
+        per_charger = of_kind @ answer.changes.leaning(answer.lean)
+        head, at_buses = task.points.at_buses(point, of_kind, entered, answer.lean)
+        energy, loss = (
+            np.full(len(point.power_kw), price),
+            price * (point.head.leaning(answer.lean) - 1),
+        )
         worth_usd_per_h = answer.worth / 1e3
         binding = tuple(
             Binding(
@@ -389,7 +311,7 @@ class Clearing:
         )
         over = point.levels[entered] - watched.bound[entered]
         more_kw = point.power_kw - answer.power_kw
-        cost = price * task.held.head_kw(point.about.v) / 1e3 + float(worth_usd_per_h @ over)
+        cost = price * task.points.head_kw(point) / 1e3 + float(worth_usd_per_h @ over)
         cost -= bids.utility_usd_per_h(answer.taken_kw)
         cost -= float((energy + loss + per_charger.sum(axis=0)) @ more_kw) / 1e3
         return Cleared(
@@ -398,24 +320,12 @@ class Clearing:
             energy_usd_per_mwh=energy,
             loss_usd_per_mwh=loss,
             limits_usd_per_mwh=per_charger,
-            bus_loss_usd_per_mwh=price * (point.head[self._buses] - 1),
-            bus_limits_usd_per_mwh=bus,
+            bus_loss_usd_per_mwh=price * (head - 1),
+            bus_limits_usd_per_mwh=at_buses,
             binding=binding,
             iterations=iterations,
             cost_usd_per_h=cost,
         )
-
-    def _bus_prices(self, point: _Point, answer: _Answer) -> Floats:
-        """Return what each kind of limits adds to prices, shape (kind, node)."""
-        bus = np.zeros((len(KINDS), len(self._buses)))
-        if not len(answer.entered):
-            return bus
-        kind = self._watched.kind[answer.entered]
-        gradients = self._watched.gradients(point.about.v, answer.entered)
-        summed = np.array([answer.worth[kind == k] @ gradients[kind == k] for k in range(3)])
-        tan_phi = self._tan_phi(point.about, point.tan_phi)
-        bus[:] = 1e3 * point.about.per_load(summed, tan_phi)[:, self._buses]
-        return bus
 
 
 def problems(

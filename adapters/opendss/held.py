@@ -216,9 +216,23 @@ class Linearisation:
         tan_phi
             Reactive over active power of what is drawn, one for all or shape (node,).
         """
+        return self._drawn(self._adjoint(gradient), (1 + 1j * tan_phi) / self.v)
+
+    def per_power(self, gradient: Floats) -> tuple[Floats, Floats]:
+        """Change of figures per watt and per var drawn from each node to ground, see `per_load`."""
+        adjoint = self._adjoint(gradient)
+        return self._drawn(adjoint, 1 / self.v), self._drawn(adjoint, 1j / self.v)
+
+    def head_per_power(self) -> tuple[Floats, Floats]:
+        """Power at the head per power drawn at each node, active and reactive, shape (node,)."""
+        return self.per_power(self._head)
+
+    def _adjoint(self, gradient: Floats) -> Floats:
+        return self._factors.solve(gradient.T, trans="T").T
+
+    def _drawn(self, adjoint: Floats, per_volt: Complex) -> Floats:
         count = len(self.v)
-        adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
-        current: Complex = np.conj((1 + 1j * tan_phi) / self.v)
+        current: Complex = np.conj(per_volt)
         return -(adjoint[..., :count] * current.real + adjoint[..., count:] * current.imag)
 
 

@@ -89,6 +89,9 @@ class Bids:
         more = np.maximum(offers.power_kw, 0)
         self.largest_kw: Floats = np.bincount(offers.connection, more, connections).astype(float)
         """Power where all are, shape (connection,)."""
+        back = np.where(self.largest_kw > 0, 0.0, -1.0)
+        self.way: Floats = np.where(self.least_kw < 0, back, 1.0)
+        """The sign of what could flow: 1 or -1, 0 where it could be either, shape (connection,)."""
 
     def utility_usd_per_h(self, power_kw: Floats) -> float:
         """Return what power, shape (bid,) [kW], is worth."""

@@ -85,7 +85,8 @@ class Grid(Simulator):
         if scenario.market.bids == "off":
             return None
         feeders = self._feeders
-        feeders.hold_to([limits_in_runs(feeder, scenario.grid.limits) for feeder in feeders.each])
+        wanted = scenario.grid.limits, scenario.market.value_of_lost_load_usd_per_mwh
+        feeders.hold_to([limits_in_runs(feeder, *wanted) for feeder in feeders.each])
         return Bidding(feeders, feeders.connection_of_station, len(feeders.bus_ids))
 
     def dimensions(self) -> dict[str, list[str]]:

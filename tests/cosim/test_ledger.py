@@ -35,6 +35,9 @@ def tiny(ticks: int = 3, start: str = "2022-09-30T23:50") -> xr.Dataset:
         "vehicle_station": (("tick", "vehicle"), station),
         "station_price_usd_per_mwh": (("tick", "station"), np.full((ticks, 2), 40.0)),
         "station_loss_usd_per_mwh": (("tick", "station"), np.full((ticks, 2), 2.5)),
+        "station_transformer_usd_per_mwh": (("tick", "station"), np.full((ticks, 2), 5.0)),
+        "station_line_usd_per_mwh": (("tick", "station"), np.zeros((ticks, 2))),
+        "station_voltage_usd_per_mwh": (("tick", "station"), np.zeros((ticks, 2))),
         "account_kwh": (("tick", "account"), kwh),
         "account_usd": (("tick", "account"), usd),
         **{f"vehicle_{name}_usd": (("tick", "vehicle"), np.zeros((ticks, 3))) for name in SERVICES},
@@ -70,7 +73,8 @@ def test_a_row_for_everyone_who_drew_fed_or_was_paid() -> None:
     assert (first["vehicle"], first["station"], first["energy_kwh"]) == (1, 0, 2.0)
     assert (first["price_usd_per_mwh"], first["amount_usd"]) == (40.0, 0.08)
     assert (first["loss_usd_per_mwh"], load["loss_usd_per_mwh"]) == (2.5, None)
-    assert (first["limits_usd_per_mwh"], load["limits_usd_per_mwh"]) == (pytest.approx(5.0), None)
+    assert (first["transformer_usd_per_mwh"], load["transformer_usd_per_mwh"]) == (5.0, None)
+    assert (first["line_usd_per_mwh"], first["voltage_usd_per_mwh"]) == (0.0, 0.0)
     assert (load["vehicle"], load["station"]) == (None, None)
     assert load["price_usd_per_mwh"] == pytest.approx(40.0)
     assert (rent["price_usd_per_mwh"], rent["energy_kwh"], rent["amount_usd"]) == (None, 0, -10.0)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
+from cosim.ledger import LIMITED
 from tests.integration.test_siouxfalls import cosim
 
 EVENING = (
@@ -91,8 +92,12 @@ def test_what_limits_cost_is_in_bills_and_ledger(evening: Path, data: xr.Dataset
     ledger = pq.read_table(evening / "ledger.parquet")
     limits = ledger.filter(pc.equal(pc.cast(ledger["account"], "string"), "limits"))
     assert pc.sum(limits["amount_usd"]).as_py() == pytest.approx(-paid)
-    part = pc.multiply(ledger["limits_usd_per_mwh"], ledger["energy_kwh"])
-    assert pc.sum(part).as_py() / 1000 == pytest.approx(paid)
+    parts = [
+        pc.sum(pc.multiply(ledger[f"{kind}_usd_per_mwh"], ledger["energy_kwh"])).as_py() / 1000
+        for kind in LIMITED
+    ]
+    assert sum(parts) == pytest.approx(paid)
+    assert parts[0] > 0.1
     bills = pq.read_table(evening / "bills.parquet")
     assert pc.sum(bills["limits_usd"]).as_py() == pytest.approx(paid)
     assert pc.sum(ledger["amount_usd"]).as_py() == pytest.approx(0, abs=1e-4)

@@ -10,6 +10,9 @@ import pytest
 from adapters.opendss.bidding import Bidding, BindingWatch
 from adapters.opendss.cleared import Binding, FeedersCleared
 from adapters.opendss.offers import Offers
+from adapters.opendss.simulator import Grid
+from cosim.assets import Assets
+from cosim.scenario import Scenario
 
 AT = np.array([2, 0, 2])
 """Connection of each of three stations."""
@@ -90,3 +93,33 @@ def test_the_end_tells_the_highest_worth(worse_first: bool) -> None:
         watch.update(time_s, [bound(worth)])
     (end,) = watch.update(900.0, [])
     assert end["value"] == 0.9
+
+
+@pytest.mark.parametrize("lost_load_usd_per_mwh", [1000.0, 5000.0, 100_000.0])
+def test_no_bid_is_worth_passing_a_limit(lost_load_usd_per_mwh: float) -> None:
+    scenario = Scenario.model_validate(
+        {
+            "start": "2022-09-14 18:00",
+            "duration": "10min",
+            "fleet": {"vehicles": 40, "segments": {"consumer": 1}, "stations": {"count": 2}},
+            "grid": {"feeder": "suburb", "limits": {"line_pct": 20, "transformer_pct": 1000}},
+            "market": {"bids": "on", "value_of_lost_load_usd_per_mwh": lost_load_usd_per_mwh},
+        }
+    )
+    grid, assets = Grid(), Assets.of(scenario)
+    grid.prepare(scenario, assets)
+    station = assets.vehicles.private_station.max(axis=1)
+    home = station >= 0
+    given = {
+        "vehicle_power_kw": np.zeros(40),
+        "vehicle_station": station,
+        "vehicle_offer_kw": np.where(home, 7.0, 0.0),
+        "vehicle_offer_usd_per_mwh": np.where(home, lost_load_usd_per_mwh, 0.0),
+        "feeder_lmp_usd_per_mwh": np.array([50.0]),
+    }
+    cleared_kw = grid.advance(0, given)["vehicle_cleared_kw"]
+    after = grid.advance(1, given | {"vehicle_power_kw": cleared_kw})
+    grid.close()
+    assert 0 < cleared_kw.sum() < given["vehicle_offer_kw"].sum()
+    assert after["line_loading_pct"].max() <= 20
+    assert after["line_loading_pct"].max() == pytest.approx(20, abs=0.01)

@@ -161,3 +161,14 @@ def test_the_published_13_node_circuit_solves_as_published() -> None:
         for row in csv.DictReader(rows):
             node = f"{row['bus']}.{row['phase']}"
             assert voltage_pu[node] == pytest.approx(float(row["voltage_pu"]), abs=0.002), node
+
+
+def test_bids_need_a_circuit_whose_equations_are_known(master: Path) -> None:
+    settings = [f"grid.feeder={master}", "market.bids=on"]
+    with pytest.raises(ScenarioError) as caught:
+        loading.load(settings=settings)
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.nearest) == ("market.bids", "off")
+    assert "Generator.sun" in problem.allowed
+    master.write_text(MASTER.replace("new generator.sun", "new load.sun"))
+    assert loading.load(settings=settings).market.bids == "on"

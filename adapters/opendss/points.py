@@ -1,0 +1,216 @@
+"""Power flows of one feeder with chargers at any power, and what a little more of it changes.
+
+The chargers of a connection take reactive power with active power of either sign. What anything
+changes by is therefore given by power x and by its size abs(x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from adapters.opendss.commands import WINDOW_PU
+from adapters.opendss.feeder import Feeder
+from adapters.opendss.held import Linearisation
+from adapters.opendss.limits import Watched
+from adapters.opendss.offers import Bids
+from cosim.errors import ClearingError
+
+Floats = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+Indices = NDArray[np.int64]
+
+_HALVINGS = 12
+"""How often a step is halved until the power flow has a solution."""
+
+
+class Chargers:
+    """Where the chargers of a feeder draw.
+
+    Parameters
+    ----------
+    feeder
+        A feeder whose nodal equations are known.
+    """
+
+    def __init__(self, feeder: Feeder) -> None:
+        self.buses = feeder.equations.at(feeder.bus_ids)
+        """Where each of the feeder's `bus_ids` is among the nodes of the equations."""
+        self.node = self.buses[feeder.charger_node]
+        """Node of the equations for each of the feeder's `charger_node`, with its connection:"""
+        self.owner = feeder.charger_of
+        self.phases = np.bincount(self.owner, minlength=len(feeder.service))
+        """Of each connection, shape (connection,)."""
+        shape = (len(self.owner), len(feeder.service))
+        share = 1 / self.phases[self.owner]
+        self._mean: Any = sp.csr_array((share, (np.arange(len(self.owner)), self.owner)), shape)
+
+    def mean(self, of_nodes: Floats) -> Floats:
+        """Return the mean over the phases of each connection, from shape (..., node)."""
+        return of_nodes[..., self.node] @ self._mean
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What figures change by with the power of connections, shape (..., connection) [1/kW]."""
+
+    per_kw: Floats
+    """With the power x, without its reactive power."""
+    per_size: Floats
+    """With abs(x), by its reactive power."""
+
+    def leaning(self, lean: Floats) -> Floats:
+        """Return what they change by with x, where abs(x) changes by `lean` of it."""
+        return self.per_kw + lean * self.per_size
+
+    def stacked(self, more: Changes, order: Indices) -> Changes:
+        """Return figures and more of them, in an order."""
+        per_kw = np.vstack([self.per_kw, more.per_kw])[order]
+        return Changes(per_kw, np.vstack([self.per_size, more.per_size])[order])
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A power flow, and what follows from it."""
+
+    power_kw: Floats
+    """Of the connections, shape (connection,)."""
+    solved: bool
+    """Whether it is a solution, or what the last one of the engine predicts."""
+    about: Linearisation
+    levels: Floats
+    """Of all limits, shape (limit,)."""
+    head: Changes
+    """Of the power at the head."""
+
+
+class Points:
+    """Power flows of one interval, taps and capacitors as the engine's last solution left them.
+
+    Parameters
+    ----------
+    feeder
+        The feeder, solved.
+    chargers
+        Where its chargers are.
+    watched
+        Its limits.
+    load_scale
+        Factor on its published loads [1].
+    bids
+        What its chargers can do.
+    """
+
+    def __init__(
+        self, feeder: Feeder, chargers: Chargers, watched: Watched, load_scale: float, bids: Bids
+    ) -> None:
+        self._feeder, self._chargers, self._watched = feeder, chargers, watched
+        self._scale, self._bids = load_scale, bids
+        self._held = feeder.equations.held()
+        watched.refresh()
+
+    def start(self) -> Point:
+        """Return what the last solution predicts for as much of its power as is offered."""
+        last_kw = self._feeder.equations.loads()[0][-len(self._chargers.phases) :]
+        power_kw = np.clip(last_kw, self._bids.least_kw, self._bids.largest_kw)
+        near = self._held.near(self._feeder.about, self._loads(power_kw))
+        return self._point(power_kw, near, solved=False)
+
+    def next(self, last: Point, power_kw: Floats) -> Point:
+        """Solve the power flow at a power, or as near to it as it has a solution.
+
+        Parameters
+        ----------
+        last
+            Where the power comes from.
+        power_kw
+            Of the connections, shape (connection,).
+
+        Raises
+        ------
+        ClearingError
+            There is no solution near.
+        """
+        safe_kw = last.power_kw if last.solved else np.zeros_like(power_kw)
+        for _ in range(_HALVINGS):
+            about = self._held.solved(last.about, self._loads(power_kw))
+            if about is not None:
+                voltage_pu = self._watched.voltage_pu(about.v)
+                if WINDOW_PU[0] < voltage_pu.min() and voltage_pu.max() < WINDOW_PU[1]:
+                    return self._point(power_kw, about, solved=True)
+            power_kw = (power_kw + safe_kw) / 2
+        raise ClearingError("the power flow has no solution near to what offers would take")
+
+    def head_kw(self, point: Point) -> float:
+        """Return the power at the head of the feeder."""
+        return self._held.head_kw(point.about.v)
+
+    def levels(self, point: Point, power_kw: Floats) -> Floats:
+        """Return what levels would be at another power, by the derivatives, shape (limit,)."""
+        chargers, v = self._chargers, point.about.v
+        more_kva = power_kw - point.power_kw + 0j
+        more_kva += 1j * self._feeder.tan_phi * (np.abs(power_kw) - np.abs(point.power_kw))
+        if not more_kva.any():
+            return point.levels
+        current = np.zeros_like(v)
+        each = 1e3 * (more_kva / chargers.phases)[chargers.owner]
+        current[chargers.node] = np.conj(each / v[chargers.node])
+        return self._watched.levels(v + point.about.respond(current))
+
+    def changes(self, point: Point, which: Indices) -> Changes:
+        """Return how some levels change, shape (which, connection)."""
+        if not len(which):
+            nothing = np.zeros((0, len(point.power_kw)))
+            return Changes(nothing, nothing)
+        per_w, per_var = point.about.per_power(self._watched.gradients(point.about.v, which))
+        return self._changes(1e3 * per_w, 1e3 * per_var)
+
+    def at_buses(
+        self, point: Point, weights: Floats, which: Indices, lean: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return how power at the head and sums of levels change with what is drawn at each node.
+
+        Parameters
+        ----------
+        point
+            Where.
+        weights
+            Of each level in each sum, shape (sum, which).
+        which
+            Positions of the levels.
+        lean
+            How much abs(x) changes with x at each connection.
+
+        Returns
+        -------
+        head
+            In the order of the feeder's `bus_ids`, shape (node,) [1].
+        sums
+            Shape (sum, node) [1/kW].
+        """
+        chargers, tan_phi = self._chargers, np.full(len(point.about.v), self._feeder.tan_phi)
+        tan_phi[chargers.node] *= lean[chargers.owner]
+        head = point.about.head_per_load(tan_phi)[chargers.buses]
+        if not weights.any():
+            return head, np.zeros((len(weights), len(head)))
+        gradients = weights @ self._watched.gradients(point.about.v, which)
+        return head, 1e3 * point.about.per_load(gradients, tan_phi)[:, chargers.buses]
+
+    def _loads(self, power_kw: Floats) -> Complex:
+        """Power of all branches at their rated voltage with a power of the connections [VA]."""
+        layout, tan_phi = self._feeder.layout, self._feeder.tan_phi
+        kw = np.append(layout.load_kw * self._scale, power_kw)
+        kvar = np.append(layout.load_kvar * self._scale, np.abs(power_kw) * tan_phi)
+        return self._feeder.equations.power(kw, kvar)
+
+    def _point(self, power_kw: Floats, about: Linearisation, solved: bool) -> Point:
+        head = self._changes(*about.head_per_power())
+        return Point(power_kw, solved, about, self._watched.levels(about.v), head)
+
+    def _changes(self, per_active: Floats, per_reactive: Floats) -> Changes:
+        mean = self._chargers.mean
+        return Changes(mean(per_active), self._feeder.tan_phi * mean(per_reactive))
