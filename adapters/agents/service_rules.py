@@ -18,9 +18,10 @@ class AnswerEvents(Agent):
 
     What can wait is charging that the vehicle's next trip does not need, or that full power brings
     in time when it begins after the event; that of vehicles without a trip that is known always
-    can. They hold their ports and draw nothing; one that feeds back goes on. When the event is over
-    they go on with what the set point was, or has become since. Nothing is charged ahead of an
-    event.
+    can. They hold their ports and draw nothing; one that feeds back goes on. Where the scenario
+    lets vehicles feed back, those at two-way ports do so if price and pay of the event, less the
+    wear, reach what it asks. When the event is over all go on with what others have set. Nothing is
+    charged ahead of an event.
     """
 
     name: ClassVar[str] = "event_manager"
@@ -28,30 +29,47 @@ class AnswerEvents(Agent):
     def __init__(self, around: Surroundings, rules: Rules) -> None:
         self._rules = rules
         self._needs, self._plugs = Needs(around, rules), Plugs(around.vehicles, around.stations)
-        self._feeder = around.stations.feeder
+        self._stations, self._feeder = around.stations, around.stations.feeder
         self._battery_kwh = around.vehicles.per_vehicle("battery_kwh")
-        self._every = np.arange(len(around.vehicles.ids), dtype=np.int32)
-        self._set_point_kw = np.zeros(len(around.vehicles.ids))
+        count = len(around.vehicles.ids)
+        self._every = np.arange(count, dtype=np.int32)
+        # Whose set points are this agent's, what it wrote, and what stood there by others.
+        self._mine = np.zeros(count, dtype=np.bool_)
+        self._written_kw, self._others_kw = np.zeros(count), np.zeros(count)
 
     def due(self, seen: Observation) -> Ints:
         """Return the vehicles at ports of feeders with an event, and those that waited for one."""
-        plugged = seen.vehicle_status == Status.PLUGGED
-        asked = plugged & self._asked(seen)[self._feeder[self._at(seen)]]
-        return np.flatnonzero(asked | (self._set_point_kw > 0)).astype(np.int32)
+        return np.flatnonzero(self._called_on(seen) | self._mine).astype(np.int32)
 
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
-        """Let those draw nothing that can wait, and the others go on."""
-        waits = np.zeros(len(self._every), dtype=np.bool_)
-        plugged = seen.vehicle_status[due] == Status.PLUGGED
-        asked = self._asked(seen)[self._feeder[self._at(seen)]][due] & plugged
-        waits[due] = asked & self._can_wait(seen)[due]
+        """Hold those that can wait, let those feed back that gain by it, free the others."""
+        waits = self._called_on(seen) & self._can_wait(seen)
         # What somebody has set in the meantime counts; what was taken away comes back.
-        kept_kw = np.where(plan.vehicle_charge_kw > 0, plan.vehicle_charge_kw, self._set_point_kw)
-        kept_kw = np.where(plan.vehicle_charge_kw < 0, 0.0, kept_kw)
-        goes_on = (self._set_point_kw > 0) & (plan.vehicle_charge_kw == 0) & ~waits
-        plan.vehicle_charge_kw[goes_on] = self._set_point_kw[goes_on]
-        plan.vehicle_charge_kw[waits] = np.minimum(plan.vehicle_charge_kw[waits], 0.0)
-        self._set_point_kw = np.where(waits, kept_kw, 0.0)
+        untouched = self._mine & (plan.vehicle_charge_kw == self._written_kw)
+        others_kw = np.where(untouched, self._others_kw, plan.vehicle_charge_kw)
+        written_kw = np.where(waits, np.minimum(others_kw, 0.0), others_kw)
+        feeds = self._gains(seen, np.flatnonzero(waits).astype(np.int32))
+        written_kw[feeds] = -self._stations.port_kw[seen.vehicle_station[feeds]]
+        plan.vehicle_charge_kw[due] = written_kw[due]
+        self._mine, self._written_kw, self._others_kw = waits, written_kw, others_kw
+
+    def _called_on(self, seen: Observation) -> Flags:
+        """Whether each vehicle is plugged in where an event asks it to draw less."""
+        plugged = seen.vehicle_status == Status.PLUGGED
+        return plugged & self._asked(seen)[self._feeder[self._at(seen)]]
+
+    def _gains(self, seen: Observation, who: Ints) -> Ints:
+        """Return those that gain by feeding back for price and pay, with charge to spare."""
+        above, station = self._rules.feed_back_above_usd_per_mwh, seen.vehicle_station[who]
+        who = who[self._stations.bidirectional[station]]
+        if above is None or not who.size:
+            return who[:0]
+        station = seen.vehicle_station[who]
+        pay = seen.response_offer_usd_per_mwh[self._feeder[station]]
+        gain = seen.station_price_usd_per_mwh[station] + pay
+        gain = gain - self._needs.wear_usd_per_mwh(seen, who)
+        keep = np.maximum(self._rules.feed_back_to_soc, self._needs.soc(seen)[who])
+        return who[(seen.vehicle_soc[who] > keep) & (gain >= above)]
 
     def _asked(self, seen: Observation) -> Flags:
         """Whether each feeder has an event in the next tick that pays enough."""

@@ -42,15 +42,21 @@ def observed(pay: float = 1000.0, span_s: Any = (BEGIN_S, END_S), **values: Any)
     )
 
 
-def answered(agent: AnswerEvents, saw: Observation, set_point_kw: float = 7.0) -> float:
-    """Return the commuter's set point behind the agent."""
+def answered(
+    agent: AnswerEvents,
+    saw: Observation,
+    set_point_kw: float = 7.0,
+    others_kw: float | None = None,
+) -> float:
+    """Return the commuter's set point behind the agent, before it `set_point_kw`."""
     plan = empty_plan(saw)
-    plan.vehicle_charge_kw[:] = set_point_kw
+    plan.vehicle_charge_kw[:] = set_point_kw if others_kw is None else others_kw
+    plan.vehicle_charge_kw[COMMUTER] = set_point_kw
     due = agent.due(saw)
     if due.size:
         agent.act(saw, due, plan)
     others = np.delete(plan.vehicle_charge_kw, COMMUTER)
-    assert (others == set_point_kw).all()
+    assert (others == (set_point_kw if others_kw is None else others_kw)).all()
     return float(plan.vehicle_charge_kw[COMMUTER])
 
 
@@ -65,6 +71,30 @@ def test_charging_that_can_wait_waits_and_goes_on() -> None:
     agent.act(saw, agent.due(saw), plan)
     assert plan.vehicle_charge_kw[COMMUTER] == 22.0
     assert not agent.due(saw).size
+
+
+@pytest.mark.parametrize(
+    ("pay", "wear", "soc", "set_point_kw"),
+    [
+        # 50 USD/MWh of the station, 100 asked for.
+        (1000.0, 0.0, 0.8, -11.0),
+        (1000.0, 0.0, 0.45, 0.0),
+        (40.0, 0.0, 0.8, 0.0),
+        (1000.0, 0.6, 0.8, 0.0),
+    ],
+)
+def test_at_a_two_way_port_pay_is_worth_feeding_back(
+    pay: float, wear: float, soc: float, set_point_kw: float
+) -> None:
+    agent = AnswerEvents(ASSETS, RULES)
+    there = {"station": WORK, "vehicle_soc": soc}
+    told: dict[str, Any] = {"vehicle_wear_usd_per_kwh": np.full(len(C_RATES), wear)} | there
+    found = answered(agent, observed(pay=pay, **told))
+    assert (found < 0) == (set_point_kw < 0)
+    assert found in (0.0, -STATIONS.port_kw[WORK])
+    # In the next tick its own set point stands there still.
+    assert answered(agent, observed(pay=pay, **told), found, others_kw=7.0) == found
+    assert answered(agent, observed(span_s=(-1.0, -1.0), **told), found, others_kw=7.0) == 7.0
 
 
 def test_what_feeds_back_goes_on() -> None:
