@@ -48,13 +48,14 @@ from adapters.opendss.cleared import Binding, Cleared
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.limits import KINDS, Limits, Watched
 from adapters.opendss.linear import LinearFeeder
-from adapters.opendss.offers import Bids, Offers
+from adapters.opendss.offers import FALL_USD_PER_MWH, Bids, Offers
 from adapters.opendss.points import Changes, Chargers, Point, Points
 from adapters.opendss.programme import Programme, solve
 from cosim.errors import ClearingError, PowerFlowError, Problem, ScenarioError
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 TOLERANCE_KW = 1e-3
 """Two successive answers that differ by less are one,"""
@@ -73,6 +74,8 @@ _HEAVIER = 4.0
 _KINK = 1e4
 """and weight from which on the cost at a connection has a kink, and the price is anything within it
 [USD/MWh/kW]."""
+_NEAR = 0.05
+"""How near to the price a bid is to be to be taken in part soon, over the price."""
 _ENTER = (1000, 4, 4)
 """Most limits of each kind that enter at once, lines only where no transformer is passed, voltages
 only where no line is: where the first hold, most of the others hold by themselves."""
@@ -188,7 +191,8 @@ class Clearing:
         answer = self._answer(task, point, None, np.zeros((len(task.at), len(task.at))))
         for iteration in range(2, MOST_ITERATIONS + 1):
             point = points.next(point, answer.power_kw)
-            curvature = self._curvature(task, point, answer, weight)
+            moved = np.abs(step_kw) > TOLERANCE_KW
+            curvature = self._curvature(task, point, answer, moved, weight)
             answer = self._answer(task, point, answer, curvature)
             before_kw, step_kw = step_kw, (answer.power_kw - point.power_kw)[task.at]
             off_kw = np.abs(step_kw)
@@ -209,17 +213,30 @@ class Clearing:
             where=f"connection {self._feeder.service.ids[task.at[worst]]}",
         )
 
-    def _curvature(self, task: _Task, point: Point, last: _Answer, weight: Floats) -> Floats:
-        """Return how the cost bends where bids were taken in part, with the weight of distance."""
+    def _curvature(
+        self, task: _Task, point: Point, last: _Answer, moved: Mask, weight: Floats
+    ) -> Floats:
+        """Return how the cost bends where bids are near to their price, with a weight of distance.
+
+        Everywhere else what bids take does not depend on it.
+        """
         bids = task.bids
-        in_part = (last.taken_kw > 0) & (last.taken_kw < bids.most_kw)
-        inside = np.unique(task.owner[in_part])
+        price = self._price(task, point, last)[bids.connection]
+        gap = np.abs(bids.value_usd_per_mwh - FALL_USD_PER_MWH / 2 - price)
+        near = gap < _NEAR * np.abs(price) + FALL_USD_PER_MWH
+        near |= (last.taken_kw > 0) & (last.taken_kw < bids.most_kw)
+        inside = np.flatnonzero(moved | (np.bincount(task.owner, near, len(moved)) > 0))
         curvature = np.diag(weight)
         if len(inside):
             curvature[np.ix_(inside, inside)] += task.points.curvature(
                 point, task.price, last.worth, last.entered, last.lean, task.at[inside]
             )
         return curvature
+
+    def _price(self, task: _Task, point: Point, answer: _Answer) -> Floats:
+        """Return the price of each connection by the derivatives that an answer knows."""
+        price = task.price * point.head.leaning(answer.lean)
+        return price + answer.worth @ answer.changes.leaning(answer.lean)
 
     def _answer(
         self, task: _Task, point: Point, last: _Answer | None, curvature: Floats

@@ -126,7 +126,7 @@ def test_to_leave_out_what_follows_from_prices_changes_nothing(limits: int) -> N
         # Each bid takes what its price leaves, and only limits at their penalty are passed.
         price = p.cost + found.lean * p.size_cost + p.curvature @ (found.drawn - p.centre)
         price += found.dual @ (p.rows + found.lean * p.size_rows)
-        np.testing.assert_allclose(p.taken(price), found.taken, atol=1e-3)
+        np.testing.assert_allclose(p.taken(price), found.taken, atol=0.01)
         over = p.level(found.drawn, found.lean) - p.room - found.slack
         assert over.max(initial=-1) < 1e-5
         assert np.abs(found.dual * over).max(initial=0) < 1e-3
