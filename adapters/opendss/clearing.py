@@ -48,13 +48,14 @@ from adapters.opendss.cleared import Binding, Cleared
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.limits import KINDS, Limits, Watched
 from adapters.opendss.linear import LinearFeeder
-from adapters.opendss.offers import Bids, Offers
+from adapters.opendss.offers import FALL_USD_PER_MWH, Bids, Offers
 from adapters.opendss.points import Changes, Chargers, Point, Points
 from adapters.opendss.programme import Programme, solve
 from cosim.errors import ClearingError, PowerFlowError, Problem, ScenarioError
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 TOLERANCE_KW = 1e-3
 """Two successive answers that differ by less are one,"""
@@ -73,10 +74,8 @@ _HEAVIER = 4.0
 _KINK = 1e4
 """and weight from which on the cost at a connection has a kink, and the price is anything within it
 [USD/MWh/kW]."""
-_MOVED_KW = 0.05
-"""Least change of a connection's power that says something about the curvature of its cost."""
-_CURVATURE = 100.0
-"""Most that the price of a connection rises with its own power [USD/MWh/kW]."""
+_NEAR = 0.05
+"""How near to the price a bid is to be to be taken in part soon, over the price."""
 _ENTER = (1000, 4, 4)
 """Most limits of each kind that enter at once, lines only where no transformer is passed, voltages
 only where no line is: where the first hold, most of the others hold by themselves."""
@@ -187,19 +186,19 @@ class Clearing:
         return self._cleared(task)
 
     def _cleared(self, task: _Task) -> Cleared:
-        points, entered = task.points, np.zeros(0, np.int64)
-        point = points.start()
-        changes = points.changes(point, entered)
-        curvature, weight = np.zeros_like(point.power_kw), np.zeros_like(point.power_kw)
-        step_kw = np.zeros_like(point.power_kw)
-        for iteration in range(1, MOST_ITERATIONS + 1):
-            answer = self._answer(task, point, entered, changes, curvature + weight)
-            before_kw, step_kw = step_kw, answer.power_kw - point.power_kw
+        points, weight = task.points, np.zeros(len(task.at))
+        point, step_kw = points.start(), np.zeros(len(task.at))
+        answer = self._answer(task, point, None, np.zeros((len(task.at), len(task.at))))
+        for iteration in range(2, MOST_ITERATIONS + 1):
+            point = points.next(point, answer.power_kw)
+            moved = np.abs(step_kw) > TOLERANCE_KW
+            curvature = self._curvature(task, point, answer, moved, weight)
+            answer = self._answer(task, point, answer, curvature)
+            before_kw, step_kw = step_kw, (answer.power_kw - point.power_kw)[task.at]
             off_kw = np.abs(step_kw)
-            off_usd_per_mwh = np.where(weight < _KINK, (curvature + weight) * off_kw, 0)
+            off_usd_per_mwh = np.where(weight < _KINK, weight * off_kw, 0)
             if (
-                point.solved
-                and off_kw.max(initial=0) <= TOLERANCE_KW
+                off_kw.max(initial=0) <= TOLERANCE_KW
                 and off_usd_per_mwh.max(initial=0) <= TOLERANCE_USD_PER_MWH
             ):
                 return self._told(task, point, answer, iteration)
@@ -207,31 +206,61 @@ class Clearing:
             lighter = np.where(weight > _WEIGHT, weight / 2, 0)
             jumps = (step_kw * before_kw < 0) & (off_kw > 0.5 * np.abs(before_kw))
             weight = np.where(jumps, heavier, lighter)
-            last, point = point, points.next(point, answer.power_kw)
-            entered, changes = answer.entered, points.changes(point, answer.entered)
-            if last.solved:
-                more_kw = point.power_kw - last.power_kw
-                now = task.price * point.head.leaning(answer.lean)
-                now += answer.worth @ changes.leaning(answer.lean)
-                then = task.price * last.head.leaning(answer.lean)
-                then += answer.worth @ answer.changes.leaning(answer.lean)
-                moved = np.abs(more_kw) > _MOVED_KW
-                rise = np.where(moved, now - then, 0) / np.where(moved, more_kw, 1)
-                curvature = np.where(moved, np.clip(rise, 0, _CURVATURE), curvature)
         worst = int(np.argmax(np.abs(step_kw)))
         raise ClearingError(
             f"no answer after {MOST_ITERATIONS} programmes: the last two differ by "
             f"{abs(step_kw[worst]):.3g} kW",
-            where=f"connection {self._feeder.service.ids[worst]}",
+            where=f"connection {self._feeder.service.ids[task.at[worst]]}",
         )
 
+    def _curvature(
+        self, task: _Task, point: Point, last: _Answer, moved: Mask, weight: Floats
+    ) -> Floats:
+        """Return how the cost bends where bids are near to their price, with a weight of distance.
+
+        Everywhere else what bids take does not depend on it.
+        """
+        bids = task.bids
+        price = self._price(task, point, last)[bids.connection]
+        gap = np.abs(bids.value_usd_per_mwh - FALL_USD_PER_MWH / 2 - price)
+        near = gap < _NEAR * np.abs(price) + FALL_USD_PER_MWH
+        near |= (last.taken_kw > 0) & (last.taken_kw < bids.most_kw)
+        inside = np.flatnonzero(moved | (np.bincount(task.owner, near, len(moved)) > 0))
+        curvature = np.diag(weight)
+        if len(inside):
+            curvature[np.ix_(inside, inside)] += task.points.curvature(
+                point, task.price, last.worth, last.entered, last.lean, task.at[inside]
+            )
+        return curvature
+
+    def _price(self, task: _Task, point: Point, answer: _Answer) -> Floats:
+        """Return the price of each connection by the derivatives that an answer knows."""
+        price = task.price * point.head.leaning(answer.lean)
+        return price + answer.worth @ answer.changes.leaning(answer.lean)
+
     def _answer(
-        self, task: _Task, point: Point, entered: Indices, changes: Changes, curvature: Floats
+        self, task: _Task, point: Point, last: _Answer | None, curvature: Floats
     ) -> _Answer:
-        """Solve the programme about a point, with more limits until none is passed."""
+        """Solve the programme about a point, with more limits until none is passed.
+
+        Parameters
+        ----------
+        task
+            What is cleared.
+        point
+            Where.
+        last
+            The answer before, if there is one.
+        curvature
+            Of the cost, shape (connection with bids, connection with bids).
+        """
         at, bids, watched = task.at, task.bids, self._watched
         power_kw, lean, way = bids.least_kw.copy(), bids.way.copy(), bids.way[at]
         here = point.power_kw[at]
+        entered, dual = np.zeros(0, np.int64), np.zeros(0)
+        if last:
+            entered, dual = last.entered, last.worth
+        changes = task.points.changes(point, entered)
         while True:
             # In units of what a kilowatt does at most, which are the best for the solver.
             rows, size_rows = changes.per_kw[:, at], changes.per_size[:, at]
@@ -249,14 +278,16 @@ class Clearing:
                     cost=task.price * point.head.per_kw[at],
                     size_cost=task.price * point.head.per_size[at],
                     way=way,
-                    curvature=curvature[at],
+                    curvature=curvature,
                     centre=here,
                     rows=rows / size[:, None],
                     size_rows=size_rows / size[:, None],
                     room=room / size,
                     penalty=1e3 * watched.penalty_usd_per_h[entered] * size,
-                )
+                ),
+                dual * size,
             )
+            dual = found.dual / size
             if found.apart.any():
                 # Where reactive power is worth having, the way that the power goes now is kept.
                 way = np.where(found.apart, np.where(here < 0, -1.0, 1.0), way)
@@ -271,10 +302,11 @@ class Clearing:
                     entered=entered,
                     changes=changes,
                     passed_by=found.slack * size,
-                    worth=found.dual / size,
+                    worth=dual,
                 )
             order = np.argsort(np.append(entered, more))
             entered = np.append(entered, more)[order]
+            dual = np.append(dual, np.zeros(len(more)))[order]
             changes = changes.stacked(task.points.changes(point, more), order)
 
     def _passed(self, levels: Floats, entered: Indices) -> Indices:

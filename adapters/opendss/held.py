@@ -177,7 +177,8 @@ class Linearisation:
     def __init__(self, v: Complex, factors: Any, head_gradient: Floats) -> None:
         self.v = v
         """Voltages of the nodes, shape (node,) [V]."""
-        self._factors, self._head = factors, head_gradient
+        self._factors, self.head_gradient = factors, head_gradient
+        """How the power that the source gives changes with the voltages [W/V]."""
 
     def moved(self, v: Complex, head_gradient: Floats) -> Linearisation:
         """Return the same derivatives at other voltages near."""
@@ -203,7 +204,7 @@ class Linearisation:
         tan_phi
             Reactive over active power of what is drawn more, one for all or shape (node,).
         """
-        return self.per_load(self._head, tan_phi)
+        return self.per_load(self.head_gradient, tan_phi)
 
     def per_load(self, gradient: Floats, tan_phi: float | Floats) -> Floats:
         """Change of a figure per watt drawn from each node to ground, shape (node,).
@@ -225,7 +226,34 @@ class Linearisation:
 
     def head_per_power(self) -> tuple[Floats, Floats]:
         """Power at the head per power drawn at each node, active and reactive, shape (node,)."""
-        return self.per_power(self._head)
+        return self.per_power(self.head_gradient)
+
+    def bend(self, gradient: Floats, drawn: Complex) -> Floats:
+        """Return how a figure bends with what is drawn.
+
+        It is the part that comes from the voltages at which constant power is drawn: larger by far
+        than what is left out, the bends of the figure and of other loads' currents.
+
+        Parameters
+        ----------
+        gradient
+            Derivatives of the figure by the voltages, see `per_load`.
+        drawn
+            Complex power drawn from each node to ground in each way, shape (node, way).
+
+        Returns
+        -------
+        Floats
+            Its second derivatives, symmetric, shape (way, way).
+        """
+        count = len(self.v)
+        adjoint = self._adjoint(gradient)
+        current: Complex = np.conj(drawn / self.v[:, None])
+        parts = self._factors.solve(-np.vstack([current.real, current.imag]))
+        moved = parts[:count] + 1j * parts[count:]
+        weight = (adjoint[:count] + 1j * adjoint[count:]) / self.v**2
+        half: Floats = (drawn * weight[:, None]).T @ moved
+        return half.real + half.real.T
 
     def _adjoint(self, gradient: Floats) -> Floats:
         return self._factors.solve(gradient.T, trans="T").T

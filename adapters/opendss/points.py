@@ -169,6 +169,43 @@ class Points:
         per_w, per_var = point.about.per_power(self._watched.gradients(point.about.v, which))
         return self._changes(1e3 * per_w, 1e3 * per_var)
 
+    def curvature(
+        self, point: Point, price: float, worth: Floats, which: Indices, lean: Floats, at: Indices
+    ) -> Floats:
+        """Return how the cost of power at the head and of levels bends with the power drawn.
+
+        Parameters
+        ----------
+        point
+            Where.
+        price, worth
+            Of power at the head, and of each level, shape (which,).
+        which
+            Positions of the levels.
+        lean
+            How much abs(x) changes with x, shape (connection,).
+        at
+            Connections, shape (m,).
+
+        Returns
+        -------
+        Floats
+            Positive semidefinite, shape (m, m).
+        """
+        chargers, count = self._chargers, len(point.about.v)
+        gradient = price * point.about.head_gradient
+        if worth.any():
+            gradient += 1e3 * worth @ self._watched.gradients(point.about.v, which)
+        column = np.full(len(chargers.phases), -1)
+        column[at] = np.arange(len(at))
+        inside = np.flatnonzero(column[chargers.owner] >= 0)
+        owner = chargers.owner[inside]
+        drawn = np.zeros((count, len(at)), np.complex128)
+        share = (1 + 1j * self._feeder.tan_phi * lean[owner]) / chargers.phases[owner]
+        drawn[chargers.node[inside], column[owner]] = share
+        size, ways = np.linalg.eigh(1e3 * point.about.bend(gradient, drawn))
+        return (ways * np.maximum(size, 0)) @ ways.T
+
     def at_buses(
         self, point: Point, weights: Floats, which: Indices, lean: Floats
     ) -> tuple[Floats, Floats]:

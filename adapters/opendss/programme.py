@@ -1,8 +1,4 @@
-"""Quadratic programmes of bids under soft limits.
-
-Without limits the answer at each connection follows from its own price; with them Clarabel's
-interior-point method finds it.
-"""
+"""Quadratic programmes of bids under soft limits, solved by Clarabel's interior-point method."""
 
 from __future__ import annotations
 
@@ -18,22 +14,25 @@ from cosim.errors import ClearingError
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 _TOLERANCE = 1e-9
 """Relative gap and infeasibility at which the solver stops."""
 _STILL = 1e-6
 """Power of a connection that counts as none [kW]."""
-_MOST_STEPS = 60
-"""Steps to the price of a connection; halving alone comes to the last bit in fewer."""
+_APART = 1e-4
+"""How much a size may be larger than the power of its connection [kW]."""
+_BOUND = 1e-3
+"""How near to a bound the solver leaves what is at it, over the width of a bid."""
 
 
 @dataclass(frozen=True, eq=False)
 class Programme:
     """Bids y at connections x = least + sum y, whose cost rises with their power.
 
-    Maximise value y - slope y^2/2 - cost x - size_cost |x| - curvature (x - centre)^2/2 - penalty s
-    where rows x + size_rows |x| - s <= room, 0 <= y <= most, 0 <= s. The worth falls with power, so
-    that the answer is one, and the limits can be passed, so that there is one.
+    Maximise value y - slope y^2/2 - cost x - size_cost |x| - (x - centre) curvature (x - centre)/2
+    - penalty s where rows x + size_rows |x| - s <= room, 0 <= y <= most, 0 <= s. The worth falls
+    with power, so that the answer is one, and the limits can be passed, so that there is one.
     """
 
     value: Floats
@@ -54,7 +53,7 @@ class Programme:
     """What |x| is over x, shape (connection,): 1 or -1 where x is taken to have that sign, 0 where
     it may have either. There |x| may be anything from the size of x on: see `Solution.apart`."""
     curvature: Floats
-    """At least 0, shape (connection,)."""
+    """Positive semidefinite, shape (connection, connection)."""
     centre: Floats
     """Shape (connection,)."""
     rows: Floats
@@ -74,10 +73,31 @@ class Programme:
         """Return the power of each connection with bids taken, shape (bid,)."""
         return self.least + np.bincount(self.owner, taken, len(self.least))
 
-    def price(self, drawn: Floats, lean: Floats, dual: Floats) -> Floats:
-        """Return what one more unit of x costs, shape (connection,)."""
-        price = self.cost + lean * self.size_cost + self.curvature * (drawn - self.centre)
-        return price + dual @ (self.rows + lean * self.size_rows)
+    def level(self, drawn: Floats, lean: Floats) -> Floats:
+        """Return what rows come to, shape (limit,)."""
+        return self.rows @ drawn + self.size_rows @ (lean * drawn)
+
+    def part(self, inside: Mask, drawn: Floats, lean: Floats) -> Programme:
+        """Return the programme of some connections, what all others draw being known."""
+        mine = inside[self.owner]
+        others = np.where(inside, 0, drawn)
+        away = self.curvature @ np.where(inside, 0, drawn - self.centre)
+        return Programme(
+            value=self.value[mine],
+            slope=self.slope[mine],
+            most=self.most[mine],
+            owner=(np.cumsum(inside) - 1)[self.owner[mine]],
+            least=self.least[inside],
+            cost=(self.cost + away)[inside],
+            size_cost=self.size_cost[inside],
+            way=self.way[inside],
+            curvature=self.curvature[np.ix_(inside, inside)],
+            centre=self.centre[inside],
+            rows=self.rows[:, inside],
+            size_rows=self.size_rows[:, inside],
+            room=self.room - self.level(others, lean),
+            penalty=self.penalty,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,30 +108,75 @@ class Solution:
     """Of each bid, shape (bid,)."""
     drawn: Floats
     """Power of each connection, shape (connection,)."""
+    lean: Floats
+    """How much |x| changes with x, shape (connection,): between -1 and 1 where x is 0 for this."""
+    apart: Mask
+    """Where |x| is larger than x, since that saves something, shape (connection,)."""
     slack: Floats
     """How far each limit is passed, shape (limit,)."""
     dual: Floats
     """What one more unit of room would save, shape (limit,)."""
-    lean: Floats
-    """How much |x| changes with x, shape (connection,): between -1 and 1 where x is 0 for this."""
-    apart: NDArray[np.bool_]
-    """Where more |x| would save something, so that it is larger than x, shape (connection,)."""
 
 
-def solve(programme: Programme) -> Solution:
+def solve(p: Programme, dual: Floats) -> Solution:
     """Solve a programme.
+
+    Connections whose bids are all taken whole or not at all follow from prices. Only the others are
+    left to the solver, and those that do not agree with the prices that it finds.
+
+    Parameters
+    ----------
+    p
+        The programme.
+    dual
+        What it begins with, shape (limit,).
 
     Raises
     ------
     ClearingError
         The solver did not end with an answer.
     """
-    if not len(programme.room):
-        return _free(programme)
-    if not len(programme.most):
-        return _unmoved(programme)
+    taken, lean, sure = _settled(p, dual)
+    inside = ~sure | (p.curvature.diagonal() > 0)
+    while True:
+        drawn = p.drawn(taken)
+        found = _solved(p.part(inside, drawn, lean))
+        taken[inside[p.owner]], lean[inside] = found.taken, found.lean
+        if inside.all():
+            wrong = np.zeros_like(inside)
+        else:
+            now, way, sure = _settled(p, found.dual)
+            moved = np.bincount(p.owner, now != taken, len(inside)) > 0
+            wrong = ~inside & (~sure | moved | (way != lean))
+        if not wrong.any():
+            apart = np.zeros_like(inside)
+            apart[inside] = found.apart
+            return Solution(taken, p.drawn(taken), lean, apart, found.slack, found.dual)
+        inside |= wrong
+
+
+def _settled(p: Programme, dual: Floats) -> tuple[Floats, Floats, Mask]:
+    """Return what bids take where curvature is nothing, how sizes lean, and where that is sure."""
+    price, more = p.cost + dual @ p.rows, p.size_cost + dual @ p.size_rows
+    lean, sure = p.way.copy(), p.way != 0
+    for sign in (1.0, -1.0):
+        at = sign * p.drawn(p.taken(price + sign * more)) > _STILL
+        found = ~sure & at & (more >= 0)
+        lean[found], sure[found] = sign, True
+    taken = p.taken(price + lean * more)
+    in_part = (taken > 0) & (taken < p.most)
+    sure &= np.bincount(p.owner, in_part, len(sure)) == 0
+    return taken, lean, sure
+
+
+def _solved(p: Programme) -> Solution:
+    """Solve a programme as it is."""
+    (limits, connections), bids = p.rows.shape, len(p.most)
+    if not connections:
+        nothing = np.zeros(0)
+        slack, dual = np.maximum(-p.room, 0), np.where(p.room < 0, p.penalty, 0)
+        return Solution(nothing, nothing, nothing, np.zeros(0, np.bool_), slack, dual)
     engine: Any = clarabel
-    p, (limits, connections), bids = programme, programme.rows.shape, len(programme.most)
     both = np.flatnonzero(p.way == 0)
     settings = engine.DefaultSettings()
     settings.verbose, settings.max_threads = False, 1
@@ -119,9 +184,9 @@ def solve(programme: Programme) -> Solution:
     largest = np.maximum(-p.least, p.drawn(p.most))[both]
     nothing = np.zeros(bids + limits + 2 * len(both))
     right = np.concatenate([p.least, p.room, p.most, nothing, largest])
-    cost = p.cost + p.way * p.size_cost - p.curvature * p.centre
+    cost = p.cost + p.way * p.size_cost - p.curvature @ p.centre
     solver: Any = engine.DefaultSolver(
-        _diagonal(np.concatenate([p.slope, p.curvature, np.zeros(limits + len(both))])),
+        _quadratic(p, len(both)),
         np.concatenate([-p.value, cost, p.penalty, p.size_cost[both]]),
         _left(p, both),
         right,
@@ -132,76 +197,38 @@ def solve(programme: Programme) -> Solution:
     if found.status != engine.SolverStatus.Solved:
         raise ClearingError(f"the quadratic programme ended as {found.status}")
     answer, duals = np.array(found.x), np.array(found.z)
-    dual, power = duals[connections:][:limits], answer[bids : bids + connections]
+    dual, power = duals[connections:][:limits], answer[bids:][:connections]
+    more = p.size_cost + dual @ p.size_rows
+    plain = p.cost + p.curvature @ (power - p.centre) + dual @ p.rows
     # Where x is 0 for the sake of |x|, the price is what balances the connection.
-    size_price = p.size_cost + dual @ p.size_rows
-    lean = np.where(p.way == 0, np.sign(power), p.way)
-    still = np.flatnonzero((p.way == 0) & (np.abs(power) < _STILL) & (size_price > 0))
-    rest = -duals[:connections] - p.price(power, np.zeros(connections), dual)
-    lean[still] = np.clip(rest[still] / size_price[still], -1, 1)
-    taken = np.clip(answer[:bids], 0, p.most)
+    rest = -duals[:connections] - plain
+    lean = np.where(p.way == 0, np.clip(rest / np.maximum(more, 1e-12), -1, 1), p.way)
     # What is at a bound is there to the last bit.
-    exact = p.taken(p.price(power, lean, dual))
-    taken = np.where((exact <= 0) | (exact >= p.most), exact, taken)
+    taken, exact = np.clip(answer[:bids], 0, p.most), p.taken(plain + lean * more)
+    bound = np.where(taken < p.most / 2, 0, p.most)
+    at_bound = (exact == bound) & (np.abs(taken - bound) < _BOUND * p.most)
+    taken = np.where(at_bound, bound, taken)
     slack = answer[bids + connections :][:limits]
-    return Solution(taken, p.drawn(taken), slack, dual, lean, (p.way == 0) & (size_price < 0))
+    apart = (p.way == 0) & (more < 0)
+    apart[both] |= answer[bids + connections + limits :] > np.abs(power[both]) + _APART
+    return Solution(taken, p.drawn(taken), lean, apart, slack, dual)
 
 
-def _unmoved(p: Programme) -> Solution:
-    """Solve a programme without bids: limits are passed or not, whatever that costs."""
-    slack = np.maximum(p.rows @ p.least + p.size_rows @ np.abs(p.least) - p.room, 0.0)
-    return Solution(
-        taken=np.zeros(0),
-        drawn=p.least.copy(),
-        slack=slack,
-        dual=np.where(slack > 0, p.penalty, 0.0),
-        lean=np.where(p.way == 0, np.sign(p.least), p.way),
-        apart=np.zeros(len(p.least), np.bool_),
-    )
-
-
-def _free(p: Programme) -> Solution:
-    """Solve a programme without limits: the price of each connection, between two bounds."""
-    kink = np.where(p.way == 0, np.maximum(p.size_cost, 0), 0)
-    cost = p.cost + p.way * p.size_cost
-    lowest = cost - kink + p.curvature * (p.least - p.centre)
-    range_kw = np.bincount(p.owner, p.most, len(p.least))
-    highest = lowest + 2 * kink + p.curvature * range_kw
-    price = np.clip(cost, lowest, highest)
-    for _ in range(_MOST_STEPS):
-        taken = p.taken(price)
-        drawn = p.drawn(taken)
-        over = price - (cost + p.curvature * (drawn - p.centre))
-        still = np.abs(drawn) < _STILL
-        over -= np.where(still, np.clip(over, -kink, kink), kink * np.sign(drawn))
-        width = 1e-12 * max(1.0, float(np.abs(price).max(initial=0)))
-        if not ((np.abs(over) > width) & (highest - lowest > width)).any():
-            break
-        highest, lowest = np.where(over > 0, price, highest), np.where(over < 0, price, lowest)
-        inside = (taken > 0) & (taken < p.most)
-        rise = np.bincount(p.owner, inside / p.slope, len(p.least))
-        step = price - over / (1 + p.curvature * rise)
-        between = (step > lowest) & (step < highest) & (kink == 0)
-        price = np.where(over == 0, price, np.where(between, step, (lowest + highest) / 2))
-    taken = p.taken(price)
-    drawn, nothing = p.drawn(taken), np.zeros(0)
-    lean = np.where(p.way == 0, np.sign(drawn), p.way)
-    held = np.flatnonzero(kink > 0)
-    rest = price - cost - p.curvature * (drawn - p.centre)
-    lean[held] = np.clip(rest[held] / kink[held], -1, 1)
-    return Solution(taken, drawn, nothing, nothing, lean, (p.way == 0) & (p.size_cost < 0))
-
-
-def _diagonal(values: Floats) -> Any:
-    count = len(values)
-    return sp.csc_array((values, np.arange(count), np.arange(count + 1)), (count, count))
+def _quadratic(p: Programme, sizes: int) -> Any:
+    """Return the upper half of the matrix of a programme; columns as in `_left`."""
+    (limits, connections), bids = p.rows.shape, len(p.most)
+    row, column = np.nonzero(np.triu(p.curvature))
+    at, count = np.arange(bids), bids + connections + limits + sizes
+    values = np.append(p.slope, p.curvature[row, column])
+    places = np.append(at, bids + row), np.append(at, bids + column)
+    return sp.csc_array((values, places), (count, count))
 
 
 def _left(p: Programme, both: Indices) -> Any:
     """Return the left-hand sides of a programme; columns are bids, connections, slacks, sizes.
 
-    Rows are the power of connections, limits, most and least of bids, least of slacks; and the sizes
-    of those connections that may have either sign: at least x, at least -x, and at most.
+    Rows are the power of connections, limits, most and least of bids, least of slacks; and for
+    connections that may have either sign their sizes: at least x, at least -x, and at most.
     """
     (limits, connections), bids, sizes = p.rows.shape, len(p.most), len(both)
     bid, connection, limit = np.arange(bids), np.arange(connections), np.arange(limits)

@@ -350,6 +350,22 @@ def test_feeding_back_loses_on_the_way_out_too() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("cleared_kw", "broken"), [(-5.0, False), (-4.9, True), (5.0, True)])
+def test_a_vehicle_feeds_back_no_more_than_was_cleared(cleared_kw: float, broken: bool) -> None:
+    plain = {**V2G.plain(), "market": {"bids": "on"}, "run": {"audit": "record"}}
+    scenario = Scenario.model_validate(plain)
+    check = OneFeederAudit(scenario, Assets.of(scenario), IDS, FACTS)
+    before = first_tick() | {
+        "feeder_base_kw": np.array(3096.0),
+        "vehicle_cleared_kw": np.array([cleared_kw, 0.0, 0.0]),
+        "vehicle_station": np.array([0, -1, -1], dtype=np.int32),
+    }
+    check.take(4, before)
+    tick = plugged(-5.0, efficiency=DC) | {"plug_efficiency": np.array([DC[0], 1.0, 1.0])}
+    law = "a vehicle feeds back no more than was cleared: vehicle 0"
+    assert broken_laws(tick, check) == ([law] if broken else [])
+
+
 def test_ports_and_station_ratings_hold() -> None:
     power = np.full(3, 7.2)
     crowd = plugged(7.2) | moved(power * AC / 12) | {

@@ -278,9 +278,24 @@ def test_a_limit_that_nothing_can_hold_is_passed_at_its_penalty(feeder: Feeder) 
     assert row.worth_usd_per_h == pytest.approx(limits.transformer_penalty_usd_per_kvah, rel=1e-6)
     assert not found.power_kw.any()
     # To feed back is worth much there, and is taken.
-    back = Offers(offers.connection, -offers.power_kw, np.full(len(offers.power_kw), 500.0))
+    back = Offers(offers.connection, -offers.power_kw / 4, np.full(len(offers.power_kw), 500.0))
     found = cleared(feeder, limits, back)
     np.testing.assert_array_equal(found.power_kw, back.power_kw)
+    assert found.binding[0].passed_by < 0.9 * row.passed_by
+
+
+def test_equal_offers_to_feed_back_share_what_a_limit_needs(feeder: Feeder) -> None:
+    """All want the same price: losses say who is taken, and each moves those of the others."""
+    limits = free(feeder)
+    limits.transformer_kva[0] = 800.0
+    one = offers_of(feeder, back=0)
+    back = Offers(one.connection, -one.power_kw, np.full(len(one.power_kw), 500.0))
+    found = cleared(feeder, limits, back)
+    assert_limits_hold(feeder, limits, solved(feeder, found))
+    assert_complementary(back, found)
+    share = found.power_kw / back.power_kw
+    assert ((share > 0.01) & (share < 0.99)).sum() > 10
+    assert found.iterations < 12
 
 
 def test_what_is_taken_falls_with_the_price_and_rises_with_its_worth(feeder: Feeder) -> None:
