@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapters.agents.needs import LEAST_KW, Needs
 from cosim.assets import Surroundings
@@ -18,10 +19,10 @@ class AnswerEvents(Agent):
 
     What can wait is charging that the vehicle's next trip does not need, or that full power brings
     in time when it begins after the event; that of vehicles without a trip that is known always
-    can. They hold their ports and draw nothing; one that feeds back goes on. Where the scenario
-    lets vehicles feed back, those at two-way ports do so if price and pay of the event, less the
-    wear, reach what it asks. When the event is over all go on with what others have set. Nothing is
-    charged ahead of an event.
+    can. They hold their ports, or come to them, and draw nothing; one that feeds back goes on.
+    Where the scenario lets vehicles feed back, those at two-way ports do so if price and pay of the
+    event, less the wear, reach what it asks. When the event is over all go on with what others have
+    set. Nothing is charged ahead of an event.
     """
 
     name: ClassVar[str] = "event_manager"
@@ -35,33 +36,34 @@ class AnswerEvents(Agent):
         self._every = np.arange(count, dtype=np.int32)
         # Whose set points are this agent's, what it wrote, and what stood there by others.
         self._mine = np.zeros(count, dtype=np.bool_)
+        self._bound_for = np.zeros(count, dtype=np.int32)
         self._written_kw, self._others_kw = np.zeros(count), np.zeros(count)
 
     def due(self, seen: Observation) -> Ints:
-        """Return the vehicles at ports of feeders with an event, and those that waited for one."""
-        return np.flatnonzero(self._called_on(seen) | self._mine).astype(np.int32)
+        """Return all vehicles: those on the way are told before they plug in."""
+        del seen
+        return self._every
 
     def act(self, seen: Observation, due: Ints, plan: Plan) -> None:
         """Hold those that can wait, let those feed back that gain by it, free the others."""
-        waits = self._called_on(seen) & self._can_wait(seen)
+        sent = plan.vehicle_goto_station >= 0
+        self._bound_for = np.where(sent, plan.vehicle_goto_station, self._bound_for)
+        coming = np.isin(seen.vehicle_status, (Status.TO_STATION, Status.QUEUED, Status.PLUGGED))
+        asked = self._asked(seen)[self._feeder[self._at(seen)]]
+        waits = (sent | coming) & asked & self._can_wait(seen)
         # What somebody has set in the meantime counts; what was taken away comes back.
         untouched = self._mine & (plan.vehicle_charge_kw == self._written_kw)
         others_kw = np.where(untouched, self._others_kw, plan.vehicle_charge_kw)
         written_kw = np.where(waits, np.minimum(others_kw, 0.0), others_kw)
-        feeds = self._gains(seen, np.flatnonzero(waits).astype(np.int32))
+        feeds = self._gains(seen, np.flatnonzero(waits & (seen.vehicle_station >= 0)))
         written_kw[feeds] = -self._stations.port_kw[seen.vehicle_station[feeds]]
         plan.vehicle_charge_kw[due] = written_kw[due]
         self._mine, self._written_kw, self._others_kw = waits, written_kw, others_kw
 
-    def _called_on(self, seen: Observation) -> Flags:
-        """Whether each vehicle is plugged in where an event asks it to draw less."""
-        plugged = seen.vehicle_status == Status.PLUGGED
-        return plugged & self._asked(seen)[self._feeder[self._at(seen)]]
-
-    def _gains(self, seen: Observation, who: Ints) -> Ints:
+    def _gains(self, seen: Observation, plugged: NDArray[np.intp]) -> Ints:
         """Return those that gain by feeding back for price and pay, with charge to spare."""
-        above, station = self._rules.feed_back_above_usd_per_mwh, seen.vehicle_station[who]
-        who = who[self._stations.bidirectional[station]]
+        above, who = self._rules.feed_back_above_usd_per_mwh, plugged.astype(np.int32)
+        who = who[self._stations.bidirectional[seen.vehicle_station[who]]]
         if above is None or not who.size:
             return who[:0]
         station = seen.vehicle_station[who]
@@ -95,7 +97,8 @@ class AnswerEvents(Agent):
         return 3600 * missing_kwh / np.maximum(into_pack_kw, LEAST_KW)
 
     def _at(self, seen: Observation) -> Ints:
-        return np.maximum(seen.vehicle_station, 0)
+        """Return the station that each vehicle is at, or was sent to last."""
+        return np.where(seen.vehicle_station >= 0, seen.vehicle_station, self._bound_for)
 
 
 class OfferReserve(Agent):

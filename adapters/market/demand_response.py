@@ -28,6 +28,8 @@ from cosim.signals import TICK_HOURS, TICK_S
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 _TICK_MINUTES = TICK_S // 60
+LEAST_KWH = 1e-9
+"""Less than this is rounding, and is not paid."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class DemandResponse:
         event = running.event
         for row, at in enumerate(event.feeders):
             net_kwh, credit = float(running.net_kwh[row]), running.credit_kwh[row]
-            if net_kwh > 0:
+            if net_kwh > LEAST_KWH:
                 done.paid_usd[at] = net_kwh * event.pay_usd_per_mwh / 1000
                 done.vehicle_usd[:] += done.paid_usd[at] * credit / credit.sum()
             done.happened.append(

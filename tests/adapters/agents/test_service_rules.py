@@ -13,7 +13,7 @@ from adapters.agents.charge_rules import ChargeWhenLow
 from adapters.agents.service_rules import AnswerEvents, OfferReserve
 from adapters.agents.synthetic import empty_plan
 from cosim.signals import C_RATES
-from cosim.team import Observation, Plan
+from cosim.team import Observation, Plan, Status
 from tests.adapters.agents.test_charge_rules import (
     ASSETS,
     COMMUTER,
@@ -70,7 +70,19 @@ def test_charging_that_can_wait_waits_and_goes_on() -> None:
     plan = empty_plan(saw := observed(span_s=(-1.0, -1.0), vehicle_soc=0.5))
     agent.act(saw, agent.due(saw), plan)
     assert plan.vehicle_charge_kw[COMMUTER] == 22.0
-    assert not agent.due(saw).size
+
+
+def test_who_is_on_the_way_is_told_before_it_plugs_in() -> None:
+    agent = AnswerEvents(ASSETS, RULES)
+    saw, plan = observed(station=-1, vehicle_soc=0.5), empty_plan(observed())
+    plan.vehicle_charge_kw[:] = 7.0
+    plan.vehicle_goto_station[COMMUTER] = HOME
+    agent.act(saw, agent.due(saw), plan)
+    assert plan.vehicle_charge_kw[COMMUTER] == 0.0
+    way = {"station": -1, "vehicle_soc": 0.5, "vehicle_status": Status.TO_STATION}
+    assert answered(agent, observed(**way), 0.0, others_kw=7.0) == 0.0
+    # It gives up: nobody who stands somewhere is held.
+    assert answered(agent, observed(station=-1, vehicle_soc=0.5), 0.0, others_kw=7.0) == 7.0
 
 
 @pytest.mark.parametrize(
