@@ -44,13 +44,13 @@ def given(
         "vehicle_power_kw": np.array(power_kw, dtype=float),
         "vehicle_station": np.array(station, dtype=np.int32),
         "station_marginal_loss": np.full(STATIONS, loss),
-        **{f"station_{kind}_usd_per_mwh": np.zeros(STATIONS) for kind in LIMIT_KINDS},
-        **{f"dlmp_{kind}_usd_per_mwh": np.zeros(2) for kind in LIMIT_KINDS},
         "bus_marginal_loss": np.array([0.0, loss]),
         "bus_feeder": np.zeros(2, dtype=np.int32),
         "plug_most_kw": np.maximum(np.array(power_kw, dtype=float), 0.0),
         "plug_least_kw": np.minimum(np.array(power_kw, dtype=float), 0.0),
         "vehicle_reserve_usd_per_mw_h": np.full(len(power_kw), -1.0),
+        **{f"station_{kind}_usd_per_mwh": np.zeros(STATIONS) for kind in LIMIT_KINDS},
+        **{f"dlmp_{kind}_usd_per_mwh": np.zeros(2) for kind in LIMIT_KINDS},
     }
 
 
@@ -68,8 +68,8 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
     assert out["lmp_usd_per_mwh"] == pytest.approx([46, 126])
     assert out["vehicle_cost_usd"] == pytest.approx([0.046, -0.126])
     ids = market.dimensions()["account"]
-    suppliers = ["supplier f00", "supplier f01"]
-    assert ids == ["load f00", "load f01", *suppliers, "operator", "feeders", "limits"]
+    own = ["operator", "feeders", "limits"]
+    assert ids == ["load f00", "load f01", "supplier f00", "supplier f01", *own]
     # Other load draws 1 MW less the vehicle's power for five minutes.
     assert out["account_kwh"] == pytest.approx([1e3 / 12 - 1, 250 + 1, -1e3 / 12, -250, 0, 0, 0])
     assert out["vehicle_cost_usd"].sum() + out["account_usd"].sum() == pytest.approx(0)
@@ -123,8 +123,13 @@ def test_a_series_is_billed_as_it_stands() -> None:
         assert out["lmp_usd_per_mwh"] == pytest.approx([prices[tick]])
         assert out["vehicle_cost_usd"] == pytest.approx([prices[tick] / 1000])
         assert out["bus_load_mw"] == pytest.approx([8.0])
-    parties = ["load LZ_AEN", "supplier", "operator", "feeders", "limits"]
-    assert market.dimensions()["account"] == parties
+    assert market.dimensions()["account"] == [
+        "load LZ_AEN",
+        "supplier",
+        "operator",
+        "feeders",
+        "limits",
+    ]
     assert market.about() == {"prices": "LZ_AEN, ERCOT day-ahead, hourly"}
 
 
