@@ -16,6 +16,8 @@ from cosim.signals import TICK_HOURS
 
 Floats = NDArray[np.float64]
 Signals = Mapping[str, Any]
+FULL_REL = 1e-6
+"""A station or site this near to its limit is at it."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,12 @@ def reserve(
     least_mw = np.where(s["vehicle_called"], s["reserve_mw"] - given_mw, -np.inf)
     most_mw = np.full(len(power), terms.scarce_below_mw)
     yield from check.at_most(law, "vehicle", least_mw, most_mw, "MW")
-    if before.called is not None and before.call_kw is not None:
+    if before.call_kw is not None:
         law = "a called vehicle is asked to come down"
         most_kw = np.maximum(before.call_kw, s["plug_least_kw"])
-        asked_kw = np.where(asked, s["plug_power_kw"], -np.inf)
+        # Where others feed back too, station and site share what they can carry.
+        full = _full(s["plug_power_kw"], at, plates, before)
+        asked_kw = np.where(asked & ~full, s["plug_power_kw"], -np.inf)
         yield from check.at_most(law, "vehicle", asked_kw, most_kw, "kW")
     law = "pay for reserve = what is held, or given when called, at its price"
     good_kw = np.where(asked, np.minimum(held_kw, s["vehicle_reserve_delivered_kw"]), held_kw)
@@ -99,6 +103,19 @@ def reserve(
     share[: len(served)] = served / max(float(served.sum()), 1e-9)
     paid = share * float(s["vehicle_reserve_usd"].sum())
     yield from check.equal(law, "account", s["account_reserve_usd"], paid, "USD", MONEY_USD)
+
+
+def _full(
+    plug_kw: Floats, at: NDArray[np.int32], plates: Plates, before: Before
+) -> NDArray[np.bool_]:
+    """Whether the station of each vehicle, or its site, feeds back all that it can carry."""
+    stations, plugged = plates.stations, at >= 0
+    fed_kw = np.bincount(at[plugged], -np.minimum(plug_kw[plugged], 0.0), len(plates.rating_kw))
+    most_kw = plates.rating_kw * (1 - before.feed_withheld)
+    full = fed_kw >= most_kw * (1 - FULL_REL)
+    site_kw = stations.site_power_kw(fed_kw.astype(np.float64))
+    full |= (site_kw >= stations.site_kw * (1 - FULL_REL))[stations.site]
+    return plugged & full[np.maximum(at, 0)]
 
 
 def _available(

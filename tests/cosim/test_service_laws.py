@@ -160,6 +160,16 @@ def test_broken_laws_of_reserve(
     assert [found[name] for name in found if law in name] == [where]
 
 
+def test_called_vehicles_share_what_their_station_carries() -> None:
+    called = CALLED | {"call_kw": np.array([-8.0, 0.0, 0.0])}
+    rating_kw = ASSETS.stations.rating_kw[TWO_WAY]
+    tick = given() | {"vehicle_station": np.array([TWO_WAY, TWO_WAY, -1], dtype=np.int32)}
+    for others_kw, found in ((1.0, "vehicle 0"), (rating_kw - 5.0, None)):
+        tick["plug_power_kw"] = np.array([-5.0, -others_kw, 0.0])
+        law = "a called vehicle is asked to come down"
+        assert breaches(tick, **called).get(law) == found
+
+
 def test_what_is_held_must_be_there() -> None:
     def low(station: int, **before: Any) -> dict[str, str]:
         """Return what is broken where a vehicle that draws 1 kW holds 5."""
