@@ -74,6 +74,8 @@ _HEAVIER = 4.0
 _KINK = 1e4
 """and weight from which on the cost at a connection has a kink, and the price is anything within it
 [USD/MWh/kW]."""
+_QUICK = 4
+"""Programmes after which curvature is taken everywhere."""
 _NEAR = 0.05
 """How near to the price a bid is to be to be taken in part soon, over the price."""
 _ENTER = (1000, 4, 4)
@@ -191,7 +193,7 @@ class Clearing:
         answer = self._answer(task, point, None, np.zeros((len(task.at), len(task.at))))
         for iteration in range(2, MOST_ITERATIONS + 1):
             point = points.next(point, answer.power_kw)
-            moved = np.abs(step_kw) > TOLERANCE_KW
+            moved = (np.abs(step_kw) > TOLERANCE_KW) | (iteration > _QUICK)
             curvature = self._curvature(task, point, answer, moved, weight)
             answer = self._answer(task, point, answer, curvature)
             before_kw, step_kw = step_kw, (answer.power_kw - point.power_kw)[task.at]
@@ -260,6 +262,7 @@ class Clearing:
         changes = task.points.changes(point, entered)
         # Where reactive power is worth having, the way that the power goes now is kept.
         now, way = np.where(here < 0, -1.0, 1.0), bids.way[at]
+        wide = np.zeros(len(bids.most_kw), np.bool_)
         more = task.price * point.head.per_size + dual @ changes.per_size
         way = np.where((way == 0) & (more[at] < 0), now, way)
         while True:
@@ -287,7 +290,9 @@ class Clearing:
                     penalty=1e3 * watched.penalty_usd_per_h[entered] * size,
                 ),
                 dual * size,
+                wide,
             )
+            wide = found.wide
             if found.apart.any():
                 way = np.where(found.apart, now, way)
                 continue

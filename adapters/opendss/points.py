@@ -205,8 +205,12 @@ class Points:
         drawn = np.zeros((count, len(at)), np.complex128)
         share = (1 + 1j * self._feeder.tan_phi * lean[owner]) / chargers.phases[owner]
         drawn[chargers.node[inside], column[owner]] = share
-        size, ways = np.linalg.eigh(1e3 * point.about.bend(gradient, drawn))
-        return (ways * np.maximum(size, 0)) @ ways.T
+        moved = point.about.moved(drawn)
+        bend = 1e3 * point.about.bend(gradient, drawn, moved)
+        if worth.any():
+            aside, rise = self._watched.aside(point.about.v, which, 1e3 * moved)
+            bend += (aside.T * (worth * rise)) @ aside
+        return _convex(bend)
 
     def at_buses(
         self, point: Point, weights: Floats, which: Indices, lean: Floats
@@ -262,3 +266,13 @@ class Points:
     def _changes(self, per_active: Floats, per_reactive: Floats) -> Changes:
         mean = self._chargers.mean
         return Changes(mean(per_active), self._feeder.tan_phi * mean(per_reactive))
+
+
+def _convex(matrix: Floats) -> Floats:
+    """Return the nearest matrix that is positive semidefinite."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        size, ways = np.linalg.eigh(matrix)
+        return (ways * np.maximum(size, 0)) @ ways.T
+    return matrix
