@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import clarabel
@@ -16,13 +16,19 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_TOLERANCE = 1e-9
-"""Relative gap and infeasibility at which the solver stops."""
+_TOLERANCES = (1e-10, 1e-8)
+"""Relative gap and infeasibility at which the solver stops; the second where the first is missed."""
+_MOST_ITERATIONS = 60
+"""Of the solver; it takes 10 to 20."""
+_WIDE = 0.1
+"""How far from its price a bid is left to the solver, over the price."""
+_MOST_STEPS = 30
+"""Steps of Newton's method before a programme without limits is left to the solver as well."""
 _STILL = 1e-6
 """Power of a connection that counts as none [kW]."""
 _APART = 1e-4
 """How much a size may be larger than the power of its connection [kW]."""
-_BOUND = 1e-3
+_BOUND = 1e-4
 """How near to a bound the solver leaves what is at it, over the width of a bid."""
 
 
@@ -77,17 +83,27 @@ class Programme:
         """Return what rows come to, shape (limit,)."""
         return self.rows @ drawn + self.size_rows @ (lean * drawn)
 
-    def part(self, inside: Mask, drawn: Floats, lean: Floats) -> Programme:
-        """Return the programme of some connections, what all others draw being known."""
-        mine = inside[self.owner]
-        others = np.where(inside, 0, drawn)
-        away = self.curvature @ np.where(inside, 0, drawn - self.centre)
+    def part(self, inside: Mask, wide: Mask, taken: Floats, lean: Floats) -> Programme:
+        """Return the programme of some connections and bids, what all others take being known.
+
+        Parameters
+        ----------
+        inside
+            The connections, shape (connection,).
+        wide
+            The bids, all of them at these, shape (bid,).
+        taken, lean
+            What the others take, and how the sizes of their connections lean.
+        """
+        known = self.drawn(np.where(wide, 0, taken))
+        others = np.where(inside, 0, known)
+        away = self.curvature @ np.where(inside, 0, known - self.centre)
         return Programme(
-            value=self.value[mine],
-            slope=self.slope[mine],
-            most=self.most[mine],
-            owner=(np.cumsum(inside) - 1)[self.owner[mine]],
-            least=self.least[inside],
+            value=self.value[wide],
+            slope=self.slope[wide],
+            most=self.most[wide],
+            owner=(np.cumsum(inside) - 1)[self.owner[wide]],
+            least=known[inside],
             cost=(self.cost + away)[inside],
             size_cost=self.size_cost[inside],
             way=self.way[inside],
@@ -108,6 +124,8 @@ class Solution:
     """Of each bid, shape (bid,)."""
     drawn: Floats
     """Power of each connection, shape (connection,)."""
+    price: Floats
+    """What one more unit of it costs, shape (connection,)."""
     lean: Floats
     """How much |x| changes with x, shape (connection,): between -1 and 1 where x is 0 for this."""
     apart: Mask
@@ -121,8 +139,8 @@ class Solution:
 def solve(p: Programme, dual: Floats) -> Solution:
     """Solve a programme.
 
-    Connections whose bids are all taken whole or not at all follow from prices. Only the others are
-    left to the solver, and those that do not agree with the prices that it finds.
+    What follows from prices far away is left out: bids that are taken whole or not at all. The
+    solver has the others, and those that do not agree with the prices that it finds.
 
     Parameters
     ----------
@@ -136,65 +154,115 @@ def solve(p: Programme, dual: Floats) -> Solution:
     ClearingError
         The solver did not end with an answer.
     """
-    taken, lean, sure = _settled(p, dual)
+    taken, lean, sure, price = _settled(p, dual)
     inside = ~sure | (p.curvature.diagonal() > 0)
+    width = p.slope * p.most
+    gap = np.abs(p.value - width / 2 - price[p.owner])
+    wide = inside[p.owner] & (gap < _WIDE * np.abs(price[p.owner]) + width)
     while True:
-        drawn = p.drawn(taken)
-        found = _solved(p.part(inside, drawn, lean))
-        taken[inside[p.owner]], lean[inside] = found.taken, found.lean
-        if inside.all():
-            wrong = np.zeros_like(inside)
-        else:
-            now, way, sure = _settled(p, found.dual)
-            moved = np.bincount(p.owner, now != taken, len(inside)) > 0
-            wrong = ~inside & (~sure | moved | (way != lean))
+        found = _solved(p.part(inside, wide, taken, lean))
+        taken[wide], lean[inside] = found.taken, found.lean
+        now, way, sure, price = _settled(p, found.dual)
+        price[inside] = found.price
+        now = np.where(inside[p.owner], p.taken(price), now)
+        moved = np.bincount(p.owner[(now != taken) & ~wide], minlength=len(inside)) > 0
+        wrong = moved | (~inside & (~sure | (way != lean)))
         if not wrong.any():
             apart = np.zeros_like(inside)
             apart[inside] = found.apart
-            return Solution(taken, p.drawn(taken), lean, apart, found.slack, found.dual)
+            return Solution(taken, p.drawn(taken), price, lean, apart, found.slack, found.dual)
         inside |= wrong
+        wide |= wrong[p.owner]
 
 
-def _settled(p: Programme, dual: Floats) -> tuple[Floats, Floats, Mask]:
-    """Return what bids take where curvature is nothing, how sizes lean, and where that is sure."""
+def _settled(p: Programme, dual: Floats) -> tuple[Floats, Floats, Mask, Floats]:
+    """Return what follows from prices without curvature.
+
+    What bids take, how sizes lean, where that is sure, and the prices.
+    """
     price, more = p.cost + dual @ p.rows, p.size_cost + dual @ p.size_rows
     lean, sure = p.way.copy(), p.way != 0
     for sign in (1.0, -1.0):
         at = sign * p.drawn(p.taken(price + sign * more)) > _STILL
         found = ~sure & at & (more >= 0)
         lean[found], sure[found] = sign, True
-    taken = p.taken(price + lean * more)
+    price += lean * more
+    taken = p.taken(price)
     in_part = (taken > 0) & (taken < p.most)
-    sure &= np.bincount(p.owner, in_part, len(sure)) == 0
-    return taken, lean, sure
+    sure &= np.bincount(p.owner[in_part], minlength=len(sure)) == 0
+    return taken, lean, sure, price
 
 
 def _solved(p: Programme) -> Solution:
-    """Solve a programme as it is."""
-    (limits, connections), bids = p.rows.shape, len(p.most)
+    """Solve a programme; limits that are passed or hold whatever bids take are left out."""
+    largest = p.drawn(p.most)
+    either = p.way == 0
+    size = np.where(either, np.maximum(-p.least, largest), 0)
+    rows, size_rows = p.rows + p.way * p.size_rows, np.where(either, p.size_rows, 0)
+    low, high = np.minimum(rows, 0), np.maximum(rows, 0)
+    lowest = high @ p.least + low @ largest + np.minimum(size_rows, 0) @ size
+    highest = high @ largest + low @ p.least + np.maximum(size_rows, 0) @ size
+    passed = lowest > p.room
+    open_ = ~passed & (highest > p.room)
+    dual = np.where(passed, p.penalty, 0)
+    inner = replace(
+        p,
+        cost=p.cost + dual @ p.rows,
+        size_cost=p.size_cost + dual @ p.size_rows,
+        rows=p.rows[open_],
+        size_rows=p.size_rows[open_],
+        room=p.room[open_],
+        penalty=p.penalty[open_],
+    )
+    found = _inner(inner)
+    over = p.level(found.drawn, np.where(either, np.sign(found.drawn), p.way)) - p.room
+    slack = np.where(passed, over, 0)
+    slack[open_], dual[open_] = found.slack, found.dual
+    return replace(found, slack=slack, dual=dual)
+
+
+def _inner(p: Programme) -> Solution:
+    """Solve a programme by the simplest that does."""
+    limits, connections = p.rows.shape
     if not connections:
         nothing = np.zeros(0)
-        slack, dual = np.maximum(-p.room, 0), np.where(p.room < 0, p.penalty, 0)
-        return Solution(nothing, nothing, nothing, np.zeros(0, np.bool_), slack, dual)
+        mask = np.zeros(0, np.bool_)
+        return Solution(
+            nothing, nothing, nothing, nothing, mask, np.zeros(limits), np.zeros(limits)
+        )
+    if not limits and not ((p.way == 0) & (p.size_cost < 0)).any():
+        found = _free(p)
+        if found:
+            return found
+    return _by_interior_point(p)
+
+
+def _by_interior_point(p: Programme) -> Solution:
+    """Solve a programme by Clarabel."""
     engine: Any = clarabel
+    (limits, connections), bids = p.rows.shape, len(p.most)
     both = np.flatnonzero(p.way == 0)
-    settings = engine.DefaultSettings()
-    settings.verbose, settings.max_threads = False, 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
     largest = np.maximum(-p.least, p.drawn(p.most))[both]
     nothing = np.zeros(bids + limits + 2 * len(both))
     right = np.concatenate([p.least, p.room, p.most, nothing, largest])
     cost = p.cost + p.way * p.size_cost - p.curvature @ p.centre
-    solver: Any = engine.DefaultSolver(
+    given = (
         _quadratic(p, len(both)),
         np.concatenate([-p.value, cost, p.penalty, p.size_cost[both]]),
         _left(p, both),
         right,
         [engine.ZeroConeT(connections), engine.NonnegativeConeT(len(right) - connections)],
-        settings,
     )
-    found = solver.solve()
-    if found.status != engine.SolverStatus.Solved:
+    found: Any = None
+    for tolerance in _TOLERANCES:
+        settings = engine.DefaultSettings()
+        settings.verbose, settings.max_threads = False, 1
+        settings.max_iter, settings.equilibrate_enable = _MOST_ITERATIONS, False
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+        found = engine.DefaultSolver(*given, settings).solve()
+        if found.status == engine.SolverStatus.Solved:
+            break
+    else:
         raise ClearingError(f"the quadratic programme ended as {found.status}")
     answer, duals = np.array(found.x), np.array(found.z)
     dual, power = duals[connections:][:limits], answer[bids:][:connections]
@@ -204,14 +272,37 @@ def _solved(p: Programme) -> Solution:
     rest = -duals[:connections] - plain
     lean = np.where(p.way == 0, np.clip(rest / np.maximum(more, 1e-12), -1, 1), p.way)
     # What is at a bound is there to the last bit.
-    taken, exact = np.clip(answer[:bids], 0, p.most), p.taken(plain + lean * more)
+    price = plain + lean * more
+    taken, exact = np.clip(answer[:bids], 0, p.most), p.taken(price)
     bound = np.where(taken < p.most / 2, 0, p.most)
     at_bound = (exact == bound) & (np.abs(taken - bound) < _BOUND * p.most)
     taken = np.where(at_bound, bound, taken)
     slack = answer[bids + connections :][:limits]
     apart = (p.way == 0) & (more < 0)
     apart[both] |= answer[bids + connections + limits :] > np.abs(power[both]) + _APART
-    return Solution(taken, p.drawn(taken), lean, apart, slack, dual)
+    return Solution(taken, p.drawn(taken), price, lean, apart, slack, dual)
+
+
+def _free(p: Programme) -> Solution | None:
+    """Solve a programme without limits by Newton's method; None where that does not come to rest.
+
+    It looks for the power at which what bids take is what they are taken to draw.
+    """
+    drawn, nothing, either = p.centre, np.zeros(0), p.way == 0
+    for _ in range(_MOST_STEPS):
+        lean = np.where(either, np.sign(drawn), p.way)
+        price = p.cost + lean * p.size_cost + p.curvature @ (drawn - p.centre)
+        taken = p.taken(price)
+        off = p.drawn(taken) - drawn
+        if np.abs(off).max() < _STILL:
+            if (either & (np.abs(drawn) < 2 * _STILL)).any():
+                return None
+            apart = np.zeros(len(drawn), np.bool_)
+            return Solution(taken, p.drawn(taken), price, lean, apart, nothing, nothing)
+        inside = (taken > 0) & (taken < p.most)
+        falls = np.bincount(p.owner, inside / p.slope, len(drawn))
+        drawn = drawn + np.linalg.solve(np.eye(len(drawn)) + falls[:, None] * p.curvature, off)
+    return None
 
 
 def _quadratic(p: Programme, sizes: int) -> Any:
@@ -220,8 +311,7 @@ def _quadratic(p: Programme, sizes: int) -> Any:
     row, column = np.nonzero(np.triu(p.curvature))
     at, count = np.arange(bids), bids + connections + limits + sizes
     values = np.append(p.slope, p.curvature[row, column])
-    places = np.append(at, bids + row), np.append(at, bids + column)
-    return sp.csc_array((values, places), (count, count))
+    return _sparse(np.append(at, bids + row), np.append(at, bids + column), values, (count, count))
 
 
 def _left(p: Programme, both: Indices) -> Any:
@@ -235,7 +325,7 @@ def _left(p: Programme, both: Indices) -> Any:
     size, first = np.arange(sizes), connections + limits
     last = first + 2 * bids + limits
     rows = p.rows + p.way * p.size_rows
-    entries = [
+    entries: list[tuple[Indices, Indices, Floats | float]] = [
         (p.owner, bid, -1.0),
         (first + bid, bid, 1.0),
         (first + bids + bid, bid, -1.0),
@@ -258,4 +348,11 @@ def _left(p: Programme, both: Indices) -> Any:
     column = np.concatenate([c for _, c, _ in entries])
     value = np.concatenate([np.broadcast_to(np.ravel(v), len(r)) for r, _, v in entries])
     shape = (last + 3 * sizes, bids + connections + limits + sizes)
-    return sp.csc_array((value, (row, column)), shape)
+    return _sparse(row, column, value, shape)
+
+
+def _sparse(row: Indices, column: Indices, value: Floats, shape: tuple[int, int]) -> Any:
+    """Return a matrix by columns, no entry of which is there twice."""
+    order = np.lexsort((row, column))
+    starts = np.append(0, np.cumsum(np.bincount(column, minlength=shape[1])))
+    return sp.csc_array((value[order], row[order], starts), shape)
