@@ -17,7 +17,7 @@ from cosim.scenario import Limits as Settings
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.integer]
-HAIR = 1e-5
+HAIR = 1e-4
 """Limits are held this share below their bounds, so that what an answer misses them by is no
 violation."""
 PU_PER_KW = 1e-4

@@ -47,7 +47,7 @@ def test_transformers_that_would_be_overloaded_are_at_their_rating(
     without = run(tmp_path / "without", "market.bids=off")
     assert figures(without)["transformers_overloaded"] > 0
     assert figures(evening)["transformers_overloaded"] == 0
-    assert float(data["transformer_loading_pct"].max()) == pytest.approx(100, abs=0.01)
+    assert float(data["transformer_loading_pct"].max()) == pytest.approx(100, abs=0.02)
     assert figures(evening)["limit_binding_h"] > 1
     assert 0 < figures(evening)["energy_charged_kwh"] < figures(without)["energy_charged_kwh"]
     # Nothing is priced, offered or cleared there.

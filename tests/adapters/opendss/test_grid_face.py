@@ -206,7 +206,7 @@ def test_offers_are_cleared_for_the_next_tick_and_priced_in_it() -> None:
     assert cut.any()
     assert (cleared_kw[~cut] == offer_kw[~cut]).all()
     (event, *_) = [e for e in first["grid_events"] if e["kind"] == "limit_binding"]
-    assert (event["time_s"], event["limit"]) == (300.0, pytest.approx(50.0, rel=1e-4))
+    assert (event["time_s"], event["limit"]) == (300.0, pytest.approx(50.0, rel=2e-4))
     assert event["place"] in fed_by[cut]
     # What was cleared is drawn: nobody is above the rating, and those who were cut are at it.
     second = grid.advance(
@@ -216,7 +216,7 @@ def test_offers_are_cleared_for_the_next_tick_and_priced_in_it() -> None:
         zip(grid.dimensions()["transformer"], second["transformer_loading_pct"], strict=True)
     )
     assert max(loading.values()) <= 100.0
-    assert all(loading[name] == pytest.approx(100.0, abs=0.01) for name in fed_by[cut])
+    assert all(loading[name] == pytest.approx(100.0, abs=0.02) for name in fed_by[cut])
     # Behind one transformer those with the lower bids are cut, and the price is theirs.
     price = second["station_transformer_usd_per_mwh"][given["vehicle_station"]]
     bid = given["vehicle_offer_usd_per_mwh"]
