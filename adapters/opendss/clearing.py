@@ -255,12 +255,13 @@ class Clearing:
             Of the cost, shape (connection with bids, connection with bids).
         """
         at, bids, watched = task.at, task.bids, self._watched
-        power_kw, lean, way = bids.least_kw.copy(), bids.way.copy(), bids.way[at]
-        here = point.power_kw[at]
-        entered, dual = np.zeros(0, np.int64), np.zeros(0)
-        if last:
-            entered, dual = last.entered, last.worth
+        power_kw, lean, here = bids.least_kw.copy(), bids.way.copy(), point.power_kw[at]
+        entered, dual = (last.entered, last.worth) if last else (np.zeros(0, np.int64), np.zeros(0))
         changes = task.points.changes(point, entered)
+        # Where reactive power is worth having, the way that the power goes now is kept.
+        now, way = np.where(here < 0, -1.0, 1.0), bids.way[at]
+        more = task.price * point.head.per_size + dual @ changes.per_size
+        way = np.where((way == 0) & (more[at] < 0), now, way)
         while True:
             # In units of what a kilowatt does at most, which are the best for the solver.
             rows, size_rows = changes.per_kw[:, at], changes.per_size[:, at]
@@ -287,11 +288,10 @@ class Clearing:
                 ),
                 dual * size,
             )
-            dual = found.dual / size
             if found.apart.any():
-                # Where reactive power is worth having, the way that the power goes now is kept.
-                way = np.where(found.apart, np.where(here < 0, -1.0, 1.0), way)
+                way = np.where(found.apart, now, way)
                 continue
+            dual = found.dual / size
             power_kw[at], lean[at] = found.drawn, found.lean
             more = self._passed(task.points.levels(point, power_kw), entered)
             if not len(more):

@@ -84,6 +84,8 @@ class Point:
     about: Linearisation
     levels: Floats
     """Of all limits, shape (limit,)."""
+    known: dict[int, Floats]
+    """Gradients of levels by the voltages that were asked for so far, by their positions."""
     head: Changes
     """Of the power at the head."""
 
@@ -166,7 +168,7 @@ class Points:
         if not len(which):
             nothing = np.zeros((0, len(point.power_kw)))
             return Changes(nothing, nothing)
-        per_w, per_var = point.about.per_power(self._watched.gradients(point.about.v, which))
+        per_w, per_var = point.about.per_power(self._gradients(point, which))
         return self._changes(1e3 * per_w, 1e3 * per_var)
 
     def curvature(
@@ -195,7 +197,7 @@ class Points:
         chargers, count = self._chargers, len(point.about.v)
         gradient = price * point.about.head_gradient
         if worth.any():
-            gradient += 1e3 * worth @ self._watched.gradients(point.about.v, which)
+            gradient += 1e3 * worth @ self._gradients(point, which)
         column = np.full(len(chargers.phases), -1)
         column[at] = np.arange(len(at))
         inside = np.flatnonzero(column[chargers.owner] >= 0)
@@ -234,8 +236,17 @@ class Points:
         head = point.about.head_per_load(tan_phi)[chargers.buses]
         if not weights.any():
             return head, np.zeros((len(weights), len(head)))
-        gradients = weights @ self._watched.gradients(point.about.v, which)
+        gradients = weights @ self._gradients(point, which)
         return head, 1e3 * point.about.per_load(gradients, tan_phi)[:, chargers.buses]
+
+    def _gradients(self, point: Point, which: Indices) -> Floats:
+        """Return derivatives of some levels by the voltages, see `Watched.gradients`."""
+        known, asked = point.known, which.tolist()
+        more = np.array([k for k in asked if k not in known], np.int64)
+        if len(more):
+            rows = self._watched.gradients(point.about.v, more)
+            known.update(zip(more.tolist(), rows, strict=True))
+        return np.array([known[k] for k in asked]).reshape(len(asked), -1)
 
     def _loads(self, power_kw: Floats) -> Complex:
         """Power of all branches at their rated voltage with a power of the connections [VA]."""
@@ -246,7 +257,7 @@ class Points:
 
     def _point(self, power_kw: Floats, about: Linearisation, solved: bool) -> Point:
         head = self._changes(*about.head_per_power())
-        return Point(power_kw, solved, about, self._watched.levels(about.v), head)
+        return Point(power_kw, solved, about, self._watched.levels(about.v), {}, head)
 
     def _changes(self, per_active: Floats, per_reactive: Floats) -> Changes:
         mean = self._chargers.mean

@@ -17,7 +17,8 @@ Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _TOLERANCES = (1e-10, 1e-8)
-"""Relative gap and infeasibility at which the solver stops; the second where the first is missed."""
+"""Relative gap and infeasibility at which the solver stops; the second where it misses the first.
+"""
 _MOST_ITERATIONS = 60
 """Of the solver; it takes 10 to 20."""
 _WIDE = 0.1
