@@ -260,6 +260,7 @@ class Clearing:
         changes = task.points.changes(point, entered)
         # Where reactive power is worth having, the way that the power goes now is kept.
         now, way = np.where(here < 0, -1.0, 1.0), bids.way[at]
+        wide = np.zeros(len(bids.most_kw), np.bool_)
         more = task.price * point.head.per_size + dual @ changes.per_size
         way = np.where((way == 0) & (more[at] < 0), now, way)
         while True:
@@ -287,7 +288,9 @@ class Clearing:
                     penalty=1e3 * watched.penalty_usd_per_h[entered] * size,
                 ),
                 dual * size,
+                wide,
             )
+            wide = found.wide
             if found.apart.any():
                 way = np.where(found.apart, now, way)
                 continue

@@ -140,7 +140,7 @@ class Flows:
 
     def winding_kva(self, power: Complex) -> Floats:
         """Return the apparent power of every winding, shape (winding,), see `conductors` [kVA]."""
-        summed = self._summed(power)
+        summed = self.winding_power(power)
         return np.hypot(summed.real, summed.imag)
 
     def current_gradients(self, v: Complex, conductors: NDArray[np.int64]) -> Floats:
@@ -170,7 +170,7 @@ class Flows:
         """
         whole = np.append(v, 0)
         current, power = self.conductors(v)
-        turn = _turned(self._summed(power))
+        turn = _turned(self.winding_power(power))
         of = self._winding
         at: Any = (of, np.arange(len(of)))
         shape = (len(self.transformer), len(of))
@@ -178,13 +178,43 @@ class Flows:
         other = sp.csr_array((np.conj(turn[of] * whole[self.node]), at), shape)[windings]
         return self._parts(own @ self._begins + other @ self._y) / 1e3
 
+    def current_changes(self, moved: Complex, conductors: NDArray[np.int64]) -> Complex:
+        """How currents of conductors move with the voltages.
+
+        Parameters
+        ----------
+        moved
+            Changes of the voltages, shape (node, way) [V].
+        conductors
+            Which of them, shape (figure,).
+
+        Returns
+        -------
+        Complex
+            Shape (figure, way) [A].
+        """
+        changes: Complex = self._y[conductors][:, : self._ground] @ moved
+        return changes
+
+    def power_changes(self, v: Complex, moved: Complex, windings: NDArray[np.int64]) -> Complex:
+        """How powers of windings move with the voltages, as `current_changes` [kVA]."""
+        whole = np.append(v, 0)
+        current = self._y @ whole
+        inside = np.flatnonzero(np.isin(self._winding, windings))
+        own = np.vstack([moved, np.zeros((1, moved.shape[1]))])[self.node[inside]]
+        changes = own * np.conj(current[inside])[:, None]
+        changes += whole[self.node[inside]][:, None] * np.conj(self.current_changes(moved, inside))
+        summed = np.zeros((len(self.transformer), moved.shape[1]), np.complex128)
+        np.add.at(summed, self._winding[inside], changes)
+        return summed[windings] / 1e3
+
     def _admittance(self) -> Complex:
         """Admittance matrix of the active element, by columns [S]."""
         parts = np.asarray(self._dss.CktElement.YPrim())
         return parts[::2] + 1j * parts[1::2]
 
-    def _summed(self, power: Complex) -> Complex:
-        """Power of every winding."""
+    def winding_power(self, power: Complex) -> Complex:
+        """Return the power of every winding, shape (winding,), see `conductors` [kVA]."""
         summed = np.zeros(len(self.transformer), np.complex128)
         np.add.at(summed, self._winding, power)
         return summed

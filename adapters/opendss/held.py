@@ -110,7 +110,7 @@ class Held:
     def near(self, about: Linearisation, power: Complex) -> Linearisation:
         """Return where one step of Newton's method leads, with the derivatives of the start."""
         v = about.v + about.respond(self._off(about.v, power))
-        return about.moved(v, self._head_gradient(v))
+        return about.shifted(v, self._head_gradient(v))
 
     def solved(self, about: Linearisation, power: Complex) -> Linearisation | None:
         """Solve the circuit by Newton's method.
@@ -180,7 +180,7 @@ class Linearisation:
         self._factors, self.head_gradient = factors, head_gradient
         """How the power that the source gives changes with the voltages [W/V]."""
 
-    def moved(self, v: Complex, head_gradient: Floats) -> Linearisation:
+    def shifted(self, v: Complex, head_gradient: Floats) -> Linearisation:
         """Return the same derivatives at other voltages near."""
         return Linearisation(v, self._factors, head_gradient)
 
@@ -228,32 +228,45 @@ class Linearisation:
         """Power at the head per power drawn at each node, active and reactive, shape (node,)."""
         return self.per_power(self.head_gradient)
 
-    def bend(self, gradient: Floats, drawn: Complex) -> Floats:
-        """Return how a figure bends with what is drawn.
+    def moved(self, drawn: Complex) -> Complex:
+        """Return by how much voltages change where more power is drawn.
 
-        It is the part that comes from the voltages at which constant power is drawn: larger by far
-        than what is left out, the bends of the figure and of other loads' currents.
+        Parameters
+        ----------
+        drawn
+            Complex power from each node to ground in each way, shape (node, way) [VA].
+
+        Returns
+        -------
+        Complex
+            Shape (node, way) [V].
+        """
+        count = len(self.v)
+        current: Complex = np.conj(drawn / self.v[:, None])
+        parts = self._factors.solve(-np.vstack([current.real, current.imag]))
+        return parts[:count] + 1j * parts[count:]
+
+    def bend(self, gradient: Floats, drawn: Complex, moved: Complex) -> Floats:
+        """Return how a figure bends with what is drawn, by the voltages at which it is drawn.
+
+        What own loads do about their voltages is left out, which is far less.
 
         Parameters
         ----------
         gradient
             Derivatives of the figure by the voltages, see `per_load`.
-        drawn
-            Complex power drawn from each node to ground in each way, shape (node, way).
+        drawn, moved
+            What is drawn in each way, and how it moves the voltages; see `moved`.
 
         Returns
         -------
         Floats
             Its second derivatives, symmetric, shape (way, way).
         """
-        count = len(self.v)
-        adjoint = self._adjoint(gradient)
-        current: Complex = np.conj(drawn / self.v[:, None])
-        parts = self._factors.solve(-np.vstack([current.real, current.imag]))
-        moved = parts[:count] + 1j * parts[count:]
+        count, adjoint = len(self.v), self._adjoint(gradient)
         weight = (adjoint[:count] + 1j * adjoint[count:]) / self.v**2
-        half: Floats = (drawn * weight[:, None]).T @ moved
-        return half.real + half.real.T
+        half: Floats = ((drawn * weight[:, None]).T @ moved).real
+        return half + half.T
 
     def _adjoint(self, gradient: Floats) -> Floats:
         return self._factors.solve(gradient.T, trans="T").T

@@ -180,14 +180,10 @@ class Watched:
         Floats
             By the real, then the imaginary parts, shape (figure, 2 node).
         """
-        transformer, phase, node = np.split(which, np.searchsorted(which, self._first[:2]))
-        (kva, current_a), first = self._flowing(v), self._first
-        winding = self._windings.at_largest(kva)[transformer]
-        conductor = self._phases.at_largest(current_a)[phase - first[0]]
-        high, bus = np.divmod(node - first[1], len(self._node))
-        at, row = self._node[bus], np.arange(len(node))
+        winding, conductor, high, bus = self._places(v, which)
+        at, row = self._node[bus], np.arange(len(bus))
         turned = (2 * high - 1) * np.conj(v[at]) / np.abs(v[at]) / self._base_v[bus]
-        voltage = np.zeros((len(node), 2 * len(v)))
+        voltage = np.zeros((len(bus), 2 * len(v)))
         voltage[row, at], voltage[row, at + len(v)] = turned.real, -turned.imag
         return np.vstack(
             [
@@ -196,6 +192,59 @@ class Watched:
                 voltage,
             ]
         )
+
+    def aside(self, v: Complex, which: Indices, moved: Complex) -> tuple[Floats, Floats]:
+        """Return how far some levels move aside, and how a step aside bends them.
+
+        A level is the size of a complex figure. Where that moves by d at a right angle to itself,
+        its size rises by d^2 / 2 over its size.
+
+        Parameters
+        ----------
+        v
+            Voltages, shape (node,) [V].
+        which
+            Positions of limits, rising, shape (figure,).
+        moved
+            Changes of the voltages, shape (node, way) [V].
+
+        Returns
+        -------
+        aside
+            Moves at a right angle, shape (figure, way).
+        bend
+            One over the size, negative for low voltages, shape (figure,).
+        """
+        winding, conductor, high, bus = self._places(v, which)
+        current, power = self._flows.conductors(v)
+        at, base_v = self._node[bus], self._base_v[bus]
+        figure = np.concatenate(
+            [self._flows.winding_power(power)[winding], current[conductor], v[at] / base_v]
+        )
+        changes = np.vstack(
+            [
+                self._flows.power_changes(v, moved, winding),
+                self._flows.current_changes(moved, conductor),
+                moved[at] / base_v[:, None],
+            ]
+        )
+        size = np.maximum(np.abs(figure), 1e-9)
+        sign = np.ones(len(which))
+        sign[len(which) - len(high) :] = 2 * high - 1
+        return (np.conj(figure / size)[:, None] * changes).imag, sign / size
+
+    def _places(self, v: Complex, which: Indices) -> tuple[Indices, Indices, Indices, Indices]:
+        """Where the figures of some levels are found.
+
+        The windings and conductors with the largest, whether voltages are to be below their bounds,
+        and their positions in `bus_ids`.
+        """
+        transformer, phase, node = np.split(which, np.searchsorted(which, self._first[:2]))
+        (kva, current_a), first = self._flowing(v), self._first
+        winding = self._windings.at_largest(kva)[transformer]
+        conductor = self._phases.at_largest(current_a)[phase - first[0]]
+        high, bus = np.divmod(node - first[1], len(self._node))
+        return winding, conductor, high, bus
 
     def _flowing(self, v: Complex) -> tuple[Floats, Floats]:
         """Power of every winding [kVA] and current of every conductor [A]."""

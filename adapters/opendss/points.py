@@ -205,7 +205,12 @@ class Points:
         drawn = np.zeros((count, len(at)), np.complex128)
         share = (1 + 1j * self._feeder.tan_phi * lean[owner]) / chargers.phases[owner]
         drawn[chargers.node[inside], column[owner]] = share
-        size, ways = np.linalg.eigh(1e3 * point.about.bend(gradient, drawn))
+        moved = point.about.moved(drawn)
+        bend = 1e3 * point.about.bend(gradient, drawn, moved)
+        if worth.any():
+            aside, rise = self._watched.aside(point.about.v, which, 1e3 * moved)
+            bend += (aside.T * (worth * rise)) @ aside
+        size, ways = np.linalg.eigh(bend)
         return (ways * np.maximum(size, 0)) @ ways.T
 
     def at_buses(

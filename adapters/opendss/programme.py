@@ -16,9 +16,9 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_TOLERANCES = (1e-10, 1e-8)
-"""Relative gap and infeasibility at which the solver stops; the second where it misses the first.
-"""
+_TRIES = ((1e-10, False), (1e-10, True), (1e-8, False), (1e-8, True))
+"""Relative gap and infeasibility at which the solver stops, and whether it scales the programme by
+itself: one after the other until one has an answer."""
 _MOST_ITERATIONS = 60
 """Of the solver; it takes 10 to 20."""
 _WIDE = 0.1
@@ -29,7 +29,7 @@ _STILL = 1e-6
 """Power of a connection that counts as none [kW]."""
 _APART = 1e-4
 """How much a size may be larger than the power of its connection [kW]."""
-_BOUND = 1e-4
+_BOUND = 1e-5
 """How near to a bound the solver leaves what is at it, over the width of a bid."""
 
 
@@ -135,9 +135,11 @@ class Solution:
     """How far each limit is passed, shape (limit,)."""
     dual: Floats
     """What one more unit of room would save, shape (limit,)."""
+    wide: Mask
+    """Which bids the solver had, shape (bid,)."""
 
 
-def solve(p: Programme, dual: Floats) -> Solution:
+def solve(p: Programme, dual: Floats, wide: Mask) -> Solution:
     """Solve a programme.
 
     What follows from prices far away is left out: bids that are taken whole or not at all. The
@@ -149,6 +151,8 @@ def solve(p: Programme, dual: Floats) -> Solution:
         The programme.
     dual
         What it begins with, shape (limit,).
+    wide
+        Bids that are left to the solver from the beginning, beside others, shape (bid,).
 
     Raises
     ------
@@ -159,7 +163,9 @@ def solve(p: Programme, dual: Floats) -> Solution:
     inside = ~sure | (p.curvature.diagonal() > 0)
     width = p.slope * p.most
     gap = np.abs(p.value - width / 2 - price[p.owner])
-    wide = inside[p.owner] & (gap < _WIDE * np.abs(price[p.owner]) + width)
+    wide = wide | (inside[p.owner] & (gap < _WIDE * np.abs(price[p.owner]) + width))
+    inside |= np.bincount(p.owner[wide], minlength=len(inside)) > 0
+    exact = False
     while True:
         found = _solved(p.part(inside, wide, taken, lean))
         taken[wide], lean[inside] = found.taken, found.lean
@@ -168,10 +174,16 @@ def solve(p: Programme, dual: Floats) -> Solution:
         now = np.where(inside[p.owner], p.taken(price), now)
         moved = np.bincount(p.owner[(now != taken) & ~wide], minlength=len(inside)) > 0
         wrong = moved | (~inside & (~sure | (way != lean)))
+        at_bound = wide & ((now == 0) | (now == p.most)) & (now != taken)
+        if not wrong.any() and at_bound.any() and not exact:
+            # What the solver left near to a bound is put there, and the rest solved once more.
+            taken[at_bound], wide, exact = now[at_bound], wide & ~at_bound, True
+            continue
         if not wrong.any():
             apart = np.zeros_like(inside)
             apart[inside] = found.apart
-            return Solution(taken, p.drawn(taken), price, lean, apart, found.slack, found.dual)
+            drawn = p.drawn(taken)
+            return Solution(taken, drawn, price, lean, apart, found.slack, found.dual, wide)
         inside |= wrong
         wide |= wrong[p.owner]
 
@@ -226,11 +238,8 @@ def _inner(p: Programme) -> Solution:
     """Solve a programme by the simplest that does."""
     limits, connections = p.rows.shape
     if not connections:
-        nothing = np.zeros(0)
-        mask = np.zeros(0, np.bool_)
-        return Solution(
-            nothing, nothing, nothing, nothing, mask, np.zeros(limits), np.zeros(limits)
-        )
+        nothing, mask, zero = np.zeros(0), np.zeros(0, np.bool_), np.zeros(limits)
+        return Solution(nothing, nothing, nothing, nothing, mask, zero, zero, mask)
     if not limits and not ((p.way == 0) & (p.size_cost < 0)).any():
         found = _free(p)
         if found:
@@ -255,10 +264,10 @@ def _by_interior_point(p: Programme) -> Solution:
         [engine.ZeroConeT(connections), engine.NonnegativeConeT(len(right) - connections)],
     )
     found: Any = None
-    for tolerance in _TOLERANCES:
+    for tolerance, scaled in _TRIES:
         settings = engine.DefaultSettings()
         settings.verbose, settings.max_threads = False, 1
-        settings.max_iter, settings.equilibrate_enable = _MOST_ITERATIONS, False
+        settings.max_iter, settings.equilibrate_enable = _MOST_ITERATIONS, scaled
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
         found = engine.DefaultSolver(*given, settings).solve()
         if found.status == engine.SolverStatus.Solved:
@@ -281,7 +290,8 @@ def _by_interior_point(p: Programme) -> Solution:
     slack = answer[bids + connections :][:limits]
     apart = (p.way == 0) & (more < 0)
     apart[both] |= answer[bids + connections + limits :] > np.abs(power[both]) + _APART
-    return Solution(taken, p.drawn(taken), price, lean, apart, slack, dual)
+    wide = np.ones(bids, np.bool_)
+    return Solution(taken, p.drawn(taken), price, lean, apart, slack, dual, wide)
 
 
 def _free(p: Programme) -> Solution | None:
@@ -298,8 +308,8 @@ def _free(p: Programme) -> Solution | None:
         if np.abs(off).max() < _STILL:
             if (either & (np.abs(drawn) < 2 * _STILL)).any():
                 return None
-            apart = np.zeros(len(drawn), np.bool_)
-            return Solution(taken, p.drawn(taken), price, lean, apart, nothing, nothing)
+            apart, wide = np.zeros(len(drawn), np.bool_), np.ones(len(taken), np.bool_)
+            return Solution(taken, p.drawn(taken), price, lean, apart, nothing, nothing, wide)
         inside = (taken > 0) & (taken < p.most)
         falls = np.bincount(p.owner, inside / p.slope, len(drawn))
         drawn = drawn + np.linalg.solve(np.eye(len(drawn)) + falls[:, None] * p.curvature, off)

@@ -31,7 +31,8 @@ def two_bids() -> Programme:
 
 
 def answer(programme: Programme) -> Solution:
-    return solve(programme, np.zeros(len(programme.room)))
+    bids = len(programme.most)
+    return solve(programme, np.zeros(len(programme.room)), np.zeros(bids, np.bool_))
 
 
 def test_a_programme_by_hand() -> None:
