@@ -74,6 +74,8 @@ _HEAVIER = 4.0
 _KINK = 1e4
 """and weight from which on the cost at a connection has a kink, and the price is anything within it
 [USD/MWh/kW]."""
+_QUICK = 4
+"""Programmes after which curvature is taken everywhere."""
 _NEAR = 0.05
 """How near to the price a bid is to be to be taken in part soon, over the price."""
 _ENTER = (1000, 4, 4)
@@ -191,7 +193,7 @@ class Clearing:
         answer = self._answer(task, point, None, np.zeros((len(task.at), len(task.at))))
         for iteration in range(2, MOST_ITERATIONS + 1):
             point = points.next(point, answer.power_kw)
-            moved = np.abs(step_kw) > TOLERANCE_KW
+            moved = (np.abs(step_kw) > TOLERANCE_KW) | (iteration > _QUICK)
             curvature = self._curvature(task, point, answer, moved, weight)
             answer = self._answer(task, point, answer, curvature)
             before_kw, step_kw = step_kw, (answer.power_kw - point.power_kw)[task.at]

@@ -8,44 +8,35 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adapters.opendss import clearing as module
 from adapters.opendss.circuit import Circuit
-from adapters.opendss.cleared import Cleared
-from adapters.opendss.clearing import Clearing, refused
+from adapters.opendss.clearing import Clearing
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.limits import Limits, limits_of
-from adapters.opendss.linear import LinearFeeder
-from adapters.opendss.offers import FALL_USD_PER_MWH, Offers
-from adapters.opendss.response import VOLT_VAR
+from adapters.opendss.limits import limits_of
+from adapters.opendss.offers import Offers
 from adapters.opendss.service import connect_stations
-from adapters.opendss.tick import FeederTick
-from cosim.errors import ClearingError, PowerFlowError, ScenarioError
+from cosim.errors import PowerFlowError
 from networks import feeders
-from networks.feeders.tables import Load
-
-STATIONS = 60
-FAST = np.arange(STATIONS) % 3 == 0
-RATING_KW = np.where(FAST, 50.0, 14.4)
-SCALE = 0.4
-HEAD_USD_PER_MWH = 40.0
-PROBES = 10
-STEP_KW = 0.02
-BACK = 2.5
-"""How much more an offer to feed back is than one to draw."""
-
-
-def built(name: str = "ieee123") -> Feeder:
-    """Return a feeder with loads of nothing at ten nodes, drawn at random."""
-    data = feeders.load(name)
-    rng = np.random.default_rng(5)
-    probes: list[Load] = []
-    for i, at in enumerate(rng.choice(len(data.lines), PROBES, replace=False)):
-        line = data.lines[at]
-        phase = int(rng.choice(line.phases))
-        probes.append(Load(f"probe{i}", line.to_bus, (phase,), "wye", "pq", 0.0, 0.0))
-    circuit = Circuit(replace(data, loads=(*data.loads, *probes)))
-    service, _ = connect_stations(circuit.layout, RATING_KW, FAST)
-    return Feeder(circuit, service)
+from tests.clearings import (
+    CASES,
+    FAST,
+    HEAD_USD_PER_MWH,
+    PROBES,
+    RATING_KW,
+    SCALE,
+    STATIONS,
+    STEP_KW,
+    assert_complementary,
+    assert_limits_hold,
+    base_kw,
+    built,
+    case_of,
+    cleared,
+    free,
+    offers_of,
+    probe_node,
+    share_of,
+    solved,
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,113 +47,6 @@ def feeder() -> Iterator[Feeder]:
     feeder.lock_taps()
     yield feeder
     feeder.close()
-
-
-def base_kw(feeder: Feeder) -> np.ndarray:
-    return np.random.default_rng(1).uniform(2, 6, len(feeder.service))
-
-
-def probe_node(feeder: Feeder, probe: int) -> str:
-    feeder._dss.Circuit.SetActiveElement(f"load.probe{probe}")
-    return feeder._dss.CktElement.BusNames()[0].lower()
-
-
-def offers_of(feeder: Feeder, back: float = 0.1) -> Offers:
-    """Return four offers at each connection, some of them to feed back, some of one price."""
-    rng, count = np.random.default_rng(2), len(feeder.service)
-    connection = rng.permutation(np.repeat(np.arange(count), 4))
-    power_kw = rng.uniform(2, 14, 4 * count)
-    usd_per_mwh = np.round(rng.uniform(60, 300, 4 * count), -1)
-    feeds = rng.random(4 * count) < back
-    power_kw[feeds] *= -BACK
-    usd_per_mwh[feeds] = rng.uniform(0, 100, feeds.sum())
-    return Offers(connection, power_kw, usd_per_mwh)
-
-
-def free(feeder: Feeder) -> Limits:
-    return Limits(
-        transformer_kva=np.full(len(feeder.transformer_ids), np.inf),
-        line_a=np.full(len(feeder.line_ids), np.inf),
-        voltage_low_pu=0.7,
-        voltage_high_pu=1.3,
-    )
-
-
-def cleared(feeder: Feeder, limits: Limits, offers: Offers, scale: float = SCALE) -> Cleared:
-    feeder.solve(scale, base_kw(feeder))
-    return Clearing(feeder, limits).clear(scale, offers, HEAD_USD_PER_MWH)
-
-
-def solved(feeder: Feeder, found: Cleared, scale: float = SCALE) -> FeederTick:
-    """Return what OpenDSS says of a cleared feeder."""
-    return feeder.solve(scale, found.connection_kw)
-
-
-CASES = {
-    "nothing": (SCALE, 0.1, ()),
-    "transformer": (SCALE, 0.1, ("transformer",)),
-    "line": (SCALE, 0.1, ("line",)),
-    "low": (SCALE, 0.1, ("low",)),
-    "high": (0.1, 0.9, ("high",)),
-    "back through transformers": (0.1, 0.9, ("transformer",)),
-    "back through a line": (0.1, 0.9, ("line",)),
-    "transformer, line and low": (SCALE, 0.1, ("transformer", "line", "low")),
-    "transformer and high": (0.1, 0.9, ("transformer", "high")),
-}
-"""Scale of the feeder's own loads, share of offers to feed back, kinds of limits that bind."""
-
-
-def case_of(feeder: Feeder, name: str) -> tuple[float, Offers, Limits]:
-    """Return a case, with limits that bind, each kind where those before it hold."""
-    scale, back, kinds = CASES[name]
-    offers, limits = offers_of(feeder, back), free(feeder)
-    for kind in kinds:
-        used = solved(feeder, cleared(feeder, limits, offers, scale), scale)
-        kva = used.transformer_loading_pct * feeder.rating_kva / 100
-        line_a = used.line_loading_pct * feeder.line_rating_a / 100
-        if kind == "transformer":
-            share = np.where(np.arange(len(kva)) % 3 == 0, 0.8, 1.2)
-            # Of the feeder's own, a regulator binds.
-            share[: feeder.first_service] = 1.2
-            share[feeder.transformer_ids.index("reg4a")] = 0.97
-            # Less than what one draws without load would only be passed.
-            limits = replace(limits, transformer_kva=np.maximum(share * kva, 2.0))
-        elif kind == "line":
-            held = np.isin(feeder.line_ids, ("l115", "l67"))
-            limits = replace(limits, line_a=np.where(held, 0.97 * line_a, np.inf))
-        elif kind == "low":
-            limits = replace(limits, voltage_low_pu=used.bus_voltage_pu.min() + 0.006)
-        elif kind == "high":
-            limits = replace(limits, voltage_high_pu=used.bus_voltage_pu.max() - 0.002)
-    return scale, offers, limits
-
-
-def assert_limits_hold(feeder: Feeder, limits: Limits, used: FeederTick) -> None:
-    tolerance = 1e-5
-    kva = used.transformer_loading_pct * feeder.rating_kva / 100
-    line_a = used.line_loading_pct * feeder.line_rating_a / 100
-    assert (kva <= limits.transformer_kva * (1 + tolerance)).all()
-    assert (line_a <= limits.line_a * (1 + tolerance)).all()
-    assert used.bus_voltage_pu.min() >= limits.voltage_low_pu - tolerance
-    assert used.bus_voltage_pu.max() <= limits.voltage_high_pu + tolerance
-
-
-def share_of(offers: Offers, price_usd_per_mwh: np.ndarray) -> np.ndarray:
-    """Return what share of each offer is worth its price, shape (offer,)."""
-    gain = offers.usd_per_mwh - price_usd_per_mwh[offers.connection]
-    return np.clip(0.5 + np.where(offers.power_kw < 0, -gain, gain) / FALL_USD_PER_MWH, 0, 1)
-
-
-def assert_complementary(offers: Offers, found: Cleared) -> None:
-    """Hold what is taken against what is worth its price: whole above, nothing below."""
-    share = share_of(offers, found.price_usd_per_mwh)
-    taken = found.power_kw / np.where(offers.power_kw == 0, 1, offers.power_kw)
-    np.testing.assert_allclose(taken, share, atol=0.02)
-    gain = np.abs(offers.usd_per_mwh - found.price_usd_per_mwh[offers.connection])
-    clear = gain > 0.5 * FALL_USD_PER_MWH + 0.02
-    np.testing.assert_array_equal(taken[clear], share[clear])
-    drawn_kw = np.bincount(offers.connection, found.power_kw, len(found.connection_kw))
-    np.testing.assert_allclose(drawn_kw, found.connection_kw, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -404,108 +288,3 @@ def test_what_is_found_fulfils_the_conditions_of_an_optimum(name: str) -> None:
     feeder.close()
     assert np.median(iterations) <= 8
     assert max(iterations) <= 30
-
-
-def test_clearing_leaves_no_trace(feeder: Feeder) -> None:
-    """Days with and without clearings in between are the same to the last bit."""
-    offers, limits = offers_of(feeder), limits_of(feeder)
-    days: list[list[bytes]] = []
-    for with_clearings in (False, True):
-        one, day = built(), list[bytes]()
-        clearing = Clearing(one, limits)
-        for k in range(8):
-            kw = np.random.default_rng(k).uniform(0, 20, len(one.service))
-            tick, state = one.solve(0.3 + 0.1 * k, kw), one.state()
-            if with_clearings:
-                found = clearing.clear(0.4 + 0.1 * k, offers, HEAD_USD_PER_MWH)
-                again = clearing.clear(0.4 + 0.1 * k, offers, HEAD_USD_PER_MWH)
-                assert found.price_usd_per_mwh.tobytes() == again.price_usd_per_mwh.tobytes()
-            for value in (*vars(tick).values(), *vars(state).values(), *vars(one.state()).values()):
-                day.append(np.asarray(value).tobytes())
-        assert np.ptp(one.state().tap_pu) > 0
-        one.close()
-        days.append(day)
-    assert days[0] == days[1]
-
-
-def test_all_that_is_wrong_is_told_at_once(feeder: Feeder) -> None:
-    offers = offers_of(feeder)
-    offers.power_kw[1], offers.usd_per_mwh[3], offers.connection[0] = np.nan, np.inf, 60
-    with pytest.raises(ScenarioError) as raised:
-        Clearing(feeder, free(feeder)).clear(-1.0, offers, np.nan)
-    text = str(raised.value)
-    assert "5 problems" in text
-    assert f"offers.connection[0] is 60: from 0 to {len(feeder.service) - 1}" in text
-    assert "offers.power_kw[1] is nan: a finite number" in text
-    assert "offers.usd_per_mwh[3] is inf: a finite number" in text
-    assert "head_usd_per_mwh[0] is nan" in text
-    assert "load_scale is -1: a finite number at least 0" in text
-    short = replace(offers_of(feeder), power_kw=np.ones(3))
-    with pytest.raises(ScenarioError, match=r"offers.power_kw is of shape \(3,\): \(240,\)"):
-        Clearing(feeder, free(feeder)).clear(SCALE, short, 40.0)
-
-
-def test_wrong_limits_are_told_at_once(feeder: Feeder) -> None:
-    limits = replace(limits_of(feeder), voltage_low_pu=1.1, line_penalty_usd_per_ah=0.0)
-    limits.transformer_kva[0], limits.line_a[1] = np.nan, 0.0
-    with pytest.raises(ScenarioError) as raised:
-        Clearing(feeder, limits)
-    text = str(raised.value)
-    assert "4 problems" in text
-    assert "limits.transformer_kva[reg1a] is nan: a number above 0" in text
-    assert "limits.voltage_low_pu is 1.1: above 0 and below 1.05" in text
-
-
-def test_limits_are_shares_of_ratings(feeder: Feeder) -> None:
-    limits = limits_of(feeder, 80.0, 90.0, 0.97, 1.03)
-    np.testing.assert_allclose(limits.transformer_kva, 0.8 * feeder.rating_kva)
-    rated = feeder.layout.line_rated
-    np.testing.assert_allclose(limits.line_a[rated], 0.9 * feeder.line_rating_a[rated])
-    assert np.isinf(limits.line_a[~rated]).all()
-    assert (limits.voltage_low_pu, limits.voltage_high_pu) == (0.97, 1.03)
-
-
-def test_without_offers_or_without_an_answer(
-    feeder: Feeder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = offers_of(feeder)
-    nothing = replace(one, power_kw=np.zeros(len(one.power_kw)))
-    found = cleared(feeder, free(feeder), nothing)
-    assert not found.power_kw.any()
-    assert not found.connection_kw.any()
-    assert found.price_usd_per_mwh.min() > 0.9 * HEAD_USD_PER_MWH
-    scale, offers, limits = case_of(feeder, "line")
-    monkeypatch.setattr(module, "MOST_ITERATIONS", 2)
-    with pytest.raises(ClearingError, match=r"connection st\w+\): no answer after 2 programmes"):
-        cleared(feeder, limits, offers, scale)
-
-
-def test_a_feeder_that_was_not_solved_since_it_was_restored_is_told(feeder: Feeder) -> None:
-    one = built()
-    clearing = Clearing(one, limits_of(one))
-    with pytest.raises(PowerFlowError, match="has not been solved"):
-        clearing.clear(SCALE, offers_of(one), 40.0)
-    one.solve(SCALE, base_kw(one))
-    one.restore(one.state())
-    with pytest.raises(PowerFlowError, match="has not been solved"):
-        clearing.clear(SCALE, offers_of(one), 40.0)
-    one.close()
-
-
-def test_feeders_that_cannot_be_cleared_are_refused() -> None:
-    layout = Circuit(feeders.load("ieee13"))
-    service, _ = connect_stations(layout.layout, RATING_KW, FAST)
-    linear = LinearFeeder(layout, service)
-    assert "solves every time" in refused(linear)
-    with pytest.raises(PowerFlowError, match="solves every time"):
-        Clearing(linear, limits_of(linear))
-    linear.close()
-    volt_var = Feeder(Circuit(feeders.load("ieee13")), service, volt_var=VOLT_VAR["category_b"])
-    assert "without volt-var" in refused(volt_var)
-    volt_var.close()
-    circuit = Circuit(feeders.load("ieee13"))
-    circuit.engine.Text.Command("new generator.g bus1=680 kw=10")
-    other = Feeder(circuit, service)
-    assert "nodal equations" in refused(other)
-    assert "Generator.g" in refused(other)
-    other.close()
