@@ -91,16 +91,16 @@ def _cleared(count: int, stations: int, binding: bool) -> Measurement:
     of_station = np.repeat(np.arange(count), stations)
     feeders = Feeders(networks.feeders.load("ieee123"), count, of_station, rating_kw, fast)
     rng, at = np.random.default_rng(0), feeders.connection_of_station
-    most = 0.7 if binding else 0.15
+    most = 1.0 if binding else 0.15
     power_kw = rating_kw * rng.uniform(0, most, len(rating_kw))
     power_kw[rng.random(len(power_kw)) < 0.1] *= -1
-    price = np.where(power_kw < 0, rng.uniform(60, 300, len(power_kw)), 0)
-    offers = Offers(at, power_kw, price + rng.uniform(60, 300, len(power_kw)))
+    offers = Offers(at, power_kw, rng.uniform(60, 300, len(power_kw)))
     head_usd_per_mwh, scale = np.full(count, 40.0), 0.4
     fixed = np.maximum(power_kw / 4, 0)
     feeders.solve(scale, connection_power_kw(fixed, at, feeders.connection_count))
     if binding:
-        feeders.hold_to([limits_of(one, voltage_low_pu=0.975) for one in feeders.each])
+        held = [limits_of(one, 80, 60, 0.99) for one in feeders.each]
+        feeders.hold_to(held)
     found = feeders.clear(scale, offers, head_usd_per_mwh)
     whole: list[float] = []
     bare: list[float] = []

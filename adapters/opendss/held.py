@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
@@ -265,7 +266,9 @@ class Linearisation:
         """
         count, adjoint = len(self.v), self._adjoint(gradient)
         weight = (adjoint[:count] + 1j * adjoint[count:]) / self.v**2
-        half: Floats = ((drawn * weight[:, None]).T @ moved).real
+        # Few nodes are drawn from; as a product of full matrices it would be threads that wait.
+        drawing: Any = sp.csr_array((drawn * weight[:, None]).T)
+        half: Floats = (drawing @ moved).real
         return half + half.T
 
     def _adjoint(self, gradient: Floats) -> Floats:

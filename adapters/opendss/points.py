@@ -210,8 +210,7 @@ class Points:
         if worth.any():
             aside, rise = self._watched.aside(point.about.v, which, 1e3 * moved)
             bend += (aside.T * (worth * rise)) @ aside
-        size, ways = np.linalg.eigh(bend)
-        return (ways * np.maximum(size, 0)) @ ways.T
+        return _convex(bend)
 
     def at_buses(
         self, point: Point, weights: Floats, which: Indices, lean: Floats
@@ -267,3 +266,13 @@ class Points:
     def _changes(self, per_active: Floats, per_reactive: Floats) -> Changes:
         mean = self._chargers.mean
         return Changes(mean(per_active), self._feeder.tan_phi * mean(per_reactive))
+
+
+def _convex(matrix: Floats) -> Floats:
+    """Return the nearest matrix that is positive semidefinite."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        size, ways = np.linalg.eigh(matrix)
+        return (ways * np.maximum(size, 0)) @ ways.T
+    return matrix

@@ -29,6 +29,8 @@ _STILL = 1e-6
 """Power of a connection that counts as none [kW]."""
 _APART = 1e-4
 """How much a size may be larger than the power of its connection [kW]."""
+_EXACT = 3
+"""How often what the solver left near to a bound is put there."""
 _BOUND = 1e-5
 """How near to a bound the solver leaves what is at it, over the width of a bid."""
 
@@ -165,7 +167,7 @@ def solve(p: Programme, dual: Floats, wide: Mask) -> Solution:
     gap = np.abs(p.value - width / 2 - price[p.owner])
     wide = wide | (inside[p.owner] & (gap < _WIDE * np.abs(price[p.owner]) + width))
     inside |= np.bincount(p.owner[wide], minlength=len(inside)) > 0
-    exact = False
+    exact = 0
     while True:
         found = _solved(p.part(inside, wide, taken, lean))
         taken[wide], lean[inside] = found.taken, found.lean
@@ -175,9 +177,9 @@ def solve(p: Programme, dual: Floats, wide: Mask) -> Solution:
         moved = np.bincount(p.owner[(now != taken) & ~wide], minlength=len(inside)) > 0
         wrong = moved | (~inside & (~sure | (way != lean)))
         at_bound = wide & ((now == 0) | (now == p.most)) & (now != taken)
-        if not wrong.any() and at_bound.any() and not exact:
+        if not wrong.any() and at_bound.any() and exact < _EXACT:
             # What the solver left near to a bound is put there, and the rest solved once more.
-            taken[at_bound], wide, exact = now[at_bound], wide & ~at_bound, True
+            taken[at_bound], wide, exact = now[at_bound], wide & ~at_bound, exact + 1
             continue
         if not wrong.any():
             apart = np.zeros_like(inside)

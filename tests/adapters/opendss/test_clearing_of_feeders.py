@@ -229,7 +229,7 @@ def test_with_all_taken_the_next_solution_is_that_of_the_offers() -> None:
     ticks: list[bytes] = []
     for power_kw in (found.power_kw, offers.power_kw):
         grid.restore(state)
-        kw = np.bincount(offers.connection, power_kw, grid.connection_count)
+        kw = np.bincount(offers.connection, power_kw, grid.connection_count).astype(float)
         ticks.append(grid.solve(SCALE, kw).bus_voltage_pu.tobytes())
     assert ticks[0] == ticks[1]
     grid.close()
