@@ -171,8 +171,8 @@ regulator_tap              | 1             | regulator   | i4 | -100..100       
 capacitor_on               | 1             | capacitor   | ?  | -               | grid    | -                   | end   | -          | whether the capacitor is connected
 voltage_unbalance_pct      | %             | three_phase_bus | f8 | 0..100      | grid    | -                   | mean  | -          | negative over positive sequence of the voltage at a bus with three phases
 bus_feeder                 | index:feeder  | bus         | i4 | -               | grid    | market              | start | unrecorded | feeder that the bus belongs to
-bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more at the bus's phase, taps and capacitors as they are
-station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station
+bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more at the bus's phase, taps and capacitors as they are; 0 where no price has them
+station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station; 0 where no price has them
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
 feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | agents              | mean  | -          | active power at the feeders' heads, all together
 feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together

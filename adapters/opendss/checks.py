@@ -1,20 +1,46 @@
-"""What is wrong with a user's own feeder, before a run begins."""
+"""What is wrong with a user's own feeder or service transformers, before a run begins."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import networks.feeders
+import networks.stations
 from adapters.opendss.circuit import layout_of
-from cosim.errors import PowerFlowError, Problem, UserError
+from adapters.opendss.described import described, lacking, takers
+from adapters.opendss.layout import Layout
+from cosim.errors import PowerFlowError, Problem, ScenarioError, UserError
 from cosim.scenario import Scenario
+from cosim.stations import ACCESS, public_counts
 
 
 def problems(scenario: Scenario) -> Sequence[Problem]:
-    """Return why the feeder of a scenario cannot be used, in OpenDSS's words with file and line."""
+    """Return why the feeder of a scenario cannot be used, in OpenDSS's words with file and line.
+
+    And what its service transformers do not fit, with row and column.
+    """
     name = scenario.grid.feeder
     try:
-        layout_of(networks.feeders.find(name))
+        layout = layout_of(networks.feeders.find(name))
     except (PowerFlowError, UserError) as error:
         return [Problem("grid.feeder", name, f"is no circuit that can be used: {error}")]
-    return []
+    return _service_problems(scenario, layout) if scenario.grid.service_transformers else []
+
+
+def _service_problems(scenario: Scenario, layout: Layout) -> Sequence[Problem]:
+    file, kinds = scenario.grid.service_transformers, networks.stations.kinds()
+    try:
+        rows = described(file, layout, (*kinds, *ACCESS))
+    except ScenarioError as error:
+        found = error.problems
+    except UserError as error:
+        return [Problem("grid.service_transformers", file, f"is no such file: {error}")]
+    else:
+        # Those of homes, depots and work come with the fleet, when the run is built.
+        found = [
+            lacking(name, kinds[name].three_phase)
+            for name, count in public_counts(scenario).items()
+            if count and not takers(rows, name, kinds[name].three_phase).any()
+        ]
+    return [replace(p, field=f"{file}, {p.field}") for p in found]

@@ -163,3 +163,23 @@ def test_volt_var_and_volt_watt_answer_low_voltage(cls: type[Grid]) -> None:
     assert (held == (on["station_voltage_pu"] < 0.94)).all()
     assert held.any()
     assert not on["station_feed_withheld"].any()
+
+
+@pytest.mark.parametrize("cls", [Grid, LinearGrid])
+def test_marginal_losses_are_taken_where_a_price_has_them(cls: type[Grid]) -> None:
+    idle = {"vehicle_power_kw": np.zeros(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
+    out: list[dict[str, Any]] = []
+    for kind in ("five_bus", "time_of_use"):
+        scenario = Scenario.model_validate({**PLAIN, "market": {"kind": kind}})
+        simulator = cls()
+        simulator.prepare(scenario, Assets.of(scenario))
+        out.append([simulator.advance(tick, idle) for tick in range(2)][-1])
+        simulator.close()
+    for name in ("bus_marginal_loss", "station_marginal_loss"):
+        priced, billed = (signals.pop(name) for signals in out)
+        assert priced.shape == billed.shape
+        assert np.abs(priced).min() > 0
+        assert not billed.any()
+    # Nothing else knows.
+    for name, value in out[0].items():
+        assert np.array_equal(value, out[1][name]), name
