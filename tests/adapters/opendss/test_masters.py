@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -165,10 +166,10 @@ def test_the_published_13_node_circuit_solves_as_published() -> None:
 
 def test_bids_need_a_circuit_whose_equations_are_known(master: Path) -> None:
     settings = [f"grid.feeder={master}", "market.bids=on"]
+    assert loading.load(settings=settings).market.bids == "on"
+    master.write_text(re.sub("(new generator.sun.*)", r"\1 model=3", MASTER))
     with pytest.raises(ScenarioError) as caught:
         loading.load(settings=settings)
     (problem,) = caught.value.problems
     assert (problem.field, problem.nearest) == ("market.bids", "off")
     assert "Generator.sun" in problem.allowed
-    master.write_text(MASTER.replace("new generator.sun", "new load.sun"))
-    assert loading.load(settings=settings).market.bids == "on"
