@@ -144,6 +144,8 @@ class Legs:
         self._depart(now, np.flatnonzero((state.phase == DUE) & (state.due_s < end)), end)
         time = now.begin_s
         on_road, step = self.on_road, self._sumo.step
+        has_more = ((state.itinerary >= 0).sum(axis=1) > state.done + 1).tolist()
+        due_s = np.inf
         with self._sumo.listening(), self._sumo.calling("stepping", now.tick) as api:
             departed = api.simulation.getDepartedIDList
             while time < end:
@@ -156,9 +158,12 @@ class Legs:
                     if leg in on_road:
                         vehicle = on_road.pop(leg)
                         self._arrived.append((vehicle, time, *self._last_reading(leg, vehicle)))
+                        if has_more[vehicle]:
+                            due_s = min(due_s, time + self._dwell_s)
                 # Taken in many at a time, but before the first of them is due again.
-                if self._arrived and (not on_road or self._arrived[0][1] + self._dwell_s <= until):
+                if due_s <= until or not on_road:
                     self._take_in(now, end)
+                    due_s = np.inf
                 time = until
             self._take_in(now, end)
 
