@@ -60,6 +60,7 @@ def bench() -> list[Measurement]:
     roads = networks.roads.load(_ROADS)
     drives: list[Drive] = []
     bare_s: list[float] = []
+    library_s: list[float] = []
     specs = list(networks.vehicles.load().values())
     with tempfile.TemporaryDirectory(prefix="voltstep-bench-") as name:
         folder = Path(name)
@@ -76,7 +77,7 @@ def bench() -> list[Measurement]:
             with_trips_s = _program_s(roads, folder, "trips.rou.xml", _TICKS)
             # Clocks of child processes tick in hundredths of a second.
             bare_s.append(max(with_trips_s - loading_s, 0.01))
-        library_s = [_library_s(roads, specs, folder / "trips.rou.xml") for _ in range(_REPEATS)]
+            library_s.append(_library_s(roads, specs, folder / "trips.rou.xml"))
     what = f"{_VEHICLES:,} vehicles, {legs / _TICKS:,.0f} legs a tick"
     what += f", {drives[0].driving:,.0f} driving"
     how = f"CPU time, median of {_REPEATS}; bare: the sumo program with a route file"

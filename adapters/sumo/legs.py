@@ -71,19 +71,19 @@ class Legs:
             if leg not in there and not self._sumo.knows(leg):
                 where = f"vehicle {vehicle}"
                 raise TrafficError("not in SUMO's saved state", where=where, tick=tick)
-        self._routes_known(False)
+        self._list_routes(tick, listed=False)
 
-    def before_save(self) -> None:
+    def before_save(self, tick: int) -> None:
         """Let SUMO list the routes that its saved state refers to; `recover` undoes it."""
-        self._routes_known(True)
+        self._list_routes(tick, listed=True)
 
-    def _routes_known(self, known: bool) -> None:
-        """List or forget the routes that the vehicles on the road set out with."""
-        api = self._sumo.api
-        for leg in self.on_road:
-            # One that was led another way has a route that SUMO lists and forgets by itself.
-            if api.vehicle.getRouteID(leg) == leg:
-                if known:
+    def _list_routes(self, tick: int, *, listed: bool) -> None:
+        for leg, vehicle in self.on_road.items():
+            with self.told(vehicle, tick) as api:
+                # Routes of vehicles that were led another way SUMO lists and forgets by itself.
+                if api.vehicle.getRouteID(leg) != leg:
+                    continue
+                if listed:
                     api.route.add(leg, api.vehicle.getRoute(leg))
                 else:
                     api.route.remove(leg)
@@ -232,7 +232,8 @@ class Legs:
     ) -> None:
         """Bring SUMO vehicles on their ways, one after the other."""
         names = self._drives.begin(vehicles, ways)
-        legs = [f"{v}#{n}" for v, n in zip(vehicles, self._state.number[vehicles], strict=True)]
+        number = self._state.number[vehicles].tolist()
+        legs = [f"{v}#{n}" for v, n in zip(vehicles, number, strict=True)]
         vehicle = -1
         try:
             for vehicle, leg, moment, edges in zip(vehicles, legs, moment_s, names, strict=True):
