@@ -104,6 +104,16 @@ def prune(run: Path, kept: int = KEPT) -> None:
             shutil.rmtree(checkpoint.folder, ignore_errors=True)
 
 
+def as_array(plain: Any) -> NDArray[Any]:
+    """Return lists, texts and numbers as an array of the bytes of their JSON."""
+    return np.frombuffer(json.dumps(plain).encode(), np.uint8)
+
+
+def from_array(array: NDArray[Any]) -> Any:
+    """Return what `as_array` was given; tuples are lists."""
+    return json.loads(array.tobytes())
+
+
 def _replace(file: Path, content: Any) -> None:
     part = file.with_name(file.name + ".part")
     with part.open("wb") as target:

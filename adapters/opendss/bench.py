@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 
 import networks.feeders
 from adapters.opendss.charging import connection_power_kw
-from adapters.opendss.clearing import Bids, Clearing
 from adapters.opendss.feeders import Feeders
-from adapters.opendss.limits import rated
+from adapters.opendss.limits import limits_of
+from adapters.opendss.offers import Offers
 from cosim.health import Measurement
 
 _STATIONS = 170
@@ -28,7 +27,8 @@ def bench() -> list[Measurement]:
         *_measured(1, _STATIONS, 1.0),
         *_measured(4, 850, 0.2),
         *_measured(_MANY, _STATIONS, 1.0),
-        _cleared(),
+        _cleared(4, 850, binding=False),
+        _cleared(1, _STATIONS, binding=True),
     ]
 
 
@@ -84,42 +84,45 @@ def _measured(count: int, stations: int, most: float) -> list[Measurement]:
     ]
 
 
-def _cleared() -> Measurement:
-    """Measure a clearing in which transformers, a line and voltages bind."""
-    fast = np.arange(_STATIONS) % 3 == 0
-    feeders = Feeders(
-        networks.feeders.load("ieee123"),
-        1,
-        np.zeros(_STATIONS, np.int64),
-        np.where(fast, 50.0, 14.4),
-        fast,
-    )
-    (feeder,) = feeders.each
-    rng, count = np.random.default_rng(0), feeders.connection_count
-    fixed_kw = rng.uniform(2, 6, count)
-    bids = Bids(rng.uniform(10, 40, count), rng.uniform(60, 300, count), np.full(count, 4.0))
-    feeder.solve(0.4, fixed_kw)
-    clearing = Clearing(feeder, replace(rated(feeder), voltage_low_pu=0.975))
-    engine: Any = feeder._dss  # pyright: ignore[reportPrivateUsage]
-    found = clearing.clear(0.4, fixed_kw, bids, 40.0)
+def _cleared(count: int, stations: int, binding: bool) -> Measurement:
+    """Measure a clearing of feeders with an offer at every station; medians."""
+    fast = np.arange(count * stations) % 3 == 0
+    rating_kw = np.where(fast, 50.0, 14.4)
+    of_station = np.repeat(np.arange(count), stations)
+    feeders = Feeders(networks.feeders.load("ieee123"), count, of_station, rating_kw, fast)
+    rng, at = np.random.default_rng(0), feeders.connection_of_station
+    most = 1.0 if binding else 0.15
+    power_kw = rating_kw * rng.uniform(0, most, len(rating_kw))
+    power_kw[rng.random(len(power_kw)) < 0.1] *= -1
+    offers = Offers(at, power_kw, rng.uniform(60, 300, len(power_kw)))
+    head_usd_per_mwh, scale = np.full(count, 40.0), 0.4
+    fixed = np.maximum(power_kw / 4, 0)
+    feeders.solve(scale, connection_power_kw(fixed, at, feeders.connection_count))
+    if binding:
+        held = [limits_of(one, 80, 60, 0.99) for one in feeders.each]
+        feeders.hold_to(held)
+    found = feeders.clear(scale, offers, head_usd_per_mwh)
     whole: list[float] = []
     bare: list[float] = []
+    engines: list[Any] = [feeder._dss for feeder in feeders.each]  # pyright: ignore[reportPrivateUsage]
     for _ in range(_CLEARINGS):
         start = perf_counter()
-        clearing.clear(0.4, fixed_kw, bids, 40.0)
+        feeders.clear(scale, offers, head_usd_per_mwh)
         whole.append(perf_counter() - start)
         start = perf_counter()
-        with feeder.held():
+        for engine in engines:
             engine.Text.Command("set mode=snapshot")
             engine.Solution.Solve()
         bare.append(perf_counter() - start)
+    connections = feeders.connection_count
     feeders.close()
     kinds = [row.kind for row in found.binding]
-    binding = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
+    what = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds)) or "nothing"
     return Measurement(
-        f"clearing of {count} service transformers",
+        f"clearing of {count * stations:,} offers, {connections} service transformers, "
+        f"{count} feeder{'s' if count > 1 else ''}",
         1e3 * median(whole),
         "ms",
         median(whole) / median(bare),
-        f"{found.iterations} solutions; binding: {binding}; bare: the engine solves it once",
+        f"binding: {what}; bare: the engines solve them once",
     )

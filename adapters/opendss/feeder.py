@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
 from adapters.opendss.marginal import MarginalLosses
 from adapters.opendss.moving import Moving
-from adapters.opendss.nodal import Linearisation, NodalEquations
+from adapters.opendss.network import Linearisation
+from adapters.opendss.nodal import NodalEquations
 from adapters.opendss.response import Curve, settled_kvar
 from adapters.opendss.service import Connections
 from adapters.opendss.tick import FeederState, FeederTick, unbalance_pct
@@ -75,7 +75,8 @@ class Feeder:
             for command in service_commands(service):
                 self._dss.Text.Command(command)
             self._bind()
-        self._voltages_pu()
+        self.settled = False
+        """Whether nothing has been done to the feeder since its last solution."""
         self.unpriced = ""
         """Why the marginal losses of this circuit are not known; empty if they are."""
         self._price_losses = price_losses
@@ -99,6 +100,9 @@ class Feeder:
         engine, layout = self._dss.to_altdss(), self.layout
         self._solve_network()
         self.bus_ids: tuple[str, ...] = tuple(n.lower() for n in self._dss.Circuit.AllNodeNames())
+        parts, pu = np.asarray(self._dss.Circuit.AllBusVolts()), self._voltages_pu()
+        self.base_v: Floats = np.abs(parts[::2] + 1j * parts[1::2]) / pu
+        """Base of the voltage of each of `bus_ids` [V]."""
         at = {name: i for i, name in enumerate(self.bus_ids)}
         buses = dict.fromkeys(name.rsplit(".", 1)[0] for name in self.bus_ids)
         whole = [[at.get(f"{bus}.{k}", -1) for k in (1, 2, 3)] for bus in buses]
@@ -171,6 +175,7 @@ class Feeder:
         self._require_input(load_scale, charger_kw)
         before = self.state()
         self._moved = self._about = None
+        self.settled = False
         with named("setting loads"):
             self._base.kW = self.layout.load_kw * load_scale
             self._base.kvar = self.layout.load_kvar * load_scale
@@ -186,6 +191,7 @@ class Feeder:
             return self._at_chargers(self._voltages_pu())
 
         self._charger_kvar = self._reactive(charger_kw, charger_kva, solved)
+        self.settled = True
         return self._read(charger_kw)
 
     def _reactive(
@@ -207,29 +213,18 @@ class Feeder:
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
-        self._moved = None
+        self._moved, self.settled = None, False
         with named("restoring taps"):
             self._moving.restore(state)
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
-        self._moved = None
+        self._moved, self.settled = None, False
         self._moving.set_taps(tap)
 
     def lock_taps(self, locked: bool = True) -> None:
         """Switch regulator control off, or on again."""
         self._dss.Text.Command(f"set controlmode={'off' if locked else 'static'}")
-
-    @contextmanager
-    def held(self) -> Generator[None]:
-        """Hold taps and capacitors as they are, for as long as the block lasts."""
-        solution = self._dss.Solution
-        mode = solution.ControlMode()
-        self.lock_taps()
-        try:
-            yield
-        finally:
-            solution.ControlMode(mode)
 
     @property
     def equations(self) -> NodalEquations:
@@ -260,7 +255,9 @@ class Feeder:
     def flows(self) -> Flows:
         """Return the flows of `line_ids` and `transformer_ids` at voltages of `equations`."""
         at = {name: i for i, name in enumerate(self.equations.nodes)}
-        return Flows(self._dss, at, self.line_ids, self.transformer_ids)
+        moving = (*(f"transformer.{name}" for name in self.regulator_ids),
+                  *(f"capacitor.{name}" for name in self.layout.capacitor_ids))  # fmt: skip
+        return Flows(self._dss, at, self.line_ids, self.transformer_ids, moving)
 
     def close(self) -> None:
         """Empty the engine."""

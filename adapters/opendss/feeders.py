@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
+from adapters.opendss.cleared import Cleared, FeedersCleared
+from adapters.opendss.clearing import Clearing, problems, require
 from adapters.opendss.feeder import Feeder
+from adapters.opendss.limits import Limits, limits_of
+from adapters.opendss.offers import Offers
 from adapters.opendss.service import Connections, connect_stations
 from adapters.opendss.tick import FeederState, FeedersTick, FeederTick
 from cosim.areas import feeder_ids
-from cosim.errors import PowerFlowError
+from cosim.errors import ClearingError, PowerFlowError
 from networks.feeders import FeederData
 
 Floats = NDArray[np.float64]
@@ -80,6 +83,7 @@ class Feeders:
         self._circuits: list[Circuit] = []
         self.each: tuple[Feeder, ...] = ()
         """The feeders, in the order of `ids`."""
+        self._clearings: tuple[Clearing, ...] = ()
         try:
             for index in range(count):
                 here = np.flatnonzero(feeder_of_station == index)
@@ -151,6 +155,59 @@ class Feeders:
 
         return FeedersTick.joined(ticks)
 
+    def hold_to(self, limits: Sequence[Limits]) -> None:
+        """Say what clearings hold each feeder to, shape (feeder,).
+
+        Raises
+        ------
+        ScenarioError
+            Limits do not fit a feeder; all that is wrong.
+        PowerFlowError
+            A feeder cannot be cleared, with its name if there are several; see `refused`.
+        """
+        self._clearings = ()
+        for index, (feeder, own) in enumerate(zip(self.each, limits, strict=True)):
+            with self._telling(index):
+                self._clearings += (Clearing(feeder, own),)
+
+    def clear(self, load_scale: float, offers: Offers, head_usd_per_mwh: Floats) -> FeedersCleared:
+        """Clear offers at every feeder, taps and capacitors as the last `solve` left them.
+
+        Without `hold_to` before, each feeder is held to its ratings and to the usual voltages; see
+        `limits_of`. What the feeders remember stays as it was, and so does what `solve` finds next.
+
+        Parameters
+        ----------
+        load_scale
+            Factor on the published loads of every feeder in the interval that is cleared [1].
+        offers
+            All that chargers would exchange in it.
+        head_usd_per_mwh
+            Price of power at the head of each feeder, shape (feeder,).
+
+        Raises
+        ------
+        ScenarioError
+            The input does not fit; all that is wrong.
+        PowerFlowError
+            A feeder cannot be cleared, or has not been solved.
+        ClearingError
+            A feeder has no answer; with its name if there are several.
+        """
+        if not self._clearings:
+            self.hold_to([limits_of(feeder) for feeder in self.each])
+        head_usd_per_mwh = np.asarray(head_usd_per_mwh, float)
+        wrong = problems(offers, self.connection_count, load_scale, head_usd_per_mwh, len(self.ids))
+        require("clearing", wrong)
+        power_kw, each = np.zeros(len(offers.power_kw)), list[Cleared]()
+        first = [0, *self._split.tolist()]
+        for index, clearing in enumerate(self._clearings):
+            here, own = offers.at(first[index], len(self.each[index].service))
+            with self._telling(index):
+                each.append(clearing.clear(load_scale, own, float(head_usd_per_mwh[index])))
+            power_kw[here] = each[-1].power_kw
+        return FeedersCleared.joined(power_kw, each, self._name)
+
     def state(self) -> tuple[FeederState, ...]:
         """Return what every feeder remembers between settlement intervals."""
         return tuple(feeder.state() for feeder in self.each)
@@ -169,16 +226,18 @@ class Feeders:
     def _named(self, names: Callable[[Feeder], Sequence[str]]) -> tuple[str, ...]:
         if len(self.each) == 1:
             return tuple(names(self.each[0]))
-        pairs = zip(self.ids, self.each, strict=True)
-        return tuple(chain.from_iterable((f"{i}.{n}" for n in names(f)) for i, f in pairs))
+        return tuple(self._name(i, n) for i, feeder in enumerate(self.each) for n in names(feeder))
+
+    def _name(self, index: int, name: str) -> str:
+        return name if len(self.each) == 1 else f"{self.ids[index]}.{name}"
 
     @contextmanager
     def _telling(self, index: int) -> Generator[None]:
         """Say of which feeder a failure is."""
         try:
             yield
-        except PowerFlowError as error:
+        except (PowerFlowError, ClearingError) as error:
             if len(self.ids) == 1:
                 raise
             where = ", ".join(part for part in (f"feeder {self.ids[index]}", error.where) if part)
-            raise PowerFlowError(error.reason, where=where) from error
+            raise type(error)(error.reason, where=where) from error

@@ -36,6 +36,8 @@ class Flows:
         Position of every node by id; ground is one further.
     line_ids, transformer_ids
         What is asked for, in this order.
+    moving
+        Elements whose admittances controls change, as ``transformer.reg1a``.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Flows:
         position: dict[str, int],
         line_ids: tuple[str, ...],
         transformer_ids: tuple[str, ...],
+        moving: tuple[str, ...],
     ) -> None:
         self._dss, self._ground = engine, len(position)
         lines = {f"line.{name}": i for i, name in enumerate(line_ids)}
@@ -55,12 +58,17 @@ class Flows:
         owner_of_winding: list[int] = []
         rows: list[NDArray[np.int64]] = []
         columns: list[NDArray[np.int64]] = []
-        self._elements: list[str] = []
+        values: list[Complex] = []
+        self._moving: list[tuple[str, slice]] = []
+        first = 0
         more = engine.Circuit.FirstPDElement()
         while more:
             element = engine.CktElement
             name = element.Name().lower()
-            self._elements.append(element.Name())
+            values.append(self._admittance())
+            if name in moving:
+                self._moving.append((element.Name(), slice(first, first + len(values[-1]))))
+            first += len(values[-1])
             buses = [bus.lower().split(".")[0] for bus in element.BusNames()]
             width = element.NumConductors()
             own = [
@@ -89,17 +97,16 @@ class Flows:
         shape = (len(self.node), self._ground + 1)
         ones = np.ones(len(self.node))
         self._begins: Any = sp.csr_array((ones, (np.arange(len(ones)), self.node)), shape)
+        self._values = np.concatenate(values)
         self.refresh()
 
     def refresh(self) -> None:
         """Take the admittances anew, after taps or capacitors moved."""
-        values: list[Complex] = []
-        for name in self._elements:
+        for name, where in self._moving:
             self._dss.Circuit.SetActiveElement(name)
-            parts = np.asarray(self._dss.CktElement.YPrim())
-            values.append(parts[::2] + 1j * parts[1::2])
+            self._values[where] = self._admittance()
         shape = (len(self.node), self._ground + 1)
-        self._y: Any = sp.csr_array((np.concatenate(values), self._at), shape)
+        self._y: Any = sp.csr_array((self._values, self._at), shape)
 
     def at(self, v: Complex) -> FlowsTick:
         """Return the flows at voltages, shape (node,) [V]."""
@@ -133,7 +140,7 @@ class Flows:
 
     def winding_kva(self, power: Complex) -> Floats:
         """Return the apparent power of every winding, shape (winding,), see `conductors` [kVA]."""
-        summed = self._summed(power)
+        summed = self.winding_power(power)
         return np.hypot(summed.real, summed.imag)
 
     def current_gradients(self, v: Complex, conductors: NDArray[np.int64]) -> Floats:
@@ -152,6 +159,8 @@ class Flows:
             Derivatives of their magnitudes by the real, then the imaginary parts, shape
             (figure, 2 node) [A/V].
         """
+        if not len(conductors):
+            return np.zeros((0, 2 * self._ground))
         y = self._y[conductors]
         return self._parts(sp.diags_array(_turned(y @ np.append(v, 0))) @ y)
 
@@ -161,9 +170,11 @@ class Flows:
         With the power s = sum of V conj(I) over its conductors and a = conj(s) / abs(s), the change
         of abs(s) is the real part of the sum of a conj(I) dV + conj(a V) dI.
         """
+        if not len(windings):
+            return np.zeros((0, 2 * self._ground))
         whole = np.append(v, 0)
         current, power = self.conductors(v)
-        turn = _turned(self._summed(power))
+        turn = _turned(self.winding_power(power))
         of = self._winding
         at: Any = (of, np.arange(len(of)))
         shape = (len(self.transformer), len(of))
@@ -171,8 +182,45 @@ class Flows:
         other = sp.csr_array((np.conj(turn[of] * whole[self.node]), at), shape)[windings]
         return self._parts(own @ self._begins + other @ self._y) / 1e3
 
-    def _summed(self, power: Complex) -> Complex:
-        """Power of every winding."""
+    def current_changes(self, moved: Complex, conductors: NDArray[np.int64]) -> Complex:
+        """How currents of conductors move with the voltages.
+
+        Parameters
+        ----------
+        moved
+            Changes of the voltages, shape (node, way) [V].
+        conductors
+            Which of them, shape (figure,).
+
+        Returns
+        -------
+        Complex
+            Shape (figure, way) [A].
+        """
+        changes: Complex = self._y[conductors][:, : self._ground] @ moved
+        return changes
+
+    def power_changes(self, v: Complex, moved: Complex, windings: NDArray[np.int64]) -> Complex:
+        """How powers of windings move with the voltages, as `current_changes` [kVA]."""
+        if not len(windings):
+            return np.zeros((0, moved.shape[1]), np.complex128)
+        whole = np.append(v, 0)
+        current = self._y @ whole
+        inside = np.flatnonzero(np.isin(self._winding, windings))
+        own = np.vstack([moved, np.zeros((1, moved.shape[1]))])[self.node[inside]]
+        changes = own * np.conj(current[inside])[:, None]
+        changes += whole[self.node[inside]][:, None] * np.conj(self.current_changes(moved, inside))
+        summed = np.zeros((len(self.transformer), moved.shape[1]), np.complex128)
+        np.add.at(summed, self._winding[inside], changes)
+        return summed[windings] / 1e3
+
+    def _admittance(self) -> Complex:
+        """Admittance matrix of the active element, by columns [S]."""
+        parts = np.asarray(self._dss.CktElement.YPrim())
+        return parts[::2] + 1j * parts[1::2]
+
+    def winding_power(self, power: Complex) -> Complex:
+        """Return the power of every winding, shape (winding,), see `conductors` [kVA]."""
         summed = np.zeros(len(self.transformer), np.complex128)
         np.add.at(summed, self._winding, power)
         return summed

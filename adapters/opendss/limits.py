@@ -62,11 +62,32 @@ class Limits:
                 yield Problem(f"limits.{field}", f"{value:g}", "a finite number above 0")
 
 
-def rated(feeder: Feeder) -> Limits:
-    """Return the ratings of a feeder's transformers and of those lines that have one."""
+def limits_of(
+    feeder: Feeder,
+    transformer_pct: float = 100.0,
+    line_pct: float = 100.0,
+    voltage_low_pu: float = VOLTAGE_LOW_PU,
+    voltage_high_pu: float = VOLTAGE_HIGH_PU,
+) -> Limits:
+    """Return shares of the ratings of a feeder, and a band for its voltages.
+
+    Parameters
+    ----------
+    feeder
+        The feeder.
+    transformer_pct
+        Share of the rating of every transformer [%].
+    line_pct
+        Share of the rating of every line that has one of its own [%].
+    voltage_low_pu, voltage_high_pu
+        Lowest and highest voltage of any node [pu].
+    """
+    line_a = np.where(feeder.layout.line_rated, feeder.line_rating_a, np.inf)
     return Limits(
-        transformer_kva=feeder.rating_kva.copy(),
-        line_a=np.where(feeder.layout.line_rated, feeder.line_rating_a, np.inf),
+        transformer_kva=feeder.rating_kva * transformer_pct / 100,
+        line_a=line_a * line_pct / 100,
+        voltage_low_pu=voltage_low_pu,
+        voltage_high_pu=voltage_high_pu,
     )
 
 
@@ -91,7 +112,7 @@ class Watched:
         lines = np.flatnonzero(np.isfinite(limits.line_a))
         nodes, buses = feeder.equations.nodes, feeder.bus_ids
         self._node = feeder.equations.at(buses)
-        self._base_v: Floats = np.ones(len(buses))
+        self._base_v = feeder.base_v
         # What flows are compared within each limit: windings, and both ends of a phase.
         self._windings = _Groups(
             np.where(np.isin(flows.transformer, transformers), flows.transformer, -1)
@@ -128,23 +149,18 @@ class Watched:
         )
         """Name of each limit; a phase of a line has that of a node it begins at."""
 
-    def refresh(self, v: Complex, voltage_pu: Floats) -> None:
-        """Take admittances and bases anew from a solution, after taps or capacitors moved.
-
-        Parameters
-        ----------
-        v
-            Voltages, shape (node,) [V].
-        voltage_pu
-            Voltages over their base, in the order of the feeder's `bus_ids` [1].
-        """
+    def refresh(self) -> None:
+        """Take admittances anew, after taps or capacitors moved."""
         self._flows.refresh()
-        self._base_v = np.abs(v[self._node]) / voltage_pu
+
+    def voltage_pu(self, v: Complex) -> Floats:
+        """Return voltages over their base, in the order of the feeder's `bus_ids` [1]."""
+        return np.abs(v[self._node]) / self._base_v
 
     def levels(self, v: Complex) -> Floats:
         """Return every level at voltages, shape (node,) [V]."""
         kva, current_a = self._flowing(v)
-        voltage_pu = np.abs(v[self._node]) / self._base_v
+        voltage_pu = self.voltage_pu(v)
         return np.concatenate(
             [self._windings.largest(kva), self._phases.largest(current_a), -voltage_pu, voltage_pu]
         )
@@ -164,14 +180,10 @@ class Watched:
         Floats
             By the real, then the imaginary parts, shape (figure, 2 node).
         """
-        transformer, phase, node = np.split(which, np.searchsorted(which, self._first[:2]))
-        (kva, current_a), first = self._flowing(v), self._first
-        winding = self._windings.at_largest(kva)[transformer]
-        conductor = self._phases.at_largest(current_a)[phase - first[0]]
-        high, bus = np.divmod(node - first[1], len(self._node))
-        at, row = self._node[bus], np.arange(len(node))
+        winding, conductor, high, bus = self._places(v, which)
+        at, row = self._node[bus], np.arange(len(bus))
         turned = (2 * high - 1) * np.conj(v[at]) / np.abs(v[at]) / self._base_v[bus]
-        voltage = np.zeros((len(node), 2 * len(v)))
+        voltage = np.zeros((len(bus), 2 * len(v)))
         voltage[row, at], voltage[row, at + len(v)] = turned.real, -turned.imag
         return np.vstack(
             [
@@ -180,6 +192,59 @@ class Watched:
                 voltage,
             ]
         )
+
+    def aside(self, v: Complex, which: Indices, moved: Complex) -> tuple[Floats, Floats]:
+        """Return how far some levels move aside, and how a step aside bends them.
+
+        A level is the size of a complex figure. Where that moves by d at a right angle to itself,
+        its size rises by d^2 / 2 over its size.
+
+        Parameters
+        ----------
+        v
+            Voltages, shape (node,) [V].
+        which
+            Positions of limits, rising, shape (figure,).
+        moved
+            Changes of the voltages, shape (node, way) [V].
+
+        Returns
+        -------
+        aside
+            Moves at a right angle, shape (figure, way).
+        bend
+            One over the size, negative for low voltages, shape (figure,).
+        """
+        winding, conductor, high, bus = self._places(v, which)
+        current, power = self._flows.conductors(v)
+        at, base_v = self._node[bus], self._base_v[bus]
+        figure = np.concatenate(
+            [self._flows.winding_power(power)[winding], current[conductor], v[at] / base_v]
+        )
+        changes = np.vstack(
+            [
+                self._flows.power_changes(v, moved, winding),
+                self._flows.current_changes(moved, conductor),
+                moved[at] / base_v[:, None],
+            ]
+        )
+        size = np.maximum(np.abs(figure), 1e-9)
+        sign = np.ones(len(which))
+        sign[len(which) - len(high) :] = 2 * high - 1
+        return (np.conj(figure / size)[:, None] * changes).imag, sign / size
+
+    def _places(self, v: Complex, which: Indices) -> tuple[Indices, Indices, Indices, Indices]:
+        """Where the figures of some levels are found.
+
+        The windings and conductors with the largest, whether voltages are to be below their bounds,
+        and their positions in `bus_ids`.
+        """
+        transformer, phase, node = np.split(which, np.searchsorted(which, self._first[:2]))
+        (kva, current_a), first = self._flowing(v), self._first
+        winding = self._windings.at_largest(kva)[transformer]
+        conductor = self._phases.at_largest(current_a)[phase - first[0]]
+        high, bus = np.divmod(node - first[1], len(self._node))
+        return winding, conductor, high, bus
 
     def _flowing(self, v: Complex) -> tuple[Floats, Floats]:
         """Power of every winding [kVA] and current of every conductor [A]."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.opendss.nodal import Linearisation
+from adapters.opendss.network import Linearisation
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -36,18 +36,9 @@ class MarginalLosses:
         count = len(position)
         self._nodes, self._connections = count, len(phases)
         self._charger_node, self._charger_of = charger_node, charger_of
-        width = np.array([len(row) for row in phases], np.int64)
-        first = np.zeros(len(charger_of), bool)
-        first[np.cumsum(width) - width] = True
-        between = width[charger_of] == 2
-        draws = first | ~between
-        one = position[charger_node]
-        other = np.where(between, np.roll(one, -1), count)
-        self._of = charger_of[draws]
+        self._of, ends = charger_ends(position, charger_node, charger_of, phases)
         ground = np.full(count, count)
-        self._ends: Indices = np.array(
-            [np.append(position, one[draws]), np.append(ground, other[draws])]
-        )
+        self._ends: Indices = np.array([np.append(position, ends[0]), np.append(ground, ends[1])])
 
     def at(self, about: Linearisation, tan_phi: float, charger_kw: Floats) -> tuple[Floats, Floats]:
         """Return the losses per power drawn more.
@@ -76,3 +67,30 @@ class MarginalLosses:
         branches = np.bincount(self._of, minlength=self._connections)
         of_chargers = np.bincount(self._of, lost[self._nodes :], self._connections) / branches
         return lost[: self._nodes], of_chargers
+
+
+def charger_ends(
+    position: Indices,
+    charger_node: Indices,
+    charger_of: Indices,
+    phases: Sequence[tuple[int, ...]],
+) -> tuple[Indices, Indices]:
+    """Return the connection of each branch that chargers draw in, and the nodes it is between.
+
+    Parameters are those of `MarginalLosses`.
+
+    Returns
+    -------
+    of
+        Shape (branch,).
+    ends
+        Nodes of the nodal equations, their number for ground, shape (2, branch).
+    """
+    width = np.array([len(row) for row in phases], np.int64)
+    first = np.zeros(len(charger_of), bool)
+    first[np.cumsum(width) - width] = True
+    between = width[charger_of] == 2
+    draws = first | ~between
+    one = position[charger_node]
+    other = np.where(between, np.roll(one, -1), len(position))
+    return charger_of[draws], np.array([one[draws], other[draws]])

@@ -31,12 +31,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
 from adapters.opendss.generators import Generators
-from adapters.opendss.held import Held
 from adapters.opendss.load_models import Branches, admittance
+from adapters.opendss.network import Linearisation, Network, gathered
 from adapters.opendss.pattern import Pattern
 from cosim.errors import PowerFlowError
 
@@ -98,41 +97,64 @@ class NodalEquations:
         PowerFlowError
             The solution does not fulfil them: the worst node, and by how much.
         """
-        b, count = self._branches, len(self.nodes)
+        v = self._voltages()
+        network = self.network()
+        missed, most_a = network.missed(v[:-1], network.power)
+        missed[self._source_nodes] = 0
+        self._require_solution(np.abs(missed), most_a)
+        self._dss.Circuit.SetActiveElement(_SOURCE)
+        parts = np.asarray(self._dss.CktElement.Currents())
+        source = (parts[::2] + 1j * parts[1::2])[: len(self._source_nodes)]
+        about = network.linearised(v[:-1], network.power, source)
+        return self._holding(about, v)
+
+    def network(self) -> Network:
+        """Return the circuit as the engine's last solution left it, to be solved without it."""
+        b = self._branches
         passive, places, starts = self._dss.YMatrix.getYsparse(False)
         if self._pattern is None or not self._pattern.fits(places, starts):
             self._pattern = Pattern(places, starts, b.ends)
         v = self._voltages()
         self._given, engine_y = self.generators.drawn(v)
-        of_loads = self._power()
-        power = np.concatenate([of_loads, self._given])
-        u = v[b.ends[0]] - v[b.ends[1]]
-        size_v = np.abs(u)
-        y, slope = admittance(power, size_v, b)
+        of_loads = self._of_loads(*self.loads())
         # The engine's matrix holds every load as the impedance that draws its power at its rating.
-        rated = np.append(np.conj(of_loads) / b.base_v[: self._loads] ** 2, engine_y)
-        current = y * u
-        missed = self._pattern.times(passive, v) + _gathered(current - rated * u, b.ends, count)
-        missed[self._source_nodes] = 0
-        self._require_solution(np.abs(missed), float(np.abs(current).max(initial=1.0)))
-        half = 0.5 * slope
-        matrix = self._pattern.matrix(passive, y + half * size_v - rated, half * u**2 / size_v)
-        # Fill-in is least with the order of a symmetric pattern, which this nearly has.
-        factors = sla.splu(matrix, permc_spec="MMD_AT_PLUS_A")
-        return Linearisation(v[:-1], self._holding(factors, v), self._head_gradient(v))
+        own_y = np.asarray(np.conj(of_loads) / b.base_v[: self._loads] ** 2, np.complex128)
+        return Network(
+            v=v[:-1],
+            passive=passive.copy(),
+            pattern=self._pattern,
+            branches=b,
+            power=np.concatenate([of_loads, self._given]),
+            rated=np.concatenate([own_y, engine_y]),
+            source_nodes=self._source_nodes,
+            source_y=self._source_y,
+        )
 
-    def _holding(self, factors: Any, v: Complex) -> Any:
-        """Return factors of the equations with those of the generators that hold a voltage."""
+    def loads(self) -> tuple[Floats, Floats]:
+        """Return what every load of the engine draws at its rated voltage, shape (load,) each.
+
+        Active [kW], then reactive [kvar].
+        """
+        kw, kvar = self._all_loads.kW.to_array(), self._all_loads.kvar.to_array()
+        return np.array(kw, float), np.array(kvar, float)
+
+    def power(self, kw: Floats, kvar: Floats) -> Complex:
+        """Return the power of every branch at its rated voltage [VA].
+
+        Loads draw this, shape (load,) each; generators what they did at the last linearisation.
+        """
+        return np.concatenate([self._of_loads(kw, kvar), self._given])
+
+    def _holding(self, about: Linearisation, v: Complex) -> Linearisation:
+        """Return the equations with those of the generators that hold a voltage."""
         count, ends = len(self.nodes), self.generators.branches.ends
         held = list(self.generators.holding(v, self._given))
         if not held:
-            return factors
-        per_var = np.array([_gathered(row, ends, count) for row, _ in held])
-        turned = np.array([_gathered(row, ends, count) for _, row in held])
-        return Held(
-            factors,
-            np.hstack([per_var.real, per_var.imag]),
-            np.hstack([turned.real, -turned.imag]),
+            return about
+        per_var = np.array([gathered(row, ends, count) for row, _ in held])
+        turned = np.array([gathered(row, ends, count) for _, row in held])
+        return about.holding(
+            np.hstack([per_var.real, per_var.imag]), np.hstack([turned.real, -turned.imag])
         )
 
     def drawn(self, v: Complex, kw: Floats, kvar: Floats) -> tuple[Complex, Complex]:
@@ -155,15 +177,12 @@ class NodalEquations:
         b, count = self._branches, len(self.nodes)
         whole = np.append(v, 0)
         u = whole[b.ends[0]] - whole[b.ends[1]]
-        loads, first = self._loads, b.load[: self._loads]
-        rated: Complex = 1e3 * (kw + 1j * kvar)[first] * b.share[:loads]
-        rated = np.concatenate([rated, self._given])
-        current: Complex = admittance(rated, np.abs(u), b)[0] * u
+        current: Complex = admittance(self.power(kw, kvar), np.abs(u), b)[0] * u
         power: Complex = u * np.conj(current)
         size = len(kw) + len(self.generators)
         active = np.bincount(b.load, power.real, size)
         reactive = np.bincount(b.load, power.imag, size)
-        return _gathered(current, b.ends, count), active + 1j * reactive
+        return gathered(current, b.ends, count), active + 1j * reactive
 
     def at(self, nodes: Sequence[str]) -> NDArray[np.int64]:
         """Return the positions of nodes among `nodes`."""
@@ -174,10 +193,8 @@ class NodalEquations:
         parts = np.asarray(self._dss.Circuit.YNodeVArray())
         return np.append(parts[::2] + 1j * parts[1::2], 0)
 
-    def _power(self) -> Complex:
+    def _of_loads(self, kw: Floats, kvar: Floats) -> Complex:
         """Power of every branch of loads at its rated voltage [VA]."""
-        kw = np.asarray(self._all_loads.kW.to_array(), float)
-        kvar = np.asarray(self._all_loads.kvar.to_array(), float)
         load, share = self._branches.load[: self._loads], self._branches.share[: self._loads]
         return 1e3 * (kw + 1j * kvar)[load] * share
 
@@ -189,17 +206,6 @@ class NodalEquations:
                 f"{missed_a[worst]:.3g} A",
                 where=f"bus {self.nodes[worst]}",
             )
-
-    def _head_gradient(self, v: Complex) -> Floats:
-        """How the power that the source gives changes with all voltages [W/V], real parts first."""
-        nodes, y = self._source_nodes, self._source_y
-        self._dss.Circuit.SetActiveElement(_SOURCE)
-        parts = np.asarray(self._dss.CktElement.Currents())
-        current = (parts[::2] + 1j * parts[1::2])[: len(nodes)]
-        weight = np.conj(current) + y.T @ np.conj(v[nodes])
-        at, count = np.concatenate([nodes, nodes + len(self.nodes)]), 2 * len(self.nodes)
-        parts = np.concatenate([-weight.real, weight.imag])
-        return np.bincount(at, parts, count).astype(np.float64)
 
     def _source(self) -> tuple[NDArray[np.int64], Complex]:
         """Nodes of the source's first terminal, and its admittance there [S]."""
@@ -265,80 +271,5 @@ class NodalEquations:
         )
 
 
-class Linearisation:
-    """The equations about one solution.
-
-    Parameters
-    ----------
-    v
-        Voltages of the nodes, shape (node,) [V].
-    factors
-        Factors of the real matrix of the equations.
-    head_gradient
-        How the power that the source gives changes with the voltages [W/V].
-    """
-
-    def __init__(self, v: Complex, factors: Any, head_gradient: Floats) -> None:
-        self.v = v
-        """Voltages of the nodes, shape (node,) [V]."""
-        self._factors, self._head = factors, head_gradient
-
-    def respond(self, current: Complex) -> Complex:
-        """Return by how much voltages change where more current is drawn, shape (node,) [V].
-
-        Parameters
-        ----------
-        current
-            Drawn more from each node at the present voltages, shape (node,) [A].
-        """
-        parts = self._factors.solve(-np.concatenate([current.real, current.imag]))
-        count = len(self.v)
-        return parts[:count] + 1j * parts[count:]
-
-    def head_per_load(
-        self, tan_phi: float | Floats, ends: NDArray[np.int64] | None = None
-    ) -> Floats:
-        """Power at the head of the feeder per power drawn, see `per_load` [1]."""
-        return self.per_load(self._head, tan_phi, ends)
-
-    def per_load(
-        self, gradient: Floats, tan_phi: float | Floats, ends: NDArray[np.int64] | None = None
-    ) -> Floats:
-        """Change of a figure per watt drawn, shape (draw,).
-
-        Parameters
-        ----------
-        gradient
-            Its derivatives by the real, then the imaginary parts of the voltages, shape (2 node,);
-            of many figures shape (figure, 2 node), and the result has shape (figure, draw).
-        tan_phi
-            Reactive over active power of what is drawn, one for all or shape (draw,).
-        ends
-            Nodes between which it is drawn, the number of nodes for ground, shape (2, draw); from
-            each node to ground if left out.
-        """
-        count = len(self.v)
-        adjoint: Floats = self._factors.solve(gradient.T, trans="T").T
-        real, imaginary, v = adjoint[..., :count], adjoint[..., count:], self.v
-        if ends is not None:
-            one, other = ends
-            ground = np.zeros((*adjoint.shape[:-1], 1))
-            real, imaginary = np.append(real, ground, -1), np.append(imaginary, ground, -1)
-            real = real[..., one] - real[..., other]
-            imaginary = imaginary[..., one] - imaginary[..., other]
-            v = np.append(v, 0)
-            v = v[one] - v[other]
-        current: Complex = np.conj((1 + 1j * tan_phi) / v)
-        return -(real * current.real + imaginary * current.imag)
-
-
 def _ring(nodes: Sequence[int]) -> list[tuple[int, int]]:
     return [(nodes[i], nodes[(i + 1) % len(nodes)]) for i in range(len(nodes))]
-
-
-def _gathered(current: Complex, ends: NDArray[np.int64], count: int) -> Complex:
-    """Return what branches draw from each node, shape (node,)."""
-    at = ends.ravel()
-    signed: Complex = np.concatenate([current, -current])
-    real = np.bincount(at, signed.real, count + 1)
-    return (real + 1j * np.bincount(at, signed.imag, count + 1))[:count]

@@ -36,6 +36,25 @@ SCENARIOS = {
         "traffic.incidents=[{edge: 10_11, from: '08:00', to: '09:10'}]",
         "market.real_time=on",
     ),
+    "bids on the suburb": (
+        "grid.feeder=suburb",
+        "market.bids=on",
+        "fleet.segments={consumer: 1, commute: 1}",
+        "fleet.stations={count: 4}",
+        "fleet.initial_soc=[0.2, 0.5]",
+        "start=2022-09-14 17:00",
+        "battery.kind=reservoir",
+    ),
+    "demand response and reserve": (
+        "fleet.segments={ride_share: 1, commute: 2}",
+        "start=2022-09-14 09:00",
+        "market.demand_response=[{start: '10:10', minutes: 60, notice_minutes: 20}]",
+        "market.demand_response_calls={per_day: 1, minutes: 30}",
+        "market.reserve={requirement_kw: 40}",
+        "market.scarce_below_mw=520",
+        "rules.feed_back_above_usd_per_mwh=20",
+        "battery.kind=reservoir",
+    ),
     "micro": ("traffic.kind=micro", "fleet.vehicles=20", "battery.kind=reservoir"),
 }
 
