@@ -14,6 +14,7 @@ import networks.demand.background
 import networks.feeders
 import networks.prices
 import networks.prices.files
+import networks.prices.holidays
 import networks.prices.tariffs
 import networks.roads
 import networks.weather
@@ -22,6 +23,7 @@ from cosim.errors import Problem, ScenarioError, UnknownOptionError, UserError, 
 from cosim.registry import BUILT_IN, kind_of, resolve
 from cosim.scenario import AMBIENT_HIGH_C, AMBIENT_LOW_C, Scenario
 from networks.demand.files import read_trips
+from networks.prices.holidays import Holidays
 
 
 def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
@@ -71,6 +73,11 @@ def _market_fits_together(scenario: Scenario) -> Sequence[Problem]:
         Problem("market.periods", "", f"must give every 5 minutes one price: {fault}")
         for fault in (networks.prices.tariffs.faults(market.periods) if market.periods else ())
     ]
+    if market.holidays != Holidays():
+        problems += networks.prices.holidays.problems(market.holidays)
+        if not networks.prices.tariffs.name_holidays(market.periods):
+            reason = "are for market.periods with days: holiday, and there are none"
+            problems.append(Problem("market.holidays", "", reason))
     if market.real_time == "on" and market.kind in ("quadratic", "time_of_use"):
         reason = f"moves the prices of five_bus and series; {market.kind} has prices of its own"
         problems.append(Problem("market.real_time", "on", reason, "off"))
@@ -135,8 +142,9 @@ def _replay_fits(scenario: Scenario) -> Sequence[Problem]:
 
 
 def _feeder_works(scenario: Scenario) -> Sequence[Problem]:
-    name = scenario.grid.feeder
-    if kind_of("grid", scenario) not in BUILT_IN["grid"] or name in networks.feeders.names():
+    grid = scenario.grid
+    ours = grid.feeder in networks.feeders.names() and not grid.service_transformers
+    if kind_of("grid", scenario) not in BUILT_IN["grid"] or ours:
         return []
     check = resolve("adapters.opendss.checks:problems")
     return cast(Sequence[Problem], check(scenario))

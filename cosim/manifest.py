@@ -29,6 +29,7 @@ ENGINES = (
     "dss_python_backend",
     "altdss",
     "highspy",
+    "holidays",
     "numpy",
     "routingkit-cch",
     "scipy",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic import Field
 
-from cosim.section import OnOff, Section
+from cosim.section import OneOrMore, OnOff, Section
+from networks.prices.holidays import Holidays
 from networks.prices.real_time import RealTime
 from networks.prices.tariffs import Period
 
@@ -14,29 +15,12 @@ FeederBus = Literal["B", "C", "D"]
 """Buses of the five-bus market that have a load of their own, of which feeders are a part."""
 
 
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _short(value: tuple[str, ...]) -> str | list[str]:
-    return value[0] if len(value) == 1 else list(value)
-
-
-FeederBuses = Annotated[
-    tuple[FeederBus, ...],
-    Strict(False),  # files have lists, not tuples
-    BeforeValidator(_listed),
-    PlainSerializer(_short),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "enum": ["B", "C", "D"]},
-                {"type": "array", "items": {"enum": ["B", "C", "D"]}, "minItems": 1},
-            ]
-        }
-    ),
-]
+FeederBuses = OneOrMore[FeederBus]
 """One bus for all feeders, or a list with one for each."""
+
+
+TARIFFS = ("quadratic", "series", "time_of_use")
+"""Kinds that bill a price of energy alone."""
 
 
 class Quadratic(Section):
@@ -87,6 +71,9 @@ class Market(Section):
         description="time_of_use with a tariff of your own instead: name, usd_per_kwh, months, "
         "days, hours",
     )
+    holidays: Holidays = Field(
+        default_factory=Holidays, description="which days are holidays, where periods name them"
+    )
     feeder_bus: FeederBuses = Field(
         default=("D",),
         description="five_bus: bus that supplies the feeders, B, C or D; or a list, one a feeder",
@@ -109,3 +96,8 @@ class Market(Section):
         default=5000.0,
         description="five_bus: price of load that cannot be served [USD/MWh]",
     )
+
+    @property
+    def prices_losses(self) -> bool:
+        """Whether the price may have what energy makes the feeder lose."""
+        return self.kind not in TARIFFS

@@ -206,6 +206,7 @@ PATHS: Mapping[str, Callable[[str, Path], bool]] = MappingProxyType(
     {
         "traffic.roads": _is_roads_path,
         "grid.feeder": _is_feeder_path,
+        "grid.service_transformers": _is_given,
         "traffic.background.trips": _is_trips_path,
         "traffic.replay": _is_given,
         "market.prices": _is_prices_path,

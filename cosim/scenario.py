@@ -135,6 +135,11 @@ class Grid(Section):
         default=1,
         description="how many such feeders are simulated; each supplies the stations of one area",
     )
+    service_transformers: str = Field(
+        default="",
+        description="service transformers that stations join: a CSV file (id, bus, phases, kva, "
+        "and more); if left out, the software sizes and places them",
+    )
     load_shape: str = Field(
         default="opendss_default", description="daily shape of the feeder's own load"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -12,12 +12,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
+    PlainSerializer,
     Strict,
     ValidationError,
     model_validator,
 )
-from pydantic_core import InitErrorDetails
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A part of a whole."""
@@ -34,6 +37,33 @@ def words(value: Any) -> Any:
     return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _short(value: tuple[str, ...]) -> str | list[str]:
+    return value[0] if len(value) == 1 else list(value)
+
+
+class _EitherSchema:
+    """JSON Schema of one word or a list of them."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        many = handler(schema)
+        return {"anyOf": [many["items"], {**many, "minItems": 1}]}
+
+
+_Word = TypeVar("_Word", bound=str)
+OneOrMore = Annotated[
+    tuple[_Word, ...],
+    Strict(False),  # files have lists, not tuples
+    BeforeValidator(_listed),
+    PlainSerializer(_short),
+    _EitherSchema(),
+]
+"""One word, or a list of them."""
 OnOff = Annotated[Literal["off", "on"], BeforeValidator(words)]
 """A switch."""
 Count = Annotated[int, Field(ge=1, le=100_000)]

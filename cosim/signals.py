@@ -173,8 +173,8 @@ regulator_tap              | 1             | regulator   | i4 | -100..100       
 capacitor_on               | 1             | capacitor   | ?  | -               | grid    | -                   | end   | -          | whether the capacitor is connected
 voltage_unbalance_pct      | %             | three_phase_bus | f8 | 0..100      | grid    | -                   | mean  | -          | negative over positive sequence of the voltage at a bus with three phases
 bus_feeder                 | index:feeder  | bus         | i4 | -               | grid    | market              | start | unrecorded | feeder that the bus belongs to
-bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more at the bus's phase, taps and capacitors as they are
-station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station
+bus_marginal_loss          | 1             | bus         | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more at the bus's phase, taps and capacitors as they are; 0 where no price has them
+station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station; 0 where no price has them
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
 vehicle_cleared_kw         | kW            | vehicle     | f8 | -1000..1000     | grid    | agents fleet+1      | end   | -          | what the limits of the feeder leave the vehicle of its offer for the next tick, at its station; 0 without market.bids
 station_transformer_usd_per_mwh | USD/MWh  | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of the station's price for limits of transformers, cleared in the tick before; 0 without market.bids

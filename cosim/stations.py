@@ -40,8 +40,7 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
     """
     wanted = scenario.fleet.stations
     kinds = networks.stations.kinds()
-    shares = {name: getattr(wanted, name) for name in kinds}
-    number = networks.stations.counts(wanted.count, shares)
+    number = public_counts(scenario)
     kind = np.repeat(np.arange(len(kinds)), [number[name] for name in kinds])
     places = places_of(roads)
     public_edge = networks.stations.place(
@@ -100,6 +99,13 @@ def table(scenario: Scenario, roads: RoadNetwork, asked: FleetDemand) -> tuple[S
         feeder=feeder,
     )
     return stations, _by_vehicle(private, wanted.count, scenario.fleet.vehicles)
+
+
+def public_counts(scenario: Scenario) -> dict[str, int]:
+    """Return how many public stations of each kind a scenario has."""
+    wanted = scenario.fleet.stations
+    shares = {name: getattr(wanted, name) for name in networks.stations.kinds()}
+    return networks.stations.counts(wanted.count, shares)
 
 
 def _parts(place: Private, most_kw: float) -> list[Private]:

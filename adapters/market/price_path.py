@@ -42,8 +42,8 @@ def tariff_path(scenario: Scenario) -> PricePath:
     market = scenario.market
     start, ticks = scenario.start_time, scenario.ticks
     if market.periods:
-        found = tariffs.usd_per_mwh(market.periods, start, ticks)
+        found = tariffs.usd_per_mwh(market.periods, start, ticks, market.holidays)
         return PricePath(found, "own tariff", "tariff of the scenario")
     tariff = tariffs.load(market.tariff)
-    found = tariffs.usd_per_mwh(tariff.periods, start, ticks)
+    found = tariffs.usd_per_mwh(tariff.periods, start, ticks, tariff.holidays)
     return PricePath(found, tariff.name, tariff.title)

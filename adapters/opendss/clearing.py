@@ -11,13 +11,12 @@ everything that has a limit :math:`h_k`, the clearing solves
     \max_{x, s \ge 0} \sum_i u_i(x_i) - \lambda P_0(x) - \sum_k c_k s_k
     \quad \text{with} \quad g_k(x) - s_k \le h_k ,
 
-where :math:`P_0` and :math:`g` are those of the three-phase power flow, taps and capacitors held
-(`held`). It does so by successive quadratic programmes: each has the derivatives of the power flow
-at the answer of the one before, by adjoints of the nodal equations, and the utility as it is. A
-limit enters where its linear prediction passes it, and stays. How the price at each connection rose
-from one answer to the next, with its own power, is the curvature of the cost there. Where answers
-do not come nearer to each other all the same, the square of the distance to the last one is added;
-at rest both are nothing.
+where :math:`P_0` and :math:`g` are those of the three-phase power flow, taps and capacitors held,
+solved without the engine (`network`). It does so by successive quadratic programmes: each has the
+derivatives of the power flow at the answer of the one before, by adjoints of the nodal equations,
+and how cost and limits bend there; the utility is as it is. A limit enters where its linear
+prediction passes it, and stays. Where answers jump to and fro all the same, the square of the
+distance to the last one is added; at rest it is nothing.
 
 The price at a bus is what one more unit of fixed load there would cost, the derivative of the
 maximum:
@@ -122,7 +121,10 @@ def refused(feeder: Feeder) -> str:
         return "a clearing needs a feeder that OpenDSS solves every time"
     if feeder.volt_var:
         return "a clearing needs chargers of one power factor, without volt-var"
-    return feeder.unpriced and f"a clearing needs the nodal equations: {feeder.unpriced}"
+    if feeder.unpriced:
+        return f"a clearing needs the nodal equations: {feeder.unpriced}"
+    holding = ", ".join(feeder.equations.generators.holding_names)
+    return holding and f"a clearing needs generators that hold no voltage, unlike {holding}"
 
 
 class Clearing:
@@ -181,6 +183,8 @@ class Clearing:
             f"clearing of feeder {self._feeder.name}",
             problems(offers, count, load_scale, np.array([head_usd_per_mwh])),
         )
+        if not self._feeder.settled:
+            raise PowerFlowError("the feeder has not been solved since it was built or restored")
         bids = Bids(offers, count)
         at, owner = np.unique(bids.connection, return_inverse=True)
         points = Points(self._feeder, self._chargers, self._watched, load_scale, bids)

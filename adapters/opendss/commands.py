@@ -7,19 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.opendss.service import (
-    EXCITING_CURRENT_PCT,
-    NO_LOAD_LOSS_PCT,
-    Connections,
-    impedance_pct,
-)
+from adapters.opendss.service import Connections
 from networks.feeders import Configuration, FeederData, Line, Load, Regulator, Transformer
 
 FEET_PER_MILE = 5280.0
 SOLVER = "set mode=snapshot controlmode=static maxcontroliter=100 maxiterations=100 tolerance=1e-8"
 """Settings of the solver, for every circuit."""
-SECONDARY_KV = {1: 0.24, 3: 0.48}
-"""Voltage below a service transformer by its phases, line to line where there are three [kV]."""
 WINDOW_PU = (0.6, 1.4)
 """Range in which a load keeps its published model.
 
@@ -79,30 +72,23 @@ def service_commands(service: Connections) -> Iterator[str]:
         yield _service(service, index)
     for index, name in enumerate(service.ids):
         phases = service.phases[index]
-        kv = SECONDARY_KV[len(phases)] if index < service.own else float(service.kv[index])
+        kv = service.units[index].kv if index < service.own else float(service.kv[index])
         yield (
             f"new load.{name} bus1={_nodes(charger_bus(service, index), phases)} "
-            f"phases={len(phases)} conn=wye model=1 kv={kv} kw=0 kvar=0 {_WINDOW}"
+            # Between two phases it is one of one phase whose return is the other.
+            f"phases={3 if len(phases) == 3 else 1} conn=wye model=1 kv={kv} kw=0 kvar=0 {_WINDOW}"
         )
     # The new buses are known from here on.
     yield "makebuslist"
-    for index, transformer in enumerate(service.ids[: service.own]):
+    for unit, phases in zip(service.units, service.phases, strict=False):
         # The automatic bases know line-to-line voltages only and miss a 0.24 kV secondary.
-        phases = len(service.phases[index])
-        which = "ll" if phases == 3 else "ln"
-        yield f"setkvbase bus={secondary_bus(transformer)} kv{which}={SECONDARY_KV[phases]}"
+        which = "ll" if len(phases) == 3 else "ln"
+        yield f"setkvbase bus={unit.bus} kv{which}={unit.kv}"
 
 
 def charger_bus(service: Connections, index: int) -> str:
     """Bus of the chargers of a connection."""
-    if index < service.own:
-        return secondary_bus(service.ids[index])
-    return service.bus[index]
-
-
-def secondary_bus(transformer: str) -> str:
-    """Bus at the secondary terminals of a service transformer."""
-    return f"{transformer}_lv"
+    return service.units[index].bus if index < service.own else service.bus[index]
 
 
 def _nodes(bus: str, phases: Sequence[int]) -> str:
@@ -208,17 +194,16 @@ def _load_kv(phases: int, connection: str, kv: float) -> float:
 
 
 def _service(service: Connections, index: int) -> str:
-    name, bus, phases = service.ids[index], service.bus[index], service.phases[index]
+    unit, bus, phases = service.units[index], service.bus[index], service.phases[index]
     rating_kva, neutral_kv = float(service.rating_kva[index]), float(service.kv[index])
+    primary = unit.between or phases
     # Name plates are of the line voltage, or of that to neutral, to a hundredth.
-    primary_kv = round(neutral_kv * (3**0.5 if len(phases) == 3 else 1), 2)
-    secondary_kv = SECONDARY_KV[len(phases)]
-    r_pct, x_pct = impedance_pct(len(phases), rating_kva)
-    low = secondary_bus(name)
+    primary_kv = round(neutral_kv * (3**0.5 if len(primary) > 1 else 1), 2)
     connections = "[delta wye]" if len(phases) == 3 else "[wye wye]"
     return (
-        f"new transformer.{name} phases={len(phases)} windings=2 "
-        f"buses=[{_nodes(bus, phases)} {_nodes(low, phases)}] conns={connections} "
-        f"kvs=[{primary_kv} {secondary_kv}] kvas=[{rating_kva} {rating_kva}] xhl={x_pct} "
-        f"%rs=[{r_pct / 2} {r_pct / 2}] %noloadloss={NO_LOAD_LOSS_PCT} %imag={EXCITING_CURRENT_PCT}"
+        f"new transformer.{unit.id} phases={len(phases)} windings=2 "
+        f"buses=[{_nodes(bus, primary)} {_nodes(unit.bus, phases)}] conns={connections} "
+        f"kvs=[{primary_kv} {unit.kv}] kvas=[{rating_kva} {rating_kva}] xhl={unit.x_pct} "
+        f"%rs=[{unit.r_pct / 2} {unit.r_pct / 2}] %noloadloss={unit.no_load_loss_pct} "
+        f"%imag={unit.exciting_current_pct}"
     )

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from adapters.opendss.circuit import Circuit, named
 from adapters.opendss.commands import WINDOW_PU, charger_bus, service_commands
 from adapters.opendss.flows import Flows
-from adapters.opendss.held import Linearisation
+from adapters.opendss.marginal import MarginalLosses
 from adapters.opendss.moving import Moving
+from adapters.opendss.network import Linearisation
 from adapters.opendss.nodal import NodalEquations
 from adapters.opendss.response import Curve, settled_kvar
 from adapters.opendss.service import Connections
@@ -40,6 +41,9 @@ class Feeder:
         both directions of active power, unless they follow a volt-var curve.
     volt_var
         Curve of `adapters.opendss.response.VOLT_VAR` that chargers follow; none if left out.
+    price_losses
+        Whether marginal losses are wanted. They take most of the time of a solution, and are told
+        as none where they are not.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class Feeder:
         service: Connections,
         power_factor: float = 0.99,
         volt_var: Curve | None = None,
+        price_losses: bool = True,
     ) -> None:
         self.name = circuit.name
         self.layout = circuit.layout
@@ -60,6 +65,7 @@ class Feeder:
         self._circuit = circuit
         self._dss: Any = circuit.engine
         self._moving = Moving(circuit.engine, circuit.layout)
+        self._moved: FeederState | None = None
         self.volt_var = volt_var
         """Curve of the chargers' reactive power, if they respond to the voltage."""
         # What more is drawn at a charger takes no reactive power with it on a volt-var curve.
@@ -69,8 +75,11 @@ class Feeder:
             for command in service_commands(service):
                 self._dss.Text.Command(command)
             self._bind()
+        self.settled = False
+        """Whether nothing has been done to the feeder since its last solution."""
         self.unpriced = ""
         """Why the marginal losses of this circuit are not known; empty if they are."""
+        self._price_losses = price_losses
         self._about: Linearisation | None = None
         self._equations: NodalEquations | None = None
         try:
@@ -80,7 +89,12 @@ class Feeder:
         else:
             at = {name: i for i, name in enumerate(self.bus_ids)}
             # The nodes of the equations have an order of their own.
-            self._order = np.array([at[name] for name in self._equations.nodes], np.int64)
+            order = np.array([at[name] for name in self._equations.nodes], np.int64)
+            self._position = np.argsort(order)
+            """Where each of `bus_ids` stands among the nodes of the equations."""
+            self._losses = MarginalLosses(
+                self._position, self.charger_node, self.charger_of, service.phases
+            )
 
     def _bind(self) -> None:
         engine, layout = self._dss.to_altdss(), self.layout
@@ -105,11 +119,12 @@ class Feeder:
         and the connection of each, shape (charger node,)."""
         self.regulator_ids = tuple(row.id for row in layout.regulators)
         own = self.service.own
-        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *self.service.ids[:own])
+        units = tuple(unit.id for unit in self.service.units)
+        self.transformer_ids: tuple[str, ...] = (*layout.transformer_ids, *units)
         self.first_service = len(layout.transformer_ids)
         """Position of the first service transformer among `transformer_ids`."""
         number = {name: i for i, name in enumerate(self.transformer_ids)}
-        feeds = (*self.service.ids[:own], *self.service.at_home)
+        feeds = (*units, *self.service.fed_by)
         self.transformer_of = np.array([number[name] for name in feeds], np.int64)
         """Which of `transformer_ids` feeds each connection."""
         self.line_ids = layout.line_ids
@@ -159,6 +174,8 @@ class Feeder:
         charger_kw = np.asarray(charger_kw, dtype=float)
         self._require_input(load_scale, charger_kw)
         before = self.state()
+        self._moved = self._about = None
+        self.settled = False
         with named("setting loads"):
             self._base.kW = self.layout.load_kw * load_scale
             self._base.kvar = self.layout.load_kvar * load_scale
@@ -174,6 +191,7 @@ class Feeder:
             return self._at_chargers(self._voltages_pu())
 
         self._charger_kvar = self._reactive(charger_kw, charger_kva, solved)
+        self.settled = True
         return self._read(charger_kw)
 
     def _reactive(
@@ -189,17 +207,19 @@ class Feeder:
 
     def state(self) -> FeederState:
         """Return what the feeder remembers, as fresh arrays."""
-        return self._moving.state()
+        if self._moved is None:
+            self._moved = self._moving.state()
+        return FeederState(self._moved.tap_pu.copy(), self._moved.capacitor_on.copy())
 
     def restore(self, state: FeederState) -> None:
         """Put the feeder back into `state`."""
-        self._about = None
+        self._moved, self.settled = None, False
         with named("restoring taps"):
             self._moving.restore(state)
 
     def set_taps(self, tap: NDArray[np.int64]) -> None:
         """Set the tap of each regulator, -16 to 16, shape (regulator,)."""
-        self._about = None
+        self._moved, self.settled = None, False
         self._moving.set_taps(tap)
 
     def lock_taps(self, locked: bool = True) -> None:
@@ -226,10 +246,10 @@ class Feeder:
         Raises
         ------
         PowerFlowError
-            There is none, or the circuit has elements that they do not know.
+            It does not fulfil them, or the circuit has elements that they do not know.
         """
         if self._about is None:
-            raise PowerFlowError(self.unpriced or "the feeder has not been solved")
+            self._about = self.equations.linearised()
         return self._about
 
     def flows(self) -> Flows:
@@ -312,17 +332,10 @@ class Feeder:
         parts = np.asarray(self._dss.Circuit.AllBusVolts())
         return unbalance_pct((parts[::2] + 1j * parts[1::2])[self._three_phases])
 
-    def _marginal_loss(self, charger_kw: Floats) -> Floats:
-        if self._equations is None:
-            return np.zeros(len(self.bus_ids))
-        tan_phi = np.full(len(self.bus_ids), self.tan_phi)
-        # Feeding back less is drawing more, and takes reactive power away.
-        tan_phi[self.charger_node[charger_kw[self.charger_of] < 0]] *= -1
-        order = self._order
-        per_load = np.empty_like(tan_phi)
-        self._about = self._equations.linearised()
-        per_load[order] = self._about.head_per_load(tan_phi[order])
-        return per_load - 1
+    def _marginal_loss(self, charger_kw: Floats) -> tuple[Floats, Floats]:
+        if self._equations is None or not self._price_losses:
+            return np.zeros(len(self.bus_ids)), np.zeros(len(self.service))
+        return self._losses.at(self.about, self.tan_phi, charger_kw)
 
     def _below(self, of_chargers: Floats) -> Floats:
         """Return the sum over the connections below each transformer, shape (transformer,)."""
@@ -346,8 +359,8 @@ class Feeder:
             if self._chargers is not None:
                 ev_kva = self._chargers.TotalPowers()
             power_kw, reactive_kvar = self._dss.Circuit.TotalPower()
-            moved = self._moving.state()
-            marginal_loss = self._marginal_loss(charger_kw)
+            moved = self.state()
+            bus_marginal_loss, charger_marginal_loss = self._marginal_loss(charger_kw)
             return FeederTick(
                 bus_voltage_pu=voltage_pu,
                 transformer_loading_pct=100 * transformer_kva / self.rating_kva,
@@ -362,8 +375,8 @@ class Feeder:
                 tap=self._moving.taps(moved),
                 capacitor_on=moved.capacitor_on,
                 unbalance_pct=self._unbalance_pct(),
-                bus_marginal_loss=marginal_loss,
-                charger_marginal_loss=self._at_chargers(marginal_loss),
+                bus_marginal_loss=bus_marginal_loss,
+                charger_marginal_loss=charger_marginal_loss,
                 transformer_ev_kvar=self._below(ev_kva.imag),
                 charger_voltage_pu=self._at_chargers(voltage_pu),
             )

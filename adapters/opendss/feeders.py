@@ -53,6 +53,8 @@ class Feeders:
         Power factor of the chargers; see `Feeder`.
     make
         Builds a feeder of the kind wanted.
+    connect
+        Attaches stations to a circuit, as `connect_stations` does.
 
     Raises
     ------
@@ -72,6 +74,7 @@ class Feeders:
         home: NDArray[np.bool_] | None = None,
         power_factor: float = 0.99,
         make: Callable[[Circuit, Connections, float], Feeder] = Feeder,
+        connect: Callable[..., tuple[Connections, NDArray[np.int64]]] = connect_stations,
     ) -> None:
         self.ids = feeder_ids(count)
         self.connection_of_station = np.empty(len(rating_kw), dtype=np.int64)
@@ -88,7 +91,7 @@ class Feeders:
                     same = self._circuits[0].layout if self._circuits else None
                     circuit = Circuit(source, same)
                     self._circuits.append(circuit)
-                    service, at = connect_stations(
+                    service, at = connect(
                         circuit.layout, rating_kw[here], three_phase[here], power_factor, here,
                         None if home is None else home[here],
                     )  # fmt: skip

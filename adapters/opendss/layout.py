@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from adapters.opendss.topology import Branch, Node, distances_km, require_supply
 from cosim.errors import PowerFlowError
+from networks.feeders.service_file import MEDIUM_KV
 
 Floats = NDArray[np.float64]
 
-MEDIUM_KV = 1.0
-"""Voltage to neutral from which on a bus is one of the medium-voltage network [kV]."""
 HOME_KV = (0.2, 0.25)
 """Voltage between the two wires of a home: 208, 230 or 240 V [kV]."""
 DEFAULT_RATING_A = 400.0
@@ -37,13 +36,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Home:
-    """A load of one phase on a low-voltage network, where a household's charger joins."""
+class Outlet:
+    """Where chargers join a low-voltage network: between a phase and neutral, or two phases."""
 
     bus: str
-    phase: int
+    phases: tuple[int, ...]
+    """One phase, or two between which the chargers are."""
     kv: float
-    """Voltage to neutral [kV]."""
+    """Rated voltage of the chargers [kV]."""
     transformer: str
     """Transformer that feeds it."""
 
@@ -59,13 +59,25 @@ class Regulator:
     """Change of the ratio from one tap to the next."""
 
 
+@dataclass(frozen=True)
+class _Load:
+    id: str
+    nodes: list[Node]
+    kv: float
+    """Rated voltage as OpenDSS has it: across a load of one phase [kV]."""
+    single: bool
+    """Whether it is of one phase."""
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """A circuit without the chargers, in the engine's order; ids are in small letters."""
 
     places: tuple[Place, ...]
     """Where chargers can join with a transformer of their own, nearest to the source first."""
-    homes: tuple[Home, ...]
+    buses: Mapping[str, Place]
+    """Every bus by its name, with load or without, of whatever voltage."""
+    homes: tuple[Outlet, ...]
     """Where a household's charger can join, in the order of their loads."""
     regulators: tuple[Regulator, ...]
     transformer_ids: tuple[str, ...]
@@ -98,21 +110,23 @@ def read_layout(engine: Any) -> Layout:
         A node is not fed, the voltage bases are missing, or the circuit has no load.
     """
     engine.Solution.BuildYMatrix(0, 0)
-    branches, below = _branches(engine)
-    loads = _nodes_of_loads(engine)
+    branches, below, legs = _branches(engine)
+    loads = _loads(engine)
     sources = _terminals(engine, "vsource")
-    require_supply(sources, branches, [node for _, nodes in loads for node in nodes])
+    require_supply(sources, branches, [node for load in loads for node in load.nodes])
     found = engine.to_altdss()
     every: Any = found.Load.batch(re=".*")
     lines: Any = found.Line.batch(re=".*")
     transformers: Any = found.Transformer.batch(re=".*")
     away, came_from = distances_km(sources, branches)
     kv = _voltages_kv(engine, away)
+    buses = _buses(away, kv)
     is_line = np.flatnonzero(~np.asarray(lines.Switch, bool))
     line_names = [name.lower() for name in lines.Name]
     return Layout(
-        places=_places(away, came_from, kv, loads),
-        homes=tuple(_homes(came_from, kv, below, loads)),
+        places=_places(buses, came_from, loads),
+        buses=buses,
+        homes=tuple(dict.fromkeys(_homes(came_from, kv, below, legs, loads))),
         regulators=tuple(_regulators(engine, found)),
         transformer_ids=_ids(transformers.Name),
         transformer_kva=np.array([row.kVAs[0] for row in transformers], float),
@@ -142,13 +156,15 @@ def _terminal_nodes(engine: Any) -> list[list[Node]]:
     ]
 
 
-def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str]]:
+def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str], dict[Node, Node]]:
     """Every connection of two nodes by a line, a transformer or what else has two ends.
 
-    With them the transformer whose secondary, or third, winding each node is at.
+    With them the transformer whose secondary, or third, winding each node is at, and to each leg of
+    a centre-tapped secondary the other one.
     """
     found: list[Branch] = []
     below: dict[Node, str] = {}
+    legs: dict[Node, Node] = {}
     circuit, lines = engine.Circuit, engine.Lines
     more = circuit.FirstPDElement()
     while more:
@@ -162,8 +178,27 @@ def _branches(engine: Any) -> tuple[list[Branch], dict[Node, str]]:
             found += [(one, two, km) for one, two in _joined(first, other)]
             if name.startswith("transformer."):
                 below |= {node: name.removeprefix("transformer.") for node in other}
+        if name.startswith("transformer.") and (pair := _centre_tapped(engine)):
+            legs |= {pair[0]: pair[1], pair[1]: pair[0]}
         more = circuit.NextPDElement()
-    return found, below
+    return found, below, legs
+
+
+def _centre_tapped(engine: Any) -> tuple[Node, Node] | None:
+    """Return the legs of the active transformer, if it has two windings end to end below.
+
+    One ends where the other begins, in the middle, so that the legs are opposite to each other.
+    """
+    element = engine.CktElement
+    buses = [bus.lower().split(".")[0] for bus in element.BusNames()]
+    order: list[int] = list(element.NodeOrder())
+    if len(buses) != 3 or element.NumConductors() != 2 or buses[1] != buses[2]:
+        return None
+    one, other = order[2:4], order[4:6]
+    for first, last in ((one, other), (other, one)):
+        if first[1] == last[0] and first[0] != last[1] and first[0] and last[1]:
+            return (buses[1], first[0]), (buses[1], last[1])
+    return None
 
 
 def _joined(one: Sequence[Node], other: Sequence[Node]) -> list[tuple[Node, Node]]:
@@ -173,13 +208,15 @@ def _joined(one: Sequence[Node], other: Sequence[Node]) -> list[tuple[Node, Node
     return [(a, b) for a in one for b in other]
 
 
-def _nodes_of_loads(engine: Any) -> list[tuple[str, list[Node]]]:
-    found: list[tuple[str, list[Node]]] = []
-    more = engine.Loads.First()
+def _loads(engine: Any) -> list[_Load]:
+    found: list[_Load] = []
+    loads = engine.Loads
+    more = loads.First()
     while more:
         (nodes,) = _terminal_nodes(engine)
-        found.append((engine.Loads.Name().lower(), nodes))
-        more = engine.Loads.Next()
+        single = engine.CktElement.NumPhases() == 1
+        found.append(_Load(loads.Name().lower(), nodes, float(loads.kV()), single))
+        more = loads.Next()
     if not found:
         raise PowerFlowError("the circuit has no load, so there is nowhere for chargers to join")
     return found
@@ -208,25 +245,29 @@ def _voltages_kv(engine: Any, nodes: Iterable[Node]) -> dict[str, float]:
     return kv
 
 
-def _places(
-    away: Mapping[Node, float],
-    came_from: Mapping[Node, Node | None],
-    kv: Mapping[str, float],
-    loads: Sequence[tuple[str, list[Node]]],
-) -> tuple[Place, ...]:
-    """Buses with load, or in front of a transformer to buses with load."""
+def _buses(away: Mapping[Node, float], kv: Mapping[str, float]) -> dict[str, Place]:
     phases: dict[str, list[int]] = {}
     for bus, phase in away:
         phases.setdefault(bus, []).append(phase)
+    return {
+        bus: Place(bus, tuple(sorted(found)), kv[bus], round(away[bus, min(found)], 4))
+        for bus, found in phases.items()
+    }
+
+
+def _places(
+    buses: Mapping[str, Place],
+    came_from: Mapping[Node, Node | None],
+    loads: Sequence[_Load],
+) -> tuple[Place, ...]:
+    """Buses with load, or in front of a transformer to buses with load."""
     found: dict[str, Place] = {}
-    for _, nodes in loads:
-        node: Node | None = nodes[0]
-        while node and kv[node[0]] < MEDIUM_KV:
+    for load in loads:
+        node: Node | None = load.nodes[0]
+        while node and buses[node[0]].kv < MEDIUM_KV:
             node = came_from[node]
         if node:
-            bus = node[0]
-            km = round(away[bus, min(phases[bus])], 4)
-            found.setdefault(bus, Place(bus, tuple(sorted(phases[bus])), kv[bus], km))
+            found.setdefault(node[0], buses[node[0]])
     return tuple(sorted(found.values(), key=lambda place: place.km))
 
 
@@ -234,16 +275,38 @@ def _homes(
     came_from: Mapping[Node, Node | None],
     kv: Mapping[str, float],
     below: Mapping[Node, str],
-    loads: Sequence[tuple[str, list[Node]]],
-) -> Iterator[Home]:
-    """Yield a home for each node of loads between one phase and neutral at such a voltage."""
-    for bus, phase in dict.fromkeys(nodes[0] for _, nodes in loads if len(nodes) == 1):
-        node: Node | None = (bus, phase)
-        if HOME_KV[0] <= kv[bus] <= HOME_KV[1]:
-            while node and node not in below:
-                node = came_from[node]
-            if node:
-                yield Home(bus, phase, kv[bus], below[node])
+    legs: Mapping[Node, Node],
+    loads: Sequence[_Load],
+) -> Iterator[Outlet]:
+    """Yield where loads are homes, behind a transformer.
+
+    They are between one phase and neutral at such a voltage, between two phases, or from a leg of a
+    centre-tapped transformer to neutral: then the charger is between both legs.
+    """
+
+    def secondary(node: Node) -> Node | None:
+        """Return the node of the transformer's terminals that feeds a node."""
+        at: Node | None = node
+        while at and at not in below:
+            at = came_from[at]
+        return at
+
+    low, high = HOME_KV
+    for load in loads:
+        bus, phase = load.nodes[0]
+        fed_at = secondary(load.nodes[0]) if load.single and kv[bus] < MEDIUM_KV else None
+        if fed_at is None:
+            continue
+        if len(load.nodes) == 2 and low <= load.kv <= high:
+            phases = tuple(sorted(k for _, k in load.nodes))
+            yield Outlet(bus, phases, load.kv, below[fed_at])
+        elif fed_at in legs and low <= 2 * load.kv <= high:
+            for other in ((bus, k) for k in (1, 2, 3) if (bus, k) in came_from):
+                if secondary(other) == legs[fed_at]:
+                    phases = tuple(sorted((phase, other[1])))
+                    yield Outlet(bus, phases, 2 * load.kv, below[fed_at])
+        elif len(load.nodes) == 1 and low <= kv[bus] <= high:
+            yield Outlet(bus, (phase,), kv[bus], below[fed_at])
 
 
 def _regulators(engine: Any, found: Any) -> list[Regulator]:

@@ -47,7 +47,8 @@ class LinearFeeder(Feeder):
     Raises
     ------
     PowerFlowError
-        The circuit has elements that the nodal equations do not know.
+        The circuit has elements that the nodal equations do not know, or generators that hold a
+        voltage.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class LinearFeeder(Feeder):
         power_factor: float = 0.99,
         volt_var: Curve | None = None,
         refresh_ticks: int = 12,
+        price_losses: bool = True,
     ) -> None:
-        super().__init__(circuit, service, power_factor, volt_var)
-        if self.unpriced or self._generators:
-            raise PowerFlowError(f"the linear kind cannot hold this circuit: {self.unpriced}")
+        super().__init__(circuit, service, power_factor, volt_var, price_losses)
+        holds = "" if self.unpriced else ", ".join(self.equations.generators.holding_names)
+        if self.unpriced or holds:
+            reason = self.unpriced or f"generators that hold a voltage: {holds}"
+            raise PowerFlowError(f"the linear kind cannot hold this circuit: {reason}")
         self._every, self._age = refresh_ticks, 0
-        # Where each of `bus_ids` stands among the nodes of the equations.
-        self._position = np.argsort(self._order)
         self._flows = self.flows()
         self._since = self._fresh()
 
@@ -147,21 +149,22 @@ class LinearFeeder(Feeder):
         flows = self._flows.at(v)
         power_kva = equations.drawn(v, *loads)[1] / 1e3
         own, last = len(self.layout.load_ids), self._solved
+        chargers = slice(own, own + len(self.service))
         head_kva = power_kva.sum() + flows.losses_kva
         return FeederTick(
             bus_voltage_pu=voltage_pu,
             transformer_loading_pct=100 * flows.transformer_kva / self.rating_kva,
-            transformer_ev_kw=self._below(power_kva[own:].real),
+            transformer_ev_kw=self._below(power_kva[chargers].real),
             line_loading_pct=100 * flows.line_a / self.line_rating_a,
             feeder_power_kw=float(head_kva.real),
             feeder_reactive_kvar=float(head_kva.imag),
             feeder_losses_kw=flows.losses_kva.real,
-            feeder_base_kw=float(power_kva[:own].real.sum()),
+            feeder_base_kw=float((power_kva.sum() - power_kva[chargers].sum()).real),
             tap=last.tap.copy(),
             capacitor_on=last.capacitor_on.copy(),
             unbalance_pct=unbalance_pct(at_buses[self._three_phases]),
             bus_marginal_loss=last.bus_marginal_loss.copy(),
             charger_marginal_loss=last.charger_marginal_loss.copy(),
-            transformer_ev_kvar=self._below(power_kva[own:].imag),
+            transformer_ev_kvar=self._below(power_kva[chargers].imag),
             charger_voltage_pu=self._at_chargers(voltage_pu),
         )

@@ -1,8 +1,9 @@
-"""What the loads of a circuit draw at any voltage, as OpenDSS has it."""
+"""What the loads and generators of a circuit draw at any voltage, as OpenDSS has it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,10 @@ Complex = NDArray[np.complex128]
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """Where the loads are connected; arrays have shape (branch,)."""
+    """Where loads, or generators, are connected; arrays have shape (branch,)."""
 
     load: NDArray[np.int64]
-    """Load of the branch."""
+    """Load, or generator, of the branch."""
     ends: NDArray[np.int64]
     """Its two nodes, the number of nodes for ground, shape (2, branch)."""
     share: Floats
@@ -28,6 +29,21 @@ class Branches:
     shape (3, branch) [V]."""
     exponents: Floats
     """Of active and reactive power over the voltage, shape (2, branch)."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Branches]) -> Branches:
+        """Return branches one after the other; none where there are no parts."""
+        none = np.zeros(0)
+        nothing = cls(
+            np.zeros(0, np.int64), np.zeros((2, 0), np.int64), none, none,
+            np.zeros((3, 0)), np.zeros((2, 0)),
+        )  # fmt: skip
+        return cls(
+            **{
+                f.name: np.concatenate([getattr(part, f.name) for part in (nothing, *parts)], -1)
+                for f in fields(cls)
+            }
+        )
 
 
 def admittance(power: Complex, u: Floats, b: Branches) -> tuple[Complex, Complex]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from adapters.opendss.commands import WINDOW_PU
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.held import Linearisation
 from adapters.opendss.limits import Watched
+from adapters.opendss.marginal import charger_ends
+from adapters.opendss.network import Linearisation, gathered
 from adapters.opendss.offers import Bids
 from cosim.errors import ClearingError
 
@@ -38,20 +39,26 @@ class Chargers:
     """
 
     def __init__(self, feeder: Feeder) -> None:
+        phases = feeder.service.phases
         self.buses = feeder.equations.at(feeder.bus_ids)
         """Where each of the feeder's `bus_ids` is among the nodes of the equations."""
+        self.owner, self.ends = charger_ends(
+            self.buses, feeder.charger_node, feeder.charger_of, phases
+        )
+        """Connection of each branch that they draw in, shape (branch,), and the nodes it is
+        between, the number of nodes for ground, shape (2, branch)."""
         self.node = self.buses[feeder.charger_node]
-        """Node of the equations for each of the feeder's `charger_node`, with its connection:"""
-        self.owner = feeder.charger_of
-        self.phases = np.bincount(self.owner, minlength=len(feeder.service))
+        """Nodes of all of them, shape (charger node,), and their connections:"""
+        self.node_owner = feeder.charger_of
+        self.branches = np.bincount(self.owner, minlength=len(phases))
         """Of each connection, shape (connection,)."""
-        shape = (len(self.owner), len(feeder.service))
-        share = 1 / self.phases[self.owner]
+        shape = (len(self.owner), len(phases))
+        share = 1 / self.branches[self.owner]
         self._mean: Any = sp.csr_array((share, (np.arange(len(self.owner)), self.owner)), shape)
 
-    def mean(self, of_nodes: Floats) -> Floats:
-        """Return the mean over the phases of each connection, from shape (..., node)."""
-        return of_nodes[..., self.node] @ self._mean
+    def mean(self, of_branches: Floats) -> Floats:
+        """Return the mean over the branches of each connection, from shape (..., branch)."""
+        return of_branches @ self._mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +119,14 @@ class Points:
     ) -> None:
         self._feeder, self._chargers, self._watched = feeder, chargers, watched
         self._scale, self._bids = load_scale, bids
-        self._held = feeder.equations.held()
+        self._network = feeder.equations.network()
         watched.refresh()
 
     def start(self) -> Point:
         """Return what the last solution predicts for as much of its power as is offered."""
-        last_kw = self._feeder.equations.loads()[0][-len(self._chargers.phases) :]
+        last_kw = self._feeder.equations.loads()[0][-len(self._chargers.branches) :]
         power_kw = np.clip(last_kw, self._bids.least_kw, self._bids.largest_kw)
-        near = self._held.near(self._feeder.about, self._loads(power_kw))
+        near = self._network.near(self._feeder.about, self._loads(power_kw))
         return self._point(power_kw, near, solved=False)
 
     def next(self, last: Point, power_kw: Floats) -> Point:
@@ -139,7 +146,7 @@ class Points:
         """
         safe_kw = last.power_kw if last.solved else np.zeros_like(power_kw)
         for _ in range(_HALVINGS):
-            about = self._held.solved(last.about, self._loads(power_kw))
+            about = self._network.solved(last.about, self._loads(power_kw))
             if about is not None:
                 voltage_pu = self._watched.voltage_pu(about.v)
                 if WINDOW_PU[0] < voltage_pu.min() and voltage_pu.max() < WINDOW_PU[1]:
@@ -149,7 +156,7 @@ class Points:
 
     def head_kw(self, point: Point) -> float:
         """Return the power at the head of the feeder."""
-        return self._held.head_kw(point.about.v)
+        return self._network.head_kw(point.about.v)
 
     def levels(self, point: Point, power_kw: Floats) -> Floats:
         """Return what levels would be at another power, by the derivatives, shape (limit,)."""
@@ -158,9 +165,10 @@ class Points:
         more_kva += 1j * self._feeder.tan_phi * (np.abs(power_kw) - np.abs(point.power_kw))
         if not more_kva.any():
             return point.levels
-        current = np.zeros_like(v)
-        each = 1e3 * (more_kva / chargers.phases)[chargers.owner]
-        current[chargers.node] = np.conj(each / v[chargers.node])
+        whole, (one, other) = np.append(v, 0), chargers.ends
+        each = 1e3 * (more_kva / chargers.branches)[chargers.owner]
+        each = np.conj(each / (whole[one] - whole[other]))
+        current = gathered(each, chargers.ends, len(v))
         return self._watched.levels(v + point.about.respond(current))
 
     def changes(self, point: Point, which: Indices) -> Changes:
@@ -168,7 +176,7 @@ class Points:
         if not len(which):
             nothing = np.zeros((0, len(point.power_kw)))
             return Changes(nothing, nothing)
-        per_w, per_var = point.about.per_power(self._gradients(point, which))
+        per_w, per_var = point.about.per_power(self._gradients(point, which), self._chargers.ends)
         return self._changes(1e3 * per_w, 1e3 * per_var)
 
     def curvature(
@@ -194,19 +202,19 @@ class Points:
         Floats
             Positive semidefinite, shape (m, m).
         """
-        chargers, count = self._chargers, len(point.about.v)
+        chargers = self._chargers
         gradient = price * point.about.head_gradient
         if worth.any():
             gradient += 1e3 * worth @ self._gradients(point, which)
-        column = np.full(len(chargers.phases), -1)
+        column = np.full(len(chargers.branches), -1)
         column[at] = np.arange(len(at))
         inside = np.flatnonzero(column[chargers.owner] >= 0)
-        owner = chargers.owner[inside]
-        drawn = np.zeros((count, len(at)), np.complex128)
-        share = (1 + 1j * self._feeder.tan_phi * lean[owner]) / chargers.phases[owner]
-        drawn[chargers.node[inside], column[owner]] = share
-        moved = point.about.moved(drawn)
-        bend = 1e3 * point.about.bend(gradient, drawn, moved)
+        owner, ends = chargers.owner[inside], chargers.ends[:, inside]
+        drawn = np.zeros((len(inside), len(at)), np.complex128)
+        share = (1 + 1j * self._feeder.tan_phi * lean[owner]) / chargers.branches[owner]
+        drawn[np.arange(len(inside)), column[owner]] = share
+        moved = point.about.moved(drawn, ends)
+        bend = 1e3 * point.about.bend(gradient, drawn, ends, moved)
         if worth.any():
             aside, rise = self._watched.aside(point.about.v, which, 1e3 * moved)
             bend += (aside.T * (worth * rise)) @ aside
@@ -236,7 +244,7 @@ class Points:
             Shape (sum, node) [1/kW].
         """
         chargers, tan_phi = self._chargers, np.full(len(point.about.v), self._feeder.tan_phi)
-        tan_phi[chargers.node] *= lean[chargers.owner]
+        tan_phi[chargers.node] *= lean[chargers.node_owner]
         head = point.about.head_per_load(tan_phi)[chargers.buses]
         if not weights.any():
             return head, np.zeros((len(weights), len(head)))
@@ -260,7 +268,7 @@ class Points:
         return self._feeder.equations.power(kw, kvar)
 
     def _point(self, power_kw: Floats, about: Linearisation, solved: bool) -> Point:
-        head = self._changes(*about.head_per_power())
+        head = self._changes(*about.per_power(about.head_gradient, self._chargers.ends))
         return Point(power_kw, solved, about, self._watched.levels(about.v), {}, head)
 
     def _changes(self, per_active: Floats, per_reactive: Floats) -> Changes:

@@ -29,7 +29,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.opendss.layout import Home, Layout, Place
+from adapters.opendss.layout import Layout, Outlet, Place
 from cosim.errors import UserError
 
 Floats = NDArray[np.float64]
@@ -39,38 +39,64 @@ SINGLE_PHASE_KVA = (25.0, 37.5, 50.0, 75.0, 100.0, 167.0)
 """Single-phase ratings in use [kVA], IEEE Std C57.12.00."""
 THREE_PHASE_KVA = (75.0, 112.5, 150.0, 225.0, 300.0, 500.0, 750.0)
 """Three-phase ratings in use [kVA], IEEE Std C57.12.00."""
+SECONDARY_KV = {1: 0.24, 3: 0.48}
+"""Voltage below a service transformer by its phases, line to line where there are three [kV]."""
 NO_LOAD_LOSS_PCT = 0.2
 EXCITING_CURRENT_PCT = 0.5
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
-class Connections:
-    """Where chargers join a feeder; every field has one entry per connection.
+class Unit:
+    """How a service transformer is made, beside its rating and its place."""
 
-    First those behind service transformers of their own, then those at homes.
+    id: str
+    kv: float
+    """Voltage below it, line to line where there are three phases [kV]."""
+    r_pct: float
+    """Resistance of both windings together [% on its rating]."""
+    x_pct: float
+    no_load_loss_pct: float = NO_LOAD_LOSS_PCT
+    exciting_current_pct: float = EXCITING_CURRENT_PCT
+    between: tuple[int, ...] = ()
+    """Phases that its primary is between, where it has one winding that is not to neutral."""
+
+    @property
+    def bus(self) -> str:
+        """Bus at its secondary terminals."""
+        return f"{self.id}_lv"
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Where chargers join a feeder; every field but `units` has one entry per connection.
+
+    First those at all phases of service transformers of their own, one for each, then those at
+    outlets of low-voltage networks, such as homes.
     """
 
     ids: tuple[str, ...]
-    """Names of the chargers' loads, and of the service transformers in front of them."""
+    """Names of the chargers' loads."""
     bus: tuple[str, ...]
-    """Primary bus of the service transformer, or bus of the home."""
+    """Primary bus of the service transformer, or bus of the outlet."""
     phases: tuple[tuple[int, ...], ...]
-    """Phases of that bus: one, or all three."""
+    """Phases of that bus: one, or all three; two where the chargers are between them."""
     kv: Floats
-    """Voltage of that bus to neutral [kV]."""
+    """Voltage of the primary bus to neutral, or of the chargers at the outlet [kV]."""
     rating_kva: Floats
-    """Rating of the service transformer, or of the chargers at the home [kVA]."""
-    at_home: tuple[str, ...]
-    """Transformer of the circuit that feeds each home."""
+    """Rating of the service transformer, or of the chargers at the outlet [kVA]."""
+    units: tuple[Unit, ...]
+    """The service transformers."""
+    fed_by: tuple[str, ...]
+    """Transformer that feeds each outlet."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def own(self) -> int:
-        """Number of service transformers; the connections from there on are homes."""
-        return len(self.ids) - len(self.at_home)
+        """Number of service transformers; the connections from there on are outlets."""
+        return len(self.units)
 
 
 def impedance_pct(phases: int, rating_kva: float) -> tuple[float, float]:
@@ -158,38 +184,88 @@ def connect_stations(
             used_kva.append(0.0)
         used_kva[transformer] += float(kva)
         connection_of_station[index] = transformer
-    homes = _spread(layout.homes)[: int(at_home.sum())]
-    round_of = np.arange(at_home.sum()) % max(len(homes), 1)
+    homes, round_of, home_kva = at_homes(layout, rating_kva[at_home])
     connection_of_station[at_home] = len(at) + round_of
-    home_kva = np.bincount(round_of, rating_kva[at_home], len(homes)).astype(np.float64)
-    return _table(layout, at, used_kva, homes, home_kva), connection_of_station
-
-
-def _table(
-    layout: Layout,
-    at: Sequence[Place],
-    used_kva: Sequence[float],
-    homes: Sequence[Home],
-    home_kva: Floats,
-) -> Connections:
-    taken = {*layout.transformer_ids, *layout.load_ids}
-    count: dict[str, int] = {}
-    ids: list[str] = []
-    for place in (*at, *homes):
-        number = count[place.bus] = count.get(place.bus, 0) + 1
-        name = f"st{place.bus}" if number == 1 else f"st{place.bus}_{number}"
-        while name in taken:
-            name = f"ev_{name}"
-        taken.add(name)
-        ids.append(name)
+    ids = Names(layout).free([f"st{place.bus}" for place in (*at, *homes)])
     ratings = [_next_rating(len(p.phases), kva) for p, kva in zip(at, used_kva, strict=True)]
+    units = [
+        Unit(name, SECONDARY_KV[len(place.phases)], *impedance_pct(len(place.phases), kva))
+        for name, place, kva in zip(ids, at, ratings, strict=False)
+    ]
+    return joined(ids, units, at, ratings, homes, home_kva), connection_of_station
+
+
+def at_homes(layout: Layout, rating_kva: Floats) -> tuple[list[Outlet], NDArray[np.int64], Floats]:
+    """Let chargers go round the homes of a circuit.
+
+    Parameters
+    ----------
+    layout
+        The circuit.
+    rating_kva
+        Rating of each charger, shape (charger,) [kVA].
+
+    Returns
+    -------
+    homes
+        Those that get a charger, in the order in which they do.
+    home_of_charger
+        Index into `homes`, shape (charger,).
+    kva
+        Rating of the chargers of each, shape (home,) [kVA].
+    """
+    homes = _spread(layout.homes)[: len(rating_kva)]
+    round_of = np.arange(len(rating_kva)) % max(len(homes), 1)
+    return homes, round_of, np.bincount(round_of, rating_kva, len(homes)).astype(np.float64)
+
+
+class Names:
+    """Names that no transformer and no load of a circuit has yet."""
+
+    def __init__(self, layout: Layout, taken: Sequence[str] = ()) -> None:
+        self._taken = {*layout.transformer_ids, *layout.load_ids, *taken}
+        self._count: dict[str, int] = {}
+
+    def free(self, wanted: Sequence[str]) -> list[str]:
+        """Return names like those wanted, and take them."""
+        found: list[str] = []
+        for name in wanted:
+            number = self._count[name] = self._count.get(name, 0) + 1
+            free = name if number == 1 else f"{name}_{number}"
+            while free in self._taken:
+                free = f"ev_{free}"
+            self._taken.add(free)
+            found.append(free)
+        return found
+
+
+def joined(
+    ids: Sequence[str],
+    units: Sequence[Unit],
+    at: Sequence[Place],
+    unit_kva: Sequence[float],
+    outlets: Sequence[Outlet],
+    outlet_kva: Floats,
+) -> Connections:
+    """Return service transformers, then outlets, as one table.
+
+    Parameters
+    ----------
+    ids
+        Names of the chargers' loads of all of them.
+    units, at, unit_kva
+        Service transformers, where they stand, and their ratings [kVA].
+    outlets, outlet_kva
+        Outlets, and the ratings of the chargers there [kVA].
+    """
     return Connections(
         ids=tuple(ids),
-        bus=tuple(place.bus for place in (*at, *homes)),
-        phases=(*(place.phases for place in at), *((home.phase,) for home in homes)),
-        kv=np.array([place.kv for place in (*at, *homes)], dtype=float),
-        rating_kva=np.append(np.array(ratings, dtype=float), home_kva),
-        at_home=tuple(home.transformer for home in homes),
+        bus=tuple(place.bus for place in (*at, *outlets)),
+        phases=tuple(place.phases for place in (*at, *outlets)),
+        kv=np.array([place.kv for place in (*at, *outlets)], dtype=float),
+        rating_kva=np.append(np.array(unit_kva, dtype=float), outlet_kva),
+        units=tuple(units),
+        fed_by=tuple(outlet.transformer for outlet in outlets),
     )
 
 

@@ -12,6 +12,7 @@ import networks.feeders
 import networks.loads
 from adapters.opendss.bidding import Bidding, BindingWatch, limits_in_runs, no_prices
 from adapters.opendss.charging import connection_power_kw, station_kva_at_work, station_power_kw
+from adapters.opendss.described import connecting
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.feeders import Feeders
 from adapters.opendss.layout import DEFAULT_RATING_A
@@ -49,6 +50,7 @@ class Grid(Simulator):
             stations.kind == stations.kinds.index("home"),
             grid.charger_power_factor,
             self._maker(scenario),
+            connecting(scenario, stations),
         )
         self._feeder_of_station = stations.feeder
         self._stations = len(stations.ids)
@@ -77,9 +79,14 @@ class Grid(Simulator):
         self._life = TransformerLife(len(self._feeders.transformer_ids))
         self._ambient_c = assets.ambient_c
         self._last_tick = scenario.ticks - 1
+        self._price_losses = scenario.market.prices_losses
 
     def _maker(self, scenario: Scenario) -> Callable[..., Feeder]:
-        return partial(Feeder, volt_var=VOLT_VAR.get(scenario.grid.volt_var))
+        return partial(
+            Feeder,
+            volt_var=VOLT_VAR.get(scenario.grid.volt_var),
+            price_losses=scenario.market.prices_losses,
+        )
 
     def _bids(self, scenario: Scenario) -> Bidding | None:
         if scenario.market.bids == "off":
@@ -225,7 +232,7 @@ class Grid(Simulator):
             {"time_s": 0.0, "kind": "losses_unpriced", "place": name,
              "detail": f"marginal losses count as none: {feeder.unpriced}"}
             for name, feeder in zip(self._feeders.ids, self._feeders.each, strict=True)
-            if feeder.unpriced
+            if feeder.unpriced and self._price_losses
         ]  # fmt: skip
 
     def _watched(self, tick: int, *values: Any) -> list[dict[str, Any]]:
@@ -246,4 +253,5 @@ class LinearGrid(Grid):
             LinearFeeder,
             volt_var=VOLT_VAR.get(grid.volt_var),
             refresh_ticks=grid.refresh_ticks,
+            price_losses=scenario.market.prices_losses,
         )

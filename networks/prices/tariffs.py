@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from cosim.errors import UnknownOptionError, UserError
-from cosim.section import HourSpans, Section
+from cosim.section import HourSpans, OneOrMore, Section
+from networks.prices.holidays import Holidays, days
 
 _FILE = Path(__file__).parent / "tariffs.toml"
 _SLOTS = 288
 """Intervals of 5 minutes in a day."""
-_DAYS = ("weekday", "weekend")
+_DAYS = ("weekday", "weekend", "holiday")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 Month = Annotated[int, Field(ge=1, le=12)]
+Day = Literal["all", "weekday", "weekend", "holiday"]
 
 
 def _on_the_grid(spans: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
@@ -43,9 +45,10 @@ class Period(Section):
     months: Annotated[tuple[Month, ...], Field(min_length=1, strict=False)] = Field(
         default=tuple(range(1, 13)), description="months from 1 to 12; all if left out"
     )
-    days: Literal["all", "weekday", "weekend"] = Field(
-        default="all",
-        description="all, weekday (Monday to Friday, holidays too) or weekend",
+    days: OneOrMore[Day] = Field(
+        default=("all",),
+        description="all, weekday (Monday to Friday), weekend, holiday, or a list of these; where "
+        "no period says holiday, holidays count as any other day",
     )
     hours: Annotated[HourSpans, AfterValidator(_on_the_grid)] = Field(
         default=((0.0, 24.0),), description="spans of the day, such as [[22, 24], [0, 6]]"
@@ -62,6 +65,7 @@ class Tariff:
     verified: str
     """``source``, ``secondary`` or ``memory``: how the figures were checked."""
     periods: tuple[Period, ...]
+    holidays: Holidays
 
 
 @cache
@@ -74,6 +78,7 @@ def _tariffs() -> dict[str, Tariff]:
             source=str(entry["source"]),
             verified=str(entry["verified"]),
             periods=tuple(Period.model_validate(period) for period in entry["periods"]),
+            holidays=Holidays.model_validate(entry.get("holidays", {})),
         )
         for name, entry in content.items()
     }
@@ -97,14 +102,20 @@ def load(name: str) -> Tariff:
     return _tariffs()[name]
 
 
+def name_holidays(periods: Sequence[Period]) -> bool:
+    """Whether a period is for holidays alone, so that they are days of their own."""
+    return any("holiday" in period.days for period in periods)
+
+
 def faults(periods: Sequence[Period]) -> list[str]:
     """Return where periods leave out or overlap: every 5 minutes must have exactly one price."""
-    count = np.zeros((12, 2, _SLOTS), dtype=np.int64)
+    kinds = 3 if name_holidays(periods) else 2
+    count = np.zeros((12, 3, _SLOTS), dtype=np.int64)
     for period in periods:
         for cells in _cells(period):
             count[cells] += 1
     found: dict[tuple[str, str, str], list[str]] = {}
-    for month, day in np.ndindex(12, 2):
+    for month, day in np.ndindex(12, kinds):
         row = count[month, day]
         edges = np.flatnonzero(np.diff(row, prepend=-1, append=-1))
         for start, end in pairwise(edges.tolist()):
@@ -118,7 +129,9 @@ def faults(periods: Sequence[Period]) -> list[str]:
     ]
 
 
-def usd_per_mwh(periods: Sequence[Period], start: datetime, ticks: int) -> NDArray[np.float64]:
+def usd_per_mwh(
+    periods: Sequence[Period], start: datetime, ticks: int, holidays: Holidays | None = None
+) -> NDArray[np.float64]:
     """Price of each 5-minute interval.
 
     Parameters
@@ -129,6 +142,8 @@ def usd_per_mwh(periods: Sequence[Period], start: datetime, ticks: int) -> NDArr
         Local start of the first interval.
     ticks
         Number of intervals.
+    holidays
+        Which days are holidays, where periods name them; those of the United States if left out.
 
     Returns
     -------
@@ -142,7 +157,7 @@ def usd_per_mwh(periods: Sequence[Period], start: datetime, ticks: int) -> NDArr
     """
     if wrong := faults(periods):
         raise UserError("; ".join(wrong))
-    price = np.full((12, 2, _SLOTS), np.nan)
+    price = np.full((12, 3, _SLOTS), np.nan)
     for period in periods:
         for cells in _cells(period):
             price[cells] = 1000 * period.usd_per_kwh
@@ -150,15 +165,19 @@ def usd_per_mwh(periods: Sequence[Period], start: datetime, ticks: int) -> NDArr
     day = minute.astype("datetime64[D]")
     month = minute.astype("datetime64[M]").astype(np.int64) % 12
     # The first of January 1970 was a Thursday.
-    weekend = (day.astype(np.int64) + 3) % 7 >= 5
+    kind = ((day.astype(np.int64) + 3) % 7 >= 5).astype(np.int64)
+    if name_holidays(periods):
+        last = start + timedelta(minutes=5 * ticks)
+        of_tariff = days(holidays or Holidays(), start.date(), last.date())
+        kind[np.isin(day, of_tariff)] = _DAYS.index("holiday")
     slot = (minute - day).astype(np.int64) // 5
-    return price[month, weekend.astype(np.int64), slot]
+    return price[month, kind, slot]
 
 
 def _cells(period: Period) -> Iterable[tuple[NDArray[np.intp], ...]]:
     """Return the cells (month, kind of day, 5 minutes) of each span of a period."""
     months = np.unique(period.months) - 1
-    days = np.flatnonzero([period.days in ("all", day) for day in _DAYS])
+    days = np.flatnonzero(["all" in period.days or day in period.days for day in _DAYS])
     for first, last in period.hours:
         slots = np.arange(round(12 * first), round(12 * last))
         yield months[:, None, None], days[:, None], slots

@@ -106,7 +106,7 @@ def test_tariffs_and_periods(tmp_path: Path) -> None:
     for words in (
         "market.periods.0.usd_per_kwh is 'cheap': must be a number",
         "market.periods.0.months.0 is 13: must be at most 12",
-        "market.periods.0.days is 'sunday': must be 'all', 'weekday' or 'weekend'",
+        "market.periods.0.days.0 is 'sunday': must be 'all', 'weekday', 'weekend' or 'holiday'",
         "market.periods.0.hours.0 is [16, 8]: must be [first, last]",
         "market.periods.1",
         "must lie on whole 5 minutes",
@@ -148,3 +148,28 @@ def test_limits_of_the_feeders(tmp_path: Path) -> None:
     assert found[0].startswith("grid.limits.transformer_pct is 0: must be more than 0")
     assert "needs voltage_low_pu < voltage_high_pu" in found[1]
     assert loading.load(settings=["grid.limits.line_pct=90"]).grid.limits.line_pct == 90
+
+
+def test_holidays_of_ones_own_tariff(tmp_path: Path) -> None:
+    text = """
+        market:
+          kind: time_of_use
+          holidays: {HOLIDAYS}
+          periods:
+            - {usd_per_kwh: 0.4, days: weekday}
+            - {usd_per_kwh: 0.1, days: REST}
+    """
+
+    def told(holidays: str, rest: str) -> list[str]:
+        return problems(tmp_path, text.replace("HOLIDAYS", holidays).replace("REST", rest))
+
+    good = text.replace("HOLIDAYS", "country: DE, subdivisions: [BY], dates: ['2022-12-27']")
+    (tmp_path / "good.yaml").write_text(good.replace("REST", "[weekend, holiday]"))
+    market = loading.load(str(tmp_path / "good.yaml")).market
+    assert (market.holidays.country, market.periods[1].days) == ("DE", ("weekend", "holiday"))
+    (wrong,) = told("country: DE", "weekend")
+    assert wrong.startswith("market.holidays: are for market.periods with days: holiday")
+    (wrong,) = told("subdivisions: [XY]", "[weekend, holiday]")
+    assert wrong.startswith("market.holidays.subdivisions is XY: must be a part of US: AK, AL")
+    (wrong,) = told("dates: ['Christmas']", "[weekend, holiday]")
+    assert "must be dates such as 2022-12-24, not Christmas" in wrong

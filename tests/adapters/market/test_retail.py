@@ -55,6 +55,13 @@ def test_every_kind_that_ships_has_a_pricing() -> None:
     assert set(KINDS) == set(BUILT_IN["market"])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_scenario_says_whether_losses_are_in_the_price(kind: str) -> None:
+    market, scenario = market_of(kind)
+    assert (market.facts()["zone_prices_losses"][1][0]) == scenario.market.prices_losses
+    market.close()
+
+
 def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
     market, scenario = market_of("quadratic", feeders=2)
     assert market.dimensions()["zone"] == ["f00", "f01"]

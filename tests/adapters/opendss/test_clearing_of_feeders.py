@@ -143,10 +143,17 @@ def test_feeders_that_cannot_be_cleared_are_refused() -> None:
     assert "without volt-var" in refused(volt_var)
     volt_var.close()
     circuit = Circuit(feeders.load("ieee13"))
-    circuit.engine.Text.Command("new generator.g bus1=680 kw=10")
+    circuit.engine.Text.Command("new load.odd bus1=680 phases=3 kv=4.16 kw=1 model=7")
     other = Feeder(circuit, service)
     assert "nodal equations" in refused(other)
-    assert "Generator.g" in refused(other)
+    assert "load odd" in refused(other)
+    other.close()
+    circuit = Circuit(feeders.load("ieee13"))
+    circuit.engine.Text.Command(
+        "new generator.g bus1=680 phases=3 kv=4.16 kw=10 model=3 maxkvar=50 minkvar=-50"
+    )
+    other = Feeder(circuit, service)
+    assert "hold no voltage, unlike Generator.g" in refused(other)
     other.close()
 
 

@@ -16,7 +16,7 @@ from opendssdirect.Circuit import ICircuit
 from adapters.opendss import bench, doctor
 from adapters.opendss.circuit import Circuit, layout_of
 from adapters.opendss.feeder import Feeder
-from adapters.opendss.service import Connections, connect_stations
+from adapters.opendss.service import Connections, Unit, connect_stations
 from cosim.errors import PowerFlowError
 from networks import feeders
 
@@ -302,7 +302,8 @@ def test_a_service_transformer_of_each_kind() -> None:
         ((2,), (1, 2, 3)),
         np.array([2.4, 2.4]),
         np.array([25.0, 300.0]),
-        at_home=(),
+        units=(Unit("one", 0.24, 1.2, 1.7), Unit("two", 0.48, 1.1, 2.0)),
+        fed_by=(),
     )
     feeder = Feeder(Circuit(DATA), service)
     solved = feeder.solve(0.0, np.array([20.0, 240.0]))

@@ -253,7 +253,7 @@ def test_offers_that_are_all_taken_change_nothing_else() -> None:
         scenario = Scenario.model_validate(PLAIN | {"market": {"bids": bids}, "grid": wide})
         grid = Grid()
         grid.prepare(scenario, Assets.of(scenario))
-        rng = np.random.default_rng(0)
+        rng, out = np.random.default_rng(0), dict[str, Any]()
         for tick in range(4):
             station = rng.integers(0, 8, 12).astype(np.int32)
             offer_kw = rng.uniform(-3, 3, 12)
@@ -266,3 +266,23 @@ def test_offers_that_are_all_taken_change_nothing_else() -> None:
         grid.close()
     for name, values in found[0].items():
         assert np.array_equal(values, found[1][name]), name
+
+
+@pytest.mark.parametrize("cls", [Grid, LinearGrid])
+def test_marginal_losses_are_taken_where_a_price_has_them(cls: type[Grid]) -> None:
+    idle = {"vehicle_power_kw": np.zeros(12), "vehicle_station": np.full(12, -1, dtype=np.int32)}
+    out: list[dict[str, Any]] = []
+    for kind in ("five_bus", "time_of_use"):
+        scenario = Scenario.model_validate({**PLAIN, "market": {"kind": kind}})
+        simulator = cls()
+        simulator.prepare(scenario, Assets.of(scenario))
+        out.append([simulator.advance(tick, idle) for tick in range(2)][-1])
+        simulator.close()
+    for name in ("bus_marginal_loss", "station_marginal_loss"):
+        priced, billed = (signals.pop(name) for signals in out)
+        assert priced.shape == billed.shape
+        assert np.abs(priced).min() > 0
+        assert not billed.any()
+    # Nothing else knows.
+    for name, value in out[0].items():
+        assert np.array_equal(value, out[1][name]), name

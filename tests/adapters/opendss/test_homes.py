@@ -47,7 +47,7 @@ def test_every_home_is_a_place_for_a_charger() -> None:
         by_transformer[home.transformer] += 1
         # t23 stands at the third pole of the lateral on phase 2.
         assert home.transformer[1:] == home.bus[1:3]
-        assert home.phase == int(home.bus[1])
+        assert home.phases == (int(home.bus[1]),)
         assert home.kv == pytest.approx(0.24)
     assert set(by_transformer.values()) == {18}
     # All else joins in front of the transformers.
@@ -71,7 +71,7 @@ def test_a_charger_at_home_draws_through_its_drop_and_transformer(feeder: Feeder
     first = feeder.service.own
     charger_kw[first] = 7.2
     solved = feeder.solve(0.0, charger_kw)
-    bus, transformer = feeder.service.bus[first], feeder.service.at_home[0]
+    bus, transformer = feeder.service.bus[first], feeder.service.fed_by[0]
     at = {name: i for i, name in enumerate(feeder.transformer_ids)}[transformer]
     expected = np.zeros(len(feeder.transformer_ids))
     expected[at] = 7.2
@@ -96,7 +96,7 @@ def test_more_chargers_than_homes_share_them_in_turns() -> None:
     assert at[162:].tolist() == at[:8].tolist()
     assert service.rating_kva.sum() == pytest.approx(7.2 * count)
     # The first ones are spread over transformers and phases.
-    assert len(set(service.at_home[:9])) >= 6
+    assert len(set(service.fed_by[:9])) >= 6
     assert {phases[0] for phases in service.phases[:4]} == {1, 2, 3}
 
 

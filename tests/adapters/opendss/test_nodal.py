@@ -110,7 +110,9 @@ def test_a_solution_that_is_not_one_is_refused(feeder: Feeder) -> None:
     ("element", "message"),
     [
         ("new load.motor bus1=c phases=3 kv=12.47 kw=10 model=7", "load motor.*load model 7"),
-        ("new generator.g bus1=c phases=3 kv=12.47 kw=10", "generator.g.*one source only"),
+        ("new generator.g bus1=c phases=3 kv=12.47 kw=10 model=7", "generator.g.*model 7 of Gen"),
+        ("new pvsystem.p bus1=c kv=12.47 balanced=yes", "pvsystem.p.*Balanced of PVSystem"),
+        ("new isource.i bus1=c phases=3 amps=1", "isource.i.*one source only"),
         ("new vsource.two bus1=c basekv=12.47", "vsource.two.*one source only"),
     ],
 )

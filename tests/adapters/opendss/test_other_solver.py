@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from adapters.opendss.circuit import Circuit
-from adapters.opendss.commands import FEET_PER_MILE, SECONDARY_KV, secondary_bus
+from adapters.opendss.commands import FEET_PER_MILE
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.service import (
     EXCITING_CURRENT_PCT,
     NO_LOAD_LOSS_PCT,
+    SECONDARY_KV,
     Connections,
     connect_stations,
     impedance_pct,
@@ -168,12 +169,12 @@ def theirs(feeder: Ours) -> Any:
     for row in data.loads:
         pandapower.create_load(net, at[row.bus], row.p_kw / 1e3, row.q_kvar / 1e3)
     low_kv, tan_phi = SECONDARY_KV[3], np.tan(np.arccos(POWER_FACTOR))
-    for index, name in enumerate(feeder.service.ids):
+    for index, unit in enumerate(feeder.service.units):
         rating_kva = float(feeder.service.rating_kva[index])
-        low = pandapower.create_bus(net, low_kv, name=secondary_bus(name))
-        at[secondary_bus(name)] = low
+        low = pandapower.create_bus(net, low_kv, name=unit.bus)
+        at[unit.bus] = low
         transformer(net, at[feeder.service.bus[index]], low, rating_kva, source.kv, low_kv,
-                    *impedance_pct(3, rating_kva), name)  # fmt: skip
+                    *impedance_pct(3, rating_kva), unit.id)  # fmt: skip
         pandapower.create_shunt(
             net, low, p_mw=rating_kva * NO_LOAD_LOSS_PCT / 1e5,
             q_mvar=rating_kva * EXCITING_CURRENT_PCT / 1e5,

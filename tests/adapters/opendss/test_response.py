@@ -106,38 +106,64 @@ calcv
 """
 
 
-@pytest.mark.parametrize("kw", [6.0, 3.0])
-def test_feeding_back_equals_the_engines_own_volt_var(tmp_path: Path, kw: float) -> None:
+# The engine's own volt-var is for PV systems, and for storage, which can draw as well.
+SUN = "new pvsystem.ev {} pmpp={:g} irradiance=1"
+CHARGING = (
+    "new storage.ev {} kwrated=7.2 kwhrated=1000 %stored=50 state=charging kw=-{:g} %effcharge=100 "
+    "%idlingkw=0"
+)
+
+
+@pytest.mark.parametrize(
+    ("kw", "source_pu", "element"),
+    [
+        (-6.0, 1.03, SUN),
+        (-3.0, 1.03, SUN),
+        (6.0, 0.97, CHARGING),
+        (3.0, 0.97, CHARGING),
+        (3.0, 0.955, CHARGING),
+        (3.0, 1.03, CHARGING),
+        (6.0, 1.05, CHARGING),
+        # Active power leaves 1.2 kvar of the rating, less than the curve asks for.
+        (7.1, 0.93, CHARGING),
+    ],
+)
+def test_chargers_equal_the_engines_own_volt_var(
+    tmp_path: Path, kw: float, source_pu: float, element: str
+) -> None:
     file = tmp_path / "town.dss"
-    file.write_text(TOWN)
+    file.write_text(TOWN.replace("pu=1.03", f"pu={source_pu}"))
     circuit = Circuit(file)
     service, _ = connect_stations(
         circuit.layout, np.array([7.2]), np.zeros(1, bool), 1.0, home=np.ones(1, bool)
     )
-    assert (service.bus, service.at_home) == (("home",), ("drop",))
+    assert (service.bus, service.fed_by) == (("home",), ("drop",))
     feeder = Feeder(circuit, service, 1.0, B)
-    found = feeder.solve(1.0, np.array([-kw]), np.array([7.2]))
+    found = feeder.solve(1.0, np.array([kw]), np.array([7.2]))
     feeder.close()
     engine: Any = new_engine(tmp_path)
     volts, share = (" ".join(str(x) for x in row) for row in B)
+    inverter = (
+        "bus1=home.1 phases=1 kv=0.24 kva=7.2 %cutin=0 %cutout=0 vminpu=.6 vmaxpu=1.4 kvarmax=7.2 "
+        "kvarmaxabs=7.2 wattpriority=yes"
+    )
     for command in (
         f'redirect "{file}"',
         f"new xycurve.vv npts=4 xarray=[{volts}] yarray=[{share}]",
-        f"new pvsystem.ev bus1=home.1 phases=1 kv=0.24 kva=7.2 pmpp={kw} irradiance=1 "
-        "%cutin=0 %cutout=0 vminpu=.6 vmaxpu=1.4 kvarmax=7.2 kvarmaxabs=7.2 wattpriority=yes",
-        "new invcontrol.vv mode=voltvar vvc_curve1=vv derlist=[pvsystem.ev] "
+        element.format(inverter, abs(kw)),
+        f"new invcontrol.vv mode=voltvar vvc_curve1=vv derlist=[{element.split()[1]}] "
         "refreactivepower=varmax deltaq_factor=0.2 varchangetolerance=1e-6 "
         "voltagechangetolerance=1e-7",
         "set maxcontroliter=500 maxiterations=100 tolerance=1e-9 controlmode=static",
         "solve",
     ):
         engine.Text.Command(command)
-    engine.Circuit.SetActiveElement("pvsystem.ev")
+    engine.Circuit.SetActiveElement(element.split()[1])
     p, q = engine.CktElement.Powers()[:2]
     engine.Circuit.SetActiveBus("home")
     voltage_pu = engine.Bus.puVmagAngle()[0]
-    assert p == pytest.approx(-kw, abs=0.01)
-    assert abs(q) > 0.3
+    assert p == pytest.approx(kw, abs=0.01)
+    assert abs(q) > 0.15
     assert found.transformer_ev_kvar.sum() == pytest.approx(q, abs=0.02)
     assert found.charger_voltage_pu[0] == pytest.approx(voltage_pu, abs=2e-5)
 

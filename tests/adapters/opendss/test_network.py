@@ -1,4 +1,4 @@
-"""A circuit solved by its nodal equations against OpenDSS, taps held."""
+"""A circuit solved by its nodal equations against OpenDSS, taps network."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def test_voltages_and_power_are_those_of_opendss(name: str) -> None:
     feeder.lock_taps()
     for scale, most_kw in ((0.5, 12.0), (0.1, -12.0), (1.0, 12.0), (0.02, 1.0)):
         kw = rng.uniform(0, 1, count) * most_kw
-        held, about = feeder.equations.held(), feeder.about
+        network, about = feeder.equations.network(), feeder.about
         power = feeder.equations.power(
             np.append(layout.load_kw * scale, kw),
             np.append(layout.load_kvar * scale, np.abs(kw) * feeder.tan_phi),
         )
-        before = held.v.copy()
-        found = held.solved(about, power)
+        before = network.v.copy()
+        found = network.solved(about, power)
         assert found is not None
         solved = feeder.solve(scale, kw)
         np.testing.assert_allclose(found.v, feeder.about.v, atol=1e-7 * np.abs(found.v).max())
-        assert held.head_kw(found.v) == pytest.approx(solved.feeder_power_kw, abs=1e-4)
+        assert network.head_kw(found.v) == pytest.approx(solved.feeder_power_kw, abs=1e-4)
         per_load = found.head_per_load(feeder.tan_phi)
         np.testing.assert_allclose(per_load, feeder.about.head_per_load(feeder.tan_phi), atol=1e-7)
         assert np.abs(found.v - before).max() > 1e-4
@@ -48,6 +48,6 @@ def test_where_there_is_no_solution_there_is_none() -> None:
     power = feeder.equations.power(
         np.append(layout.load_kw, kw), np.append(layout.load_kvar, kw * feeder.tan_phi)
     )
-    found = feeder.equations.held().solved(feeder.about, power)
+    found = feeder.equations.network().solved(feeder.about, power)
     assert found is None or np.abs(found.v).min() < 0.5 * np.abs(feeder.about.v).min()
     feeder.close()
