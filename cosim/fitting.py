@@ -31,12 +31,14 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     return (
         _prices_cover_the_run,
         _market_fits_together,
+        _services_fit,
         _weather_fits,
         _batteries_fit,
         _replay_fits,
         _own_trips_fit,
         _feeder_works,
         _buses_hold_the_feeders,
+        _bids_fit,
         _incidents_fit,
         _background_fits,
     )
@@ -84,6 +86,13 @@ def _market_fits_together(scenario: Scenario) -> Sequence[Problem]:
         reason = f"picks one of the prices of a file; {market.prices} is none"
         problems.append(Problem("market.prices_zone", market.prices_zone, reason))
     return problems
+
+
+def _services_fit(scenario: Scenario) -> Sequence[Problem]:
+    if kind_of("market", scenario) not in BUILT_IN["market"]:
+        return []
+    check = resolve("adapters.market.checks:service_problems")
+    return cast(Sequence[Problem], check(scenario))
 
 
 def _weather_fits(scenario: Scenario) -> Sequence[Problem]:
@@ -170,6 +179,21 @@ def _buses_hold_the_feeders(scenario: Scenario) -> Sequence[Problem]:
         )
         for bus, count in sorted(there.items())
         if count > most
+    ]
+
+
+def _bids_fit(scenario: Scenario) -> Sequence[Problem]:
+    if scenario.market.bids == "off":
+        return []
+    needs = (
+        ("market.kind", scenario.market.kind, "five_bus"),
+        ("grid.kind", scenario.grid.kind, "opendss"),
+        ("grid.volt_var", scenario.grid.volt_var, "off"),
+    )
+    return [
+        Problem(field, value, f"must be {only} with market.bids: on", only)
+        for field, value, only in needs
+        if value != only
     ]
 
 

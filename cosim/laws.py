@@ -40,6 +40,8 @@ EMPTY_SOC = 0.02
 """Below this a battery may fail to give what driving takes, whatever it foresaw."""
 MONEY_USD = 1e-6
 """Bills hold to this."""
+PRICE_USD_PER_MWH = 1e-8
+"""Parts of a price add up to it to this, beside rounding."""
 
 
 @dataclass
@@ -65,6 +67,16 @@ class Before:
     """Power at the head of each feeder in the tick before."""
     bus_load_mw: Floats | None = None
     """Load at each bus of the market in the tick before."""
+    response_open_kwh: Floats | None = None
+    """Demand response of each feeder that was delivered and not settled."""
+    called: NDArray[np.bool_] | None = None
+    """Vehicles whose reserve was called for this tick."""
+    call_kw: Floats | None = None
+    """Most that they are to draw in it."""
+    station: NDArray[np.int32] | None = None
+    """Station whose port each vehicle held in the tick before."""
+    cleared_kw: Floats | None = None
+    """What was cleared of each vehicle's offer at that station; None without bids."""
 
 
 class Plates:
@@ -188,6 +200,7 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     plugged = (s["vehicle_status"] == Status.PLUGGED).astype(float)
     law = "a vehicle holds a port only while plugged in"
     yield from check.equal(law, "vehicle", (at >= 0).astype(float), plugged, "1")
+    yield from _cleared(check, power, at, before)
     if before.charge_limit_kw is None or before.discharge_limit_kw is None:
         return
     pack_kw, slack = s["pack_energy_kwh"] / TICK_HOURS, BATTERY_LIMIT_REL
@@ -195,6 +208,19 @@ def limits(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterat
     yield from check.at_most(law, "vehicle", pack_kw, before.charge_limit_kw, "kW", slack)
     law = "power from the battery within its limit"
     yield from check.at_most(law, "vehicle", -pack_kw, before.discharge_limit_kw, "kW", slack)
+
+
+def _cleared(
+    check: Checker, power_kw: Floats, at: NDArray[np.int32], before: Before
+) -> Iterator[Breach]:
+    """Bounds that were cleared for vehicles; none was at another station."""
+    if before.cleared_kw is None:
+        return
+    bound_kw = np.where(at == before.station, before.cleared_kw, 0.0)
+    law = "a vehicle draws no more than was cleared"
+    yield from check.at_most(law, "vehicle", power_kw, np.maximum(bound_kw, 0.0), "kW")
+    law = "a vehicle feeds back no more than was cleared"
+    yield from check.at_most(law, "vehicle", -power_kw, np.maximum(-bound_kw, 0.0), "kW")
 
 
 def _left_kw(rating_kw: Floats, withheld: Floats | float) -> Floats:
@@ -259,10 +285,13 @@ def money(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterato
         change_mw = s["bus_load_mw"] - before.bus_load_mw
         there_mw = np.bincount(plates.feeder_zone, moved_mw, zones)
         yield from check.equal(law, "zone", change_mw, there_mw, "MW")
-    law = "price at a station = price of its bus and of what it makes the feeder lose"
     at_station, of_bus = s["station_price_usd_per_mwh"], price[plates.station_zone]
     lost = of_bus * s["station_marginal_loss"] * plates.prices_losses[plates.station_zone]
-    yield from check.equal(law, "station", at_station, of_bus + lost, "USD/MWh")
+    kinds = ("transformer", "line", "voltage")
+    held = np.sum([s[f"station_{kind}_usd_per_mwh"] for kind in kinds], axis=0)
+    law = "price at a station = price of its bus, of what it makes the feeder lose and of limits"
+    yield from check.equal(law, "station", at_station, of_bus + lost + held, "USD/MWh")
+    yield from prices_in_feeders(check, s)
     law = "bill = energy at the price of its station"
     at, billed_kwh = s["vehicle_station"], s["vehicle_billed_kwh"]
     plugged = at >= 0
@@ -277,15 +306,31 @@ def money(check: Checker, s: Signals, plates: Plates, before: Before) -> Iterato
     fleet_kwh = np.bincount(in_zone, billed_kwh[plugged], zones)
     other_kwh = 1000 * TICK_HOURS * load - fleet_kwh
     sold_kwh = 1000 * TICK_HOURS * s["generator_mw"]
-    energy = np.concatenate([other_kwh, -sold_kwh, [0.0, 0.0]])
+    # The operator, the feeders and what limits them draw nothing and keep what others pay them.
+    losses = float((billed_kwh[plugged] * lost[at[plugged]]).sum()) / 1000
+    limits_usd = billed_kwh * np.where(plugged, held[np.maximum(at, 0)], 0.0) / 1000
+    law = "pay for limits = energy at what limits make of the price of its station"
+    yield from check.equal(law, "vehicle", s["vehicle_limits_usd"], limits_usd, "USD", MONEY_USD)
+    kept_usd = np.array([rent, losses, float(limits_usd.sum())])
+    energy = np.concatenate([other_kwh, -sold_kwh, np.zeros(len(kept_usd))])
     law = "energy of a party = what it drew or sold"
     yield from check.equal(law, "account", s["account_kwh"], energy, "kWh")
-    at_price = np.concatenate([price, price[plates.generator_zone], [0.0, 0.0]])
-    losses = float((billed_kwh[plugged] * lost[at[plugged]]).sum()) / 1000
-    paid = energy * at_price / 1000
-    paid[-2:] -= rent, losses
+    at_price = np.append(price, price[plates.generator_zone])
+    paid = np.append(energy[: len(at_price)] * at_price / 1000, -kept_usd)
     law = "payment of a party = its energy at its price"
     yield from check.equal(law, "account", s["account_usd"], paid, "USD", tolerance)
     law = "bills and payments sum to zero"
     total = float(s["vehicle_cost_usd"].sum() + s["account_usd"].sum())
     yield from check.equal_sum(law, total, 0.0, "USD", tolerance)
+
+
+def prices_in_feeders(check: Checker, s: Signals) -> Iterator[Breach]:
+    """Parts of the price at every bus of a feeder."""
+    lines = s["dlmp_transformer_usd_per_mwh"] + s["dlmp_line_usd_per_mwh"]
+    law = "price of congestion = that of transformers and lines"
+    congestion = s["dlmp_congestion_usd_per_mwh"]
+    yield from check.equal(law, "bus", congestion, lines, "USD/MWh", PRICE_USD_PER_MWH)
+    parts = s["dlmp_energy_usd_per_mwh"] + s["dlmp_loss_usd_per_mwh"] + congestion
+    parts = parts + s["dlmp_voltage_usd_per_mwh"]
+    law = "price at a bus = energy, loss, congestion and voltage"
+    yield from check.equal(law, "bus", s["dlmp_usd_per_mwh"], parts, "USD/MWh", PRICE_USD_PER_MWH)

@@ -86,6 +86,33 @@ class Ageing(Section):
     )
 
 
+LimitPct = Annotated[float, Field(gt=0, le=1000)]
+
+
+class Limits(Section):
+    """What bids are cleared within; only with market.bids: on."""
+
+    together = ("voltage_low_pu", "voltage_high_pu")
+
+    transformer_pct: LimitPct = Field(
+        default=100.0, description="most load of a transformer over its rating [%]"
+    )
+    line_pct: LimitPct = Field(
+        default=100.0, description="most current of a line over its rating, if it has one [%]"
+    )
+    voltage_low_pu: Annotated[float, Field(ge=0.5, le=1.5)] = Field(
+        default=0.95, description="lowest voltage of any bus; ANSI C84.1, range A"
+    )
+    voltage_high_pu: Annotated[float, Field(ge=0.5, le=1.5)] = Field(
+        default=1.05, description="highest voltage of any bus; likewise"
+    )
+
+    @classmethod
+    def _clash(cls, numbers: Mapping[str, float]) -> str:
+        low, high = numbers.values()
+        return "" if low < high else "needs voltage_low_pu < voltage_high_pu"
+
+
 VoltVar = Annotated[Literal["off", "category_a", "category_b"], BeforeValidator(words)]
 
 
@@ -132,6 +159,9 @@ class Grid(Section):
         default="off",
         description="whether chargers draw less at low and feed back less at high voltage",
     )
+    limits: Limits = Field(
+        default_factory=Limits, description="what bids of vehicles are cleared within"
+    )
 
 
 class Rules(Section):
@@ -157,8 +187,23 @@ class Rules(Section):
         description="price at a station, less battery wear of feeding back and charging again, "
         "from which vehicles at its two-way ports feed back [USD/MWh]; null: never",
     )
+    needed_usd_per_mwh: Annotated[float, Field(ge=0, le=100_000)] = Field(
+        default=500.0,
+        description="with market.bids: most that is paid for what the next trip needs while it can "
+        "wait, or at a public port; the value of lost load where it cannot wait [USD/MWh]",
+    )
+    can_wait_over_usual: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=2.0,
+        description="with market.bids: most that is paid for all else, over what energy has cost "
+        "in the last day",
+    )
     feed_back_to_soc: Share = Field(
         default=0.6, description="feeding back ends here, or where the next trip needs the charge"
+    )
+    respond_above_usd_per_mwh: Annotated[float, Field(ge=0, le=100_000)] | None = Field(
+        default=0.0,
+        description="pay of demand response from which charging that can wait does [USD/MWh]; "
+        "null: never",
     )
 
     @classmethod

@@ -2,8 +2,10 @@
 
 A team is a tuple of agents. Every tick the agents that are due act in their order; each writes
 its own part of the plan and sees what those before it wrote. What nobody touches keeps its
-meaning: orders (``request_vehicle``, ``vehicle_goto_station``) start empty at every tick, set
-points (``vehicle_charge_kw``, ``vehicle_target_soc``) stand until they are changed.
+meaning: orders (``request_vehicle``, ``vehicle_goto_station``, offers of reserve) start empty at
+every tick, set points (``vehicle_charge_kw``, ``vehicle_target_soc``) and bids
+(``vehicle_bid_usd_per_mwh``, ``vehicle_ask_usd_per_mwh``) stand until they are changed. Vehicles of
+a team that never bids draw up to the value of lost load and feed back at any price.
 """
 
 from __future__ import annotations
@@ -81,8 +83,20 @@ class Observation:
     bus_voltage_pu: Floats
     transformer_loading_pct: Floats
     feeder_power_kw: Floats
+    vehicle_cleared_kw: Floats
+    station_transformer_usd_per_mwh: Floats
+    station_line_usd_per_mwh: Floats
+    station_voltage_usd_per_mwh: Floats
     station_price_usd_per_mwh: Floats
     vehicle_cost_usd: Floats
+    response_begin_s: Floats
+    response_end_s: Floats
+    response_offer_usd_per_mwh: Floats
+    vehicle_response_usd: Floats
+    reserve_price_usd_per_mw_h: Floats
+    vehicle_reserve_kw: Floats
+    vehicle_reserve_usd: Floats
+    vehicle_called: Flags
 
     @classmethod
     def of(cls, tick: int, given: Mapping[str, Any]) -> Self:
@@ -120,6 +134,12 @@ class Observation:
         return told[row, k] + part * (told[row, k + 1] - told[row, k])
 
     @property
+    def station_limits_usd_per_mwh(self) -> Floats:
+        """What limits of the feeder make of the price at each station, shape (station,)."""
+        lines = self.station_transformer_usd_per_mwh + self.station_line_usd_per_mwh
+        return lines + self.station_voltage_usd_per_mwh
+
+    @property
     def idle(self) -> Flags:
         """Vehicles that stand free at the end of the tick."""
         served = (self.vehicle_status == Status.SERVING) & ~self.vehicle_driving
@@ -134,7 +154,10 @@ class Plan:
     vehicle_goto_station: Ints
     vehicle_charge_kw: Floats
     vehicle_target_soc: Floats
+    vehicle_bid_usd_per_mwh: Floats
+    vehicle_ask_usd_per_mwh: Floats
     vehicle_via_edge: Ints
+    vehicle_reserve_usd_per_mw_h: Floats
 
     @property
     def taken(self) -> Flags:

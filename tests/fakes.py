@@ -41,6 +41,7 @@ IDS: Ids = {
         "g1",
         "operator",
         "feeders",
+        "limits",
     ),
 }
 OWNER: Mapping[str, Role] = {
@@ -74,7 +75,7 @@ FACTS: dict[str, tuple[str, list[Any]]] = {
     "market_line_limit_mw": ("market_line", [240.0]),
     "zone_prices_losses": ("zone", [True] * 5),
     "station_billed_by": ("station", ["operator", "operator"]),
-    "account_counterparty": ("account", ["operator"] * 7 + ["market", "operator"]),
+    "account_counterparty": ("account", ["operator"] * 7 + ["market", "operator", "operator"]),
 }
 TELLS: Mapping[str, Role] = {
     "vehicle_segment": "fleet",

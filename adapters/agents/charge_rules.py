@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from adapters.agents.needs import LEAST_KW, Needs
 from cosim.assets import Surroundings
 from cosim.plugs import Plugs
 from cosim.scenario import Rules
@@ -18,8 +19,6 @@ LEAST_STAY_S = 600.0
 """A vehicle that sets out sooner than this does not plug in where it is parked [s]."""
 HYSTERESIS_SOC = 0.05
 """A parked vehicle plugs in again when it is this far below where charging ends."""
-LEAST_KW = 0.1
-"""A pack that takes less, in the cold, is reckoned with as if it took this [kW]."""
 
 
 class ChargeWhenLow(Agent):
@@ -32,16 +31,17 @@ class ChargeWhenLow(Agent):
     takes the nearest. Vehicles with trips of their own go only if there is time, or if the next
     trip already waits for the battery. Where the scenario says so, plugged-in vehicles feed back at
     prices that are high beyond what it wears their batteries, down to what they need for their next
-    trip.
+    trip. There, or where reserve is bought (`stays_full`), full vehicles stay at their own ports.
     """
 
     name: ClassVar[str] = "charging_scheduler"
     every_ticks: ClassVar[int] = 3
 
-    def __init__(self, around: Surroundings, rules: Rules) -> None:
+    def __init__(self, around: Surroundings, rules: Rules, stays_full: bool = False) -> None:
         vehicles, stations = around.vehicles, around.stations
         self._roads, self._rules = around.roads, rules
-        self._vehicles, self._stations = vehicles, stations
+        self._stays_full = stays_full or rules.feed_back_above_usd_per_mwh is not None
+        self._stations, self._needs = stations, Needs(around, rules)
         self._public = np.flatnonzero(stations.public)
         self._plugs = Plugs(vehicles, stations)
         # Public stations whose ports are alike count as one sort.
@@ -49,9 +49,6 @@ class ChargeWhenLow(Agent):
         _, one, alike = np.unique(sort, axis=1, return_index=True, return_inverse=True)
         self._one_of_each, self._alike = self._public[one], alike.ravel()
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
-        self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
-        # Two-way ports give direct current.
-        self._efficiency = vehicles.per_vehicle("dc_charge_efficiency")
         # A driver with a habit plugs in by it, the others whenever it is worth the while.
         habit = vehicles.plug_in_soc
         self._habit_soc = np.where(np.isnan(habit), 1.0, habit)
@@ -76,31 +73,19 @@ class ChargeWhenLow(Agent):
 
     # --- who
 
-    def _leaves_in_s(self, seen: Observation) -> Floats:
-        """Return the time to the next own trip; inf without one, negative if it is overdue [s]."""
-        departure_s = seen.vehicle_next_departure_s
-        return np.where(departure_s >= 0, departure_s - seen.time_s, np.inf)
-
-    def _needed_soc(self, seen: Observation) -> Floats:
-        """Return the state of charge that the next trip, or the rest of the tour, takes."""
-        every = np.arange(len(seen.vehicle_soc))
-        air_c = float(seen.ambient_c)
-        kwh = self._vehicles.trip_kwh(every, seen.vehicle_next_km, air_c)
-        return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
-
     def _target_soc(self, seen: Observation) -> Floats:
         """Return where charging ends: further up where a long tour needs it."""
-        return np.clip(self._needed_soc(seen), self._rules.charge_to_soc, 1.0)
+        return np.clip(self._needs.soc(seen), self._rules.charge_to_soc, 1.0)
 
     def _at_own(self, seen: Observation) -> Flags:
         there = (self._private_edge == seen.vehicle_edge[:, None]).any(axis=1)
-        leaves_s = self._leaves_in_s(seen)
+        leaves_s = self._needs.leaves_in_s(seen)
         stays = (leaves_s >= LEAST_STAY_S) | (leaves_s < -TICK_S)
         low = np.minimum(self._habit_soc, self._target_soc(seen) - HYSTERESIS_SOC)
         return seen.idle & there & stays & (seen.vehicle_soc < low)
 
     def _low(self, seen: Observation) -> Flags:
-        leaves_s = self._leaves_in_s(seen)
+        leaves_s = self._needs.leaves_in_s(seen)
         # One that should have left by now lacks the charge for it.
         waits = (leaves_s < -TICK_S) & (seen.vehicle_status == Status.IDLE)
         low = seen.vehicle_soc < self._rules.plug_in_below_soc
@@ -125,7 +110,7 @@ class ChargeWhenLow(Agent):
         public = self._public
         way_s = self._roads.travel_time_s(seen.vehicle_edge[due], self._stations.edge[public])
         charging_s = self._charging_s(seen, due)
-        leaves_s = self._leaves_in_s(seen)[due]
+        leaves_s = self._needs.leaves_in_s(seen)[due]
         spare_s = np.where(np.isfinite(leaves_s), np.maximum(leaves_s, 0.0), 0.0)
         ports = self._stations.ports[public]
         ahead = (seen.station_queue - seen.station_free_ports)[public] + 1
@@ -155,29 +140,21 @@ class ChargeWhenLow(Agent):
         station = seen.vehicle_station[due]
         both_ways = (station >= 0) & self._stations.bidirectional[np.maximum(station, 0)]
         who = due[both_ways]
-        if above is None or not who.size:
+        if not self._stays_full or not who.size:
             return
-        keep = np.maximum(self._rules.feed_back_to_soc, self._needed_soc(seen)[who])
+        keep = np.maximum(self._rules.feed_back_to_soc, self._needs.soc(seen)[who])
         price = seen.station_price_usd_per_mwh[station[both_ways]]
-        gain = price - self._wear_usd_per_mwh(seen, who)
-        feeds = (seen.vehicle_soc[who] > keep) & (gain >= above)
+        gain = price - self._needs.wear_usd_per_mwh(seen, who)
+        feeds = (seen.vehicle_soc[who] > keep) & (gain >= (np.inf if above is None else above))
         plan.vehicle_charge_kw[who[feeds]] = -self._stations.port_kw[station[both_ways][feeds]]
         who = who[~feeds]
-        # A full one stays at a port of its own that nobody waits for, for the next high price.
+        # A full one stays at a port of its own that nobody waits for, for the next high price or
+        # to hold reserve.
         port = seen.vehicle_station[who]
         who = who[~self._stations.public[port] & (seen.station_queue[port] == 0)]
         full = seen.vehicle_soc[who] >= self._rules.charge_to_soc - HYSTERESIS_SOC
         plan.vehicle_charge_kw[who[full]] = 0.0
         plan.vehicle_target_soc[who] = 1.0
-
-    def _wear_usd_per_mwh(self, seen: Observation, who: Ints) -> Floats:
-        """Return what a megawatt-hour fed back at the plug, and charged again, wears the packs."""
-        efficiency = self._efficiency[who]
-        port_kw = self._stations.port_kw[seen.vehicle_station[who]]
-        power_kw = np.minimum(port_kw, self._v2g_kw[who]) / efficiency
-        c_rate = power_kw / self._battery_kwh[who]
-        usd_per_kwh = seen.wear_at(who, -c_rate) + seen.wear_at(who, c_rate)
-        return 1000 * usd_per_kwh / efficiency
 
 
 def _at_station(seen: Observation) -> Flags:

@@ -30,6 +30,9 @@ class Feedback:
     vehicle_discharge_limit_kw: Floats
     station_draw_withheld: Floats
     station_feed_withheld: Floats
+    vehicle_called: Flags
+    vehicle_call_kw: Floats
+    vehicle_cleared_kw: Floats
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Orders:
     vehicle_goto_station: Ints
     vehicle_charge_kw: Floats
     vehicle_target_soc: Floats
+    vehicle_bid_usd_per_mwh: Floats
+    vehicle_ask_usd_per_mwh: Floats
     vehicle_via_edge: Ints
 
 

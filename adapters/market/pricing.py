@@ -34,9 +34,13 @@ class Layout:
     """Change of the zone's load over that of each feeder's head, shape (feeder,) [1]."""
     billed_by: tuple[str, ...]
     """Who bills the energy of each zone."""
+    capacity_mw: float = 0.0
+    """What all sellers together can give; 0: there is no limit [MW]."""
     prices_losses: bool = False
     """Whether energy costs the price of its zone and what it makes the feeder lose, or the price
     of its zone alone, as with a tariff."""
+    opening_usd_per_mwh: float = 0.0
+    """Price that bids are cleared at before the first interval has one."""
     about: str = ""
     """What is worth knowing of the prices: their file, its resolution, its odd hours."""
 

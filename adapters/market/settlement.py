@@ -17,6 +17,10 @@ OPERATOR = "operator"
 """Account that keeps the congestion rent."""
 FEEDERS = "feeders"
 """Account that is paid for marginal losses. The losses themselves are part of the other load."""
+LIMITS = "limits"
+"""Account that is paid for limits of the feeders, and pays those who feed back against them."""
+KEPT = (OPERATOR, FEEDERS, LIMITS)
+"""Accounts that draw no energy, after all others."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Bill:
     """Energy of each vehicle, negative if it fed back, shape (vehicle,) [kWh]."""
     cost_usd: Floats
     """What each vehicle pays, negative if it is paid, shape (vehicle,) [USD]."""
+    limits_usd: Floats
+    """Part of that for limits of the feeder, shape (vehicle,) [USD]."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,10 @@ class Booking:
 
 
 def settle(
-    vehicle_power_kw: Floats, vehicle_station: NDArray[np.integer], station_usd_per_mwh: Floats
+    vehicle_power_kw: Floats,
+    vehicle_station: NDArray[np.integer],
+    station_usd_per_mwh: Floats,
+    limits_usd_per_mwh: Floats,
 ) -> Bill:
     """Bill the energy of one settlement interval, each vehicle's at the price of its station.
 
@@ -52,6 +61,8 @@ def settle(
         Station whose port each vehicle holds, -1 for none, shape (vehicle,).
     station_usd_per_mwh
         Price at each station, shape (station,) [USD/MWh].
+    limits_usd_per_mwh
+        Part of that price for limits of the feeder, shape (station,) [USD/MWh].
 
     Raises
     ------
@@ -69,15 +80,19 @@ def settle(
     if len(bad):
         where = f"station {int(bad[0])}"
         raise MarketError(f"price to bill at is {station_usd_per_mwh[bad[0]]}", where=where)
-    price = np.where(plugged, station_usd_per_mwh[np.where(plugged, vehicle_station, 0)], 0.0)
+    at = np.where(plugged, vehicle_station, 0)
     billed_kwh = power_kw * TICK_HOURS
-    return Bill(billed_kwh, billed_kwh * price / 1000)
+    return Bill(
+        billed_kwh=billed_kwh,
+        cost_usd=billed_kwh * np.where(plugged, station_usd_per_mwh[at], 0.0) / 1000,
+        limits_usd=billed_kwh * np.where(plugged, limits_usd_per_mwh[at], 0.0) / 1000,
+    )
 
 
 def account_ids(layout: Layout) -> tuple[str, ...]:
-    """Names of the parties beside the vehicles: other load by zone, sellers, operator, feeders."""
+    """Names of the parties beside the vehicles: other load by zone, sellers, and `KEPT`."""
     loads = tuple(f"load {zone}" for zone in layout.zone_ids)
-    return (*loads, *layout.generator_ids, OPERATOR, FEEDERS)
+    return (*loads, *layout.generator_ids, *KEPT)
 
 
 def counterparties(layout: Layout) -> tuple[str, ...]:
@@ -89,7 +104,8 @@ def counterparties(layout: Layout) -> tuple[str, ...]:
         "customers" if house == seller else house
         for seller, house in zip(layout.generator_ids, houses, strict=True)
     )
-    return (*layout.billed_by, *others, "market", OPERATOR)
+    with_whom = {OPERATOR: "market", FEEDERS: OPERATOR, LIMITS: OPERATOR}
+    return (*layout.billed_by, *others, *(with_whom[account] for account in KEPT))
 
 
 def book(layout: Layout, cleared: Clearing, bill: Bill, vehicle_zone: Indices) -> Booking:
@@ -110,10 +126,17 @@ def book(layout: Layout, cleared: Clearing, bill: Bill, vehicle_zone: Indices) -
     fleet_kwh = np.bincount(vehicle_zone[there], bill.billed_kwh[there], zones)
     served_kwh = 1000 * TICK_HOURS * (cleared.load_mw - cleared.load_shed_mw)
     sold_kwh = 1000 * TICK_HOURS * cleared.generator_mw
-    energy_kwh = np.concatenate([served_kwh - fleet_kwh, -sold_kwh, [0.0, 0.0]])
+    traded_kwh = np.concatenate([served_kwh - fleet_kwh, -sold_kwh])
     price = cleared.lmp_usd_per_mwh[np.append(np.arange(zones), layout.generator_zone)]
-    paid_usd = energy_kwh[:-2] * price / 1000
-    # What vehicles pay beyond the price of their zone.
+    limits_usd = float(bill.limits_usd.sum())
+    # What vehicles pay beyond the price of their zone is for losses and limits.
     energy_usd = float((fleet_kwh * cleared.lmp_usd_per_mwh).sum()) / 1000
-    losses_usd = float(bill.cost_usd.sum()) - energy_usd
-    return Booking(energy_kwh, np.append(paid_usd, [-cleared.congestion_rent_usd, -losses_usd]))
+    kept_usd = {
+        OPERATOR: cleared.congestion_rent_usd,
+        FEEDERS: float(bill.cost_usd.sum()) - energy_usd - limits_usd,
+        LIMITS: limits_usd,
+    }
+    return Booking(
+        energy_kwh=np.append(traded_kwh, np.zeros(len(KEPT))),
+        paid_usd=np.append(traded_kwh * price / 1000, [0.0 - kept_usd[name] for name in KEPT]),
+    )

@@ -10,6 +10,7 @@ import numpy as np
 
 import networks.feeders
 import networks.loads
+from adapters.opendss.bidding import Bidding, BindingWatch, limits_in_runs, no_prices
 from adapters.opendss.charging import connection_power_kw, station_kva_at_work, station_power_kw
 from adapters.opendss.described import connecting
 from adapters.opendss.feeder import Feeder
@@ -26,7 +27,7 @@ from adapters.opendss.violations import (
     Watch,
 )
 from cosim.assets import Assets
-from cosim.errors import PowerFlowError
+from cosim.errors import ClearingError, PowerFlowError
 from cosim.scenario import Scenario
 from cosim.signals import TICK_HOURS, TICK_S, Role
 from cosim.simulator import Simulator
@@ -73,6 +74,8 @@ class Grid(Simulator):
                 np.where(self._feeders.line_rated, LOADING_HIGH_PCT, np.inf),
             ),
         )
+        self._bidding = self._bids(scenario)
+        self._binding = BindingWatch()
         self._life = TransformerLife(len(self._feeders.transformer_ids))
         self._ambient_c = assets.ambient_c
         self._last_tick = scenario.ticks - 1
@@ -84,6 +87,14 @@ class Grid(Simulator):
             volt_var=VOLT_VAR.get(scenario.grid.volt_var),
             price_losses=scenario.market.prices_losses,
         )
+
+    def _bids(self, scenario: Scenario) -> Bidding | None:
+        if scenario.market.bids == "off":
+            return None
+        feeders = self._feeders
+        wanted = scenario.grid.limits, scenario.market.value_of_lost_load_usd_per_mwh
+        feeders.hold_to([limits_in_runs(feeder, *wanted) for feeder in feeders.each])
+        return Bidding(feeders, feeders.connection_of_station, len(feeders.bus_ids))
 
     def dimensions(self) -> dict[str, list[str]]:
         """Feeders, and the nodes, transformers and lines of all of them."""
@@ -119,19 +130,19 @@ class Grid(Simulator):
                 given["vehicle_power_kw"], given["vehicle_station"], self._port_kva
             )
             charger_kva = connection_power_kw(station_kva, at, count)
-            slot = (self._first_slot + tick) % len(self._shape)
-            load_scale = self._load_scale * float(self._shape[slot])
-            solved = self._feeders.solve(load_scale, charger_kw, charger_kva)
+            solved = self._feeders.solve(self._load_scale_at(tick), charger_kw, charger_kva)
             life = self._life.advance(
                 solved.transformer_loading_pct / 100, float(self._ambient_c[tick]), TICK_HOURS
             )
-        except PowerFlowError as error:
-            raise PowerFlowError(error.reason, where=error.where, tick=tick) from error
+            cleared, bidding_events = self._cleared(tick, given)
+        except (PowerFlowError, ClearingError) as error:
+            raise type(error)(error.reason, where=error.where, tick=tick) from error
         if self._volt_watt:
             voltage_pu = solved.charger_voltage_pu
             self._draw_withheld = withheld(self._draw_withheld, voltage_pu, DRAW_WITHHELD)
             self._feed_withheld = withheld(self._feed_withheld, voltage_pu, FEED_WITHHELD)
         return {
+            **cleared,
             "station_power_kw": station_kw,
             "station_voltage_pu": solved.charger_voltage_pu[at],
             "station_draw_withheld": self._draw_withheld[at],
@@ -157,14 +168,42 @@ class Grid(Simulator):
             "feeder_head_kvar": solved.head_kvar,
             "feeder_own_load_kw": solved.base_kw,
             "feeder_own_losses_kw": solved.losses_kw,
-            "grid_events": self._watched(
-                tick,
-                solved.bus_voltage_pu,
-                solved.unbalance_pct,
-                solved.transformer_loading_pct,
-                solved.line_loading_pct,
-            ),
+            "grid_events": [
+                *self._watched(
+                    tick,
+                    solved.bus_voltage_pu,
+                    solved.unbalance_pct,
+                    solved.transformer_loading_pct,
+                    solved.line_loading_pct,
+                ),
+                *bidding_events,
+            ],
         }
+
+    def _load_scale_at(self, tick: int) -> float:
+        slot = (self._first_slot + tick) % len(self._shape)
+        return self._load_scale * float(self._shape[slot])
+
+    def _cleared(
+        self, tick: int, given: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Prices of limits for this tick; what is cleared for the next one, and what binds then."""
+        if self._bidding is None:
+            nothing = np.zeros(len(given["vehicle_power_kw"]))
+            prices = no_prices(self._stations, len(self._feeders.bus_ids))
+            return {"vehicle_cleared_kw": nothing, **prices}, []
+        prices = self._bidding.prices
+        cleared_kw, binding = self._bidding.clear(
+            self._load_scale_at(tick + 1),
+            given["vehicle_offer_kw"],
+            given["vehicle_offer_usd_per_mwh"],
+            given["vehicle_station"],
+            given["feeder_lmp_usd_per_mwh"],
+        )
+        ends_s = float((tick + 1) * TICK_S)
+        last = tick == self._last_tick
+        events = self._binding.finish(ends_s) if last else self._binding.update(ends_s, binding)
+        return {"vehicle_cleared_kw": cleared_kw, **prices}, events
 
     def close(self) -> None:
         """Empty the engines, if they were built."""

@@ -51,8 +51,8 @@ def accounts(vehicle_kwh: Any) -> dict[str, Any]:
     load_kwh = np.array([0, 25e3, 25e3, 400e3 / 12 - np.sum(vehicle_kwh), 0])
     sold_kwh = np.array([400e3, 600e3]) / 12
     price = np.array([10.0, 10.0, 10.0, PRICE, 10.0, 10.0, 10.0])
-    energy = np.concatenate([load_kwh, -sold_kwh, [0.0, 0.0]])
-    paid = np.append(energy[:-2] * price / 1000, [-30.0 * 400.0 / 12, 0.0])
+    energy = np.concatenate([load_kwh, -sold_kwh, np.zeros(3)])
+    paid = np.append(energy[:-3] * price / 1000, [-30.0 * 400.0 / 12, 0.0, 0.0])
     return {"account_kwh": energy, "account_usd": paid}
 
 
@@ -180,6 +180,12 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("payment of a party", "account g0", add("account_usd", 5, 0.01)),
     ("payment of a party", "account operator", add("account_usd", 7, 0.01)),
     ("payment of a party", "account feeders", add("account_usd", 8, 0.01)),
+    ("payment of a party", "account limits", add("account_usd", 9, 0.01)),
+    ("pay for limits", "vehicle 0", add("vehicle_limits_usd", 0, 0.01)),
+    ("price at a station", "station 1", add("station_voltage_usd_per_mwh", 1, 0.01)),
+    ("price at a bus", "bus 650.2", add("dlmp_usd_per_mwh", 1, 1e-7)),
+    ("price at a bus", "bus 650.2", add("dlmp_voltage_usd_per_mwh", 1, 1e-7)),
+    ("price of congestion", "bus 650.3", add("dlmp_line_usd_per_mwh", 2, 1e-7)),
     ("price at a station", "station 0", add("station_marginal_loss", 0, 0.001)),
     ("payments sum to zero", "the sum", add("account_usd", 7, 0.01)),
     ("payments sum to zero", "the sum", add("vehicle_cost_usd", 2, 0.01)),
@@ -266,6 +272,55 @@ def test_a_station_keeps_to_what_volt_watt_leaves_of_its_rating() -> None:
     assert broken_laws(plugged(7.2), other_way) == []
 
 
+BIDS = Scenario.model_validate(TINY | {"market": {"bids": "on"}, "run": {"audit": "record"}})
+
+
+@pytest.mark.parametrize(
+    ("cleared_kw", "station", "broken"),
+    [
+        (6.0, 0, False),
+        (5.9, 0, True),
+        (-6.0, 0, True),
+        # Cleared at another station.
+        (6.0, 1, True),
+        (6.0, -1, True),
+    ],
+)
+def test_a_vehicle_keeps_to_what_was_cleared_for_it(
+    cleared_kw: float, station: int, broken: bool
+) -> None:
+    check = OneFeederAudit(BIDS, ASSETS, IDS, FACTS)
+    before = first_tick() | {
+        "feeder_base_kw": np.array(3096.0),
+        "vehicle_cleared_kw": np.array([cleared_kw, 0.0, 0.0]),
+        "vehicle_station": np.array([station, -1, -1], dtype=np.int32),
+    }
+    check.take(4, before)
+    law = "a vehicle draws no more than was cleared: vehicle 0"
+    assert broken_laws(plugged(6.0), check) == ([law] if broken else [])
+
+
+def test_nothing_is_cleared_before_the_first_tick() -> None:
+    check = OneFeederAudit(BIDS, ASSETS, IDS, FACTS)
+    law = "a vehicle draws no more than was cleared: vehicle 0"
+    assert broken_laws(plugged(6.0), check) == [law]
+
+
+def test_what_limits_add_to_prices_is_paid_to_their_account() -> None:
+    tick = busy_tick()
+    # 20 USD/MWh of transformers at station 0, half a kilowatt-hour there.
+    tick["station_transformer_usd_per_mwh"] = np.array([20.0, 0.0])
+    tick["station_price_usd_per_mwh"] = np.array([PRICE + 20.0, PRICE])
+    tick["vehicle_limits_usd"] = np.array([0.01, 0.0, 0.0])
+    tick["vehicle_cost_usd"] = tick["vehicle_cost_usd"] + tick["vehicle_limits_usd"]
+    tick["account_usd"] = tick["account_usd"] - 0.01 * (np.arange(10) == 9)
+    assert broken_laws(tick) == []
+    elsewhere = tick["account_usd"] + 0.01 * (np.arange(10) == 9) - 0.01 * (np.arange(10) == 8)
+    assert broken_laws(tick | {"account_usd": elsewhere}) == [
+        "payment of a party = its energy at its price: account feeders"
+    ]
+
+
 def test_a_level_2_port_feeds_nothing_back() -> None:
     tick = plugged(-1.0) | {"plug_floor_kw": np.full(3, -100.0)}
     assert broken_laws(tick) == ["feeding power within port and vehicle: vehicle 0"]
@@ -293,6 +348,22 @@ def test_feeding_back_loses_on_the_way_out_too() -> None:
         "station power within its rating: station 0",
         "site power within its limit: site s0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cleared_kw", "broken"), [(-5.0, False), (-4.9, True), (5.0, True)])
+def test_a_vehicle_feeds_back_no_more_than_was_cleared(cleared_kw: float, broken: bool) -> None:
+    plain = {**V2G.plain(), "market": {"bids": "on"}, "run": {"audit": "record"}}
+    scenario = Scenario.model_validate(plain)
+    check = OneFeederAudit(scenario, Assets.of(scenario), IDS, FACTS)
+    before = first_tick() | {
+        "feeder_base_kw": np.array(3096.0),
+        "vehicle_cleared_kw": np.array([cleared_kw, 0.0, 0.0]),
+        "vehicle_station": np.array([0, -1, -1], dtype=np.int32),
+    }
+    check.take(4, before)
+    tick = plugged(-5.0, efficiency=DC) | {"plug_efficiency": np.array([DC[0], 1.0, 1.0])}
+    law = "a vehicle feeds back no more than was cleared: vehicle 0"
+    assert broken_laws(tick, check) == ([law] if broken else [])
 
 
 def test_ports_and_station_ratings_hold() -> None:

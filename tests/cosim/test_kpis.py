@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from cosim import kpis
+from cosim.events import SCHEMA
 from cosim.figures import plain, steady
 from cosim.recorder import RECORDED
 from cosim.run_data import RunData
@@ -75,6 +76,11 @@ CHARGED = {
             0.2 * MONTHS,
         ),
         (
+            "limits_cost_usd_per_vehicle_month",
+            {"vehicle_limits_usd": (np.s_[5, :], [0.3, 0.6, -0.3])},
+            0.2 * MONTHS,
+        ),
+        (
             "v2g_revenue_usd_per_vehicle_month",
             {
                 "vehicle_cost_usd": (np.s_[5, :], [0.3, 0.6, -0.3]),
@@ -82,6 +88,26 @@ CHARGED = {
             },
             0.1 * MONTHS,
         ),
+        (
+            "v2g_revenue_usd_per_vehicle_month",
+            {
+                "vehicle_cost_usd": (np.s_[5, :], [0.3, 0.6, -0.3]),
+                "vehicle_billed_kwh": (np.s_[5, :], [3.0, 6.0, -3.0]),
+                "vehicle_reserve_usd": (np.s_[6, 1], 0.6),
+            },
+            0.3 * MONTHS,
+        ),
+        (
+            "reserve_usd_per_vehicle_month",
+            {"vehicle_reserve_usd": (np.s_[5:7, 1], 0.3)},
+            0.2 * MONTHS,
+        ),
+        (
+            "demand_response_usd_per_vehicle_month",
+            {"vehicle_response_usd": (np.s_[5:7, 1], 0.3)},
+            0.2 * MONTHS,
+        ),
+        ("demand_response_kwh", {"response_settled_kwh": (np.s_[5:7, 0], [4.0, -3.0])}, 4.0),
         *(
             (
                 f"energy_cost_{part}_usd_per_vehicle_month",
@@ -170,12 +196,17 @@ def test_figures_from_events() -> None:
         # A trip of a vehicle's own has no customer who waits.
         {"kind": "request_served", "time_s": 900.0, "value": None, "distance_km": 2.0},
         {"kind": "ran_empty", "time_s": 600.0, "value": None, "distance_km": 3.0},
+        # Each limit has an event at its begin and one at its end.
+        {"kind": "limit_binding", "time_s": 600.0, "start_s": 600.0},
+        {"kind": "limit_binding", "time_s": 1500.0, "start_s": 600.0},
+        {"kind": "limit_binding", "time_s": 1800.0, "start_s": 900.0},
     ]
-    run = replace(tiny_run(**DRIVEN), events=pa.Table.from_pylist(rows))
+    run = replace(tiny_run(**DRIVEN), events=pa.Table.from_pylist(rows, SCHEMA))
     found = kpis.compute(run)
     assert found["waiting_mean_min"].value == 5.0
     assert found["deadhead_pct"].value == pytest.approx(100 * (1 - 8.0 / 16.09344))
     assert (found["vehicles_towed"].value, found["trips_refused"].value) == (1.0, 0.0)
+    assert found["limit_binding_h"].value == 0.5
 
 
 SUMMED = {
@@ -246,7 +277,9 @@ def segmented_run() -> RunData:
         ("voltage", None, None, 0.9, None),
     ]
     events = [dict(zip(columns, row, strict=True)) | {"time_s": 900.0} for row in rows]
-    return replace(run, data=data.assign_coords(coords), events=pa.Table.from_pylist(events))
+    return replace(
+        run, data=data.assign_coords(coords), events=pa.Table.from_pylist(events, SCHEMA)
+    )
 
 
 @pytest.mark.parametrize("key", [*SUMMED, *SHARED])

@@ -129,6 +129,27 @@ def test_real_time_is_off_or_on(tmp_path: Path) -> None:
     assert "must be more than 0" in wrong
 
 
+def test_bids_need_a_market_with_buses_and_feeders_that_are_solved(tmp_path: Path) -> None:
+    text = "market: {bids: on, kind: series}\ngrid: {kind: linear, volt_var: category_b}\nseed: x"
+    found = problems(tmp_path, text)
+    assert found[1:] == [
+        "market.kind is series: must be five_bus with market.bids: on. Did you mean five_bus?",
+        "grid.kind is linear: must be opendss with market.bids: on. Did you mean opendss?",
+        "grid.volt_var is category_b: must be off with market.bids: on. Did you mean off?",
+    ]
+    assert loading.load(settings=["market.bids=on"]).market.bids == "on"
+    off = ["grid.kind=linear", "market.kind=series", "market.bids=off"]
+    assert loading.load(settings=off).grid.kind == "linear"
+
+
+def test_limits_of_the_feeders(tmp_path: Path) -> None:
+    text = "grid: {limits: {transformer_pct: 0, voltage_low_pu: 1.1, line_pct: 90}}"
+    found = problems(tmp_path, text)
+    assert found[0].startswith("grid.limits.transformer_pct is 0: must be more than 0")
+    assert "needs voltage_low_pu < voltage_high_pu" in found[1]
+    assert loading.load(settings=["grid.limits.line_pct=90"]).grid.limits.line_pct == 90
+
+
 def test_holidays_of_ones_own_tariff(tmp_path: Path) -> None:
     text = """
         market:

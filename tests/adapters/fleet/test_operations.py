@@ -89,6 +89,9 @@ class ToyCity:
             vehicle_discharge_limit_kw=np.full(COUNT, 60.0),
             station_draw_withheld=np.zeros(len(self.assets.stations.ids)),
             station_feed_withheld=np.zeros(len(self.assets.stations.ids)),
+            vehicle_called=np.zeros(COUNT, dtype=bool),
+            vehicle_call_kw=np.zeros(COUNT),
+            vehicle_cleared_kw=np.zeros(COUNT),
         )
 
     def step(self, orders: Orders) -> dict[str, Any]:
@@ -125,7 +128,13 @@ def orders(rng: np.random.Generator, requests: int, wild: float, stations: int =
     ).astype(np.int32)
     goto = np.where(rng.random(COUNT) < wild, rng.integers(0, stations, COUNT), -1).astype(np.int32)
     return Orders(
-        request_vehicle, goto, rng.uniform(-30, 30, COUNT), rng.uniform(0.3, 1, COUNT), NO_VIA
+        request_vehicle,
+        goto,
+        rng.uniform(-30, 30, COUNT),
+        rng.uniform(0.3, 1, COUNT),
+        np.zeros(COUNT),
+        np.zeros(COUNT),
+        NO_VIA,
     )
 
 
@@ -191,6 +200,8 @@ def nothing(requests: int) -> Orders:
         np.full(COUNT, -1, dtype=np.int32),
         np.zeros(COUNT),
         np.ones(COUNT),
+        np.zeros(COUNT),
+        np.zeros(COUNT),
         NO_VIA,
     )
 

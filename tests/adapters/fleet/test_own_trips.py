@@ -60,13 +60,22 @@ class Scene:
             "vehicle_discharge_limit_kw": np.full(COUNT, 60.0),
             "station_draw_withheld": np.zeros(len(DRAWN.stations.ids)),
             "station_feed_withheld": np.zeros(len(DRAWN.stations.ids)),
+            "vehicle_called": np.zeros(len(DRAWN.vehicles.ids), dtype=bool),
+            "vehicle_call_kw": np.zeros(len(DRAWN.vehicles.ids)),
+            "vehicle_cleared_kw": np.zeros(COUNT),
         }
 
     def step(self, goto: int = -1) -> dict[str, Any]:
         self.station[CAR] = goto
         nobody = np.full(len(self.requests), -1, np.int32)
         orders = Orders(
-            nobody, self.station.copy(), np.full(COUNT, 7.0), np.full(COUNT, 0.9), self.via
+            nobody,
+            self.station.copy(),
+            np.full(COUNT, 7.0),
+            np.full(COUNT, 0.9),
+            np.zeros(COUNT),
+            np.zeros(COUNT),
+            self.via,
         )
         back = Feedback(**{f.name: self.heard[f.name].copy() for f in fields(Feedback)})
         out = self.operations.advance(self.tick, back, orders)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import networks.feeders
 import networks.prices
-from adapters.market.simulator import Market
+from adapters.market.simulator import LIMIT_KINDS, Market
 from cosim.assets import Assets
 from cosim.errors import MarketError
 from cosim.scenario import Scenario
@@ -28,7 +28,11 @@ def market_of(**fields: Any) -> tuple[Market, Scenario]:
 
 
 def given(
-    head_kw: Any = NOMINAL_KW, power_kw: Any = (12.0,), station: Any = (0,), loss: float = 0.0
+    head_kw: Any = NOMINAL_KW,
+    power_kw: Any = (12.0,),
+    station: Any = (0,),
+    loss: float = 0.0,
+    limits: float = 0.0,
 ) -> dict[str, NDArray[Any]]:
     return {
         "feeder_head_kw": np.atleast_1d(np.asarray(head_kw, dtype=float)),
@@ -36,8 +40,13 @@ def given(
         "vehicle_power_kw": np.array(power_kw, dtype=float),
         "vehicle_station": np.array(station, dtype=np.int32),
         "station_marginal_loss": np.full(STATIONS, loss),
+        **{f"station_{kind}_usd_per_mwh": np.full(STATIONS, limits) for kind in LIMIT_KINDS},
+        **{f"dlmp_{kind}_usd_per_mwh": np.array([0.0, limits]) for kind in LIMIT_KINDS},
         "bus_marginal_loss": np.array([0.0, loss]),
         "bus_feeder": np.zeros(2, dtype=np.int32),
+        "plug_most_kw": np.maximum(power_kw, 20.0),
+        "plug_least_kw": np.minimum(power_kw, 0.0),
+        "vehicle_reserve_usd_per_mw_h": np.full(len(power_kw), -1.0),
     }
 
 
@@ -92,6 +101,36 @@ def test_what_a_station_makes_the_feeder_lose_is_in_its_price() -> None:
     assert out["dlmp_usd_per_mwh"] == pytest.approx([price, 1.07 * price])
     parts = out["dlmp_energy_usd_per_mwh"] + out["dlmp_loss_usd_per_mwh"]
     assert out["dlmp_usd_per_mwh"] == pytest.approx(parts, abs=1e-8)
+
+
+def test_what_limits_cost_is_in_the_price_and_goes_to_an_account_of_its_own() -> None:
+    market, _ = market_of()
+    out = market.advance(0, given(power_kw=(12.0, -6.0), station=(0, 3), loss=0.07, limits=20.0))
+    price = float(out["lmp_usd_per_mwh"][market.dimensions()["zone"].index("D")])
+    assert out["station_price_usd_per_mwh"] == pytest.approx(np.full(STATIONS, 1.07 * price + 60))
+    assert out["vehicle_limits_usd"] == pytest.approx([0.06, -0.03])
+    assert out["vehicle_cost_usd"] == pytest.approx(
+        np.array([1.0, -0.5]) * (1.07 * price + 60) / 1000
+    )
+    booked = dict(zip(market.dimensions()["account"], out["account_usd"], strict=True))
+    assert booked["limits"] == pytest.approx(-0.03)
+    assert booked["feeders"] == pytest.approx(-0.5 * 0.07 * price / 1000)
+    assert paid_by_all(out) == pytest.approx(0, abs=1e-6)
+    assert out["dlmp_congestion_usd_per_mwh"] == pytest.approx([0, 40])
+    assert out["dlmp_usd_per_mwh"] == pytest.approx([price, 1.07 * price + 60])
+
+
+def test_the_price_at_the_head_is_told_for_the_next_clearing() -> None:
+    fields = {"grid": {"feeders": 3}, "market": {"feeder_bus": ["B", "D", "D"]}}
+    market, scenario = market_of(**fields)
+    path = networks.prices.day_ahead_usd_per_mwh(
+        scenario.market.prices, scenario.start_time, scenario.ticks
+    )
+    opening = market.initial()["feeder_lmp_usd_per_mwh"]
+    assert opening == pytest.approx(np.full(3, path[0]))
+    out = market.advance(0, given(np.full(3, NOMINAL_KW)))
+    price = dict(zip("ABCDE", out["lmp_usd_per_mwh"], strict=True))
+    assert out["feeder_lmp_usd_per_mwh"].tolist() == [price["B"], price["D"], price["D"]]
 
 
 def test_lines_carry_the_dispatch_with_losses() -> None:

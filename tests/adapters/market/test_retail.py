@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import networks.feeders
 import networks.prices
 from adapters.market.retail import quadratic
-from adapters.market.simulator import KINDS, Market
+from adapters.market.simulator import KINDS, LIMIT_KINDS, Market
 from cosim.assets import Assets
 from cosim.registry import BUILT_IN
 from cosim.scenario import Scenario
@@ -46,6 +46,11 @@ def given(
         "station_marginal_loss": np.full(STATIONS, loss),
         "bus_marginal_loss": np.array([0.0, loss]),
         "bus_feeder": np.zeros(2, dtype=np.int32),
+        "plug_most_kw": np.maximum(np.array(power_kw, dtype=float), 0.0),
+        "plug_least_kw": np.minimum(np.array(power_kw, dtype=float), 0.0),
+        "vehicle_reserve_usd_per_mw_h": np.full(len(power_kw), -1.0),
+        **{f"station_{kind}_usd_per_mwh": np.zeros(STATIONS) for kind in LIMIT_KINDS},
+        **{f"dlmp_{kind}_usd_per_mwh": np.zeros(2) for kind in LIMIT_KINDS},
     }
 
 
@@ -70,9 +75,10 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
     assert out["lmp_usd_per_mwh"] == pytest.approx([46, 126])
     assert out["vehicle_cost_usd"] == pytest.approx([0.046, -0.126])
     ids = market.dimensions()["account"]
-    assert ids == ["load f00", "load f01", "supplier f00", "supplier f01", "operator", "feeders"]
+    own = ["operator", "feeders", "limits"]
+    assert ids == ["load f00", "load f01", "supplier f00", "supplier f01", *own]
     # Other load draws 1 MW less the vehicle's power for five minutes.
-    assert out["account_kwh"] == pytest.approx([1e3 / 12 - 1, 250 + 1, -1e3 / 12, -250, 0, 0])
+    assert out["account_kwh"] == pytest.approx([1e3 / 12 - 1, 250 + 1, -1e3 / 12, -250, 0, 0, 0])
     assert out["vehicle_cost_usd"].sum() + out["account_usd"].sum() == pytest.approx(0)
     houses = market.facts()["account_counterparty"][1]
     assert houses == [
@@ -81,6 +87,7 @@ def test_the_quadratic_price_is_that_of_the_feeder_of_the_station() -> None:
         "customers",
         "customers",
         "market",
+        "operator",
         "operator",
     ]
     assert market.facts()["station_billed_by"][1][stations[1]] == "supplier f01"
@@ -123,7 +130,13 @@ def test_a_series_is_billed_as_it_stands() -> None:
         assert out["lmp_usd_per_mwh"] == pytest.approx([prices[tick]])
         assert out["vehicle_cost_usd"] == pytest.approx([prices[tick] / 1000])
         assert out["bus_load_mw"] == pytest.approx([8.0])
-    assert market.dimensions()["account"] == ["load LZ_AEN", "supplier", "operator", "feeders"]
+    assert market.dimensions()["account"] == [
+        "load LZ_AEN",
+        "supplier",
+        "operator",
+        "feeders",
+        "limits",
+    ]
     assert market.about() == {"prices": "LZ_AEN, ERCOT day-ahead, hourly"}
 
 

@@ -29,9 +29,12 @@ STATIONS = np.array([0, 1, -1], dtype=np.int32)
 
 
 def test_five_minutes_at_the_price_of_the_station() -> None:
-    bill = settle(np.array([12.0, -24.0, 0.0]), STATIONS, np.array([50.0, 80.0]))
+    bill = settle(
+        np.array([12.0, -24.0, 0.0]), STATIONS, np.array([50.0, 80.0]), np.array([5.0, 20.0])
+    )
     assert bill.billed_kwh.tolist() == [1.0, -2.0, 0.0]
     assert bill.cost_usd == pytest.approx([0.05, -0.16, 0.0])
+    assert bill.limits_usd == pytest.approx([0.005, -0.04, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ def test_five_minutes_at_the_price_of_the_station() -> None:
 )
 def test_no_bill_without_a_number(power: list[float], price: list[float], message: str) -> None:
     with pytest.raises(MarketError, match=message):
-        settle(np.array(power), STATIONS, np.array(price))
+        settle(np.array(power), STATIONS, np.array(price), np.zeros(2))
 
 
 LAYOUT = Layout(
@@ -61,13 +64,22 @@ LAYOUT = Layout(
 
 
 def test_parties_and_whom_they_settle_with() -> None:
-    assert account_ids(LAYOUT) == ("load north", "load south", "wind", "gas", "operator", "feeders")
+    assert account_ids(LAYOUT) == (
+        "load north",
+        "load south",
+        "wind",
+        "gas",
+        "operator",
+        "feeders",
+        "limits",
+    )
     assert counterparties(LAYOUT) == (
         "operator",
         "gas",
         "operator",
         "customers",
         "market",
+        "operator",
         "operator",
     )
 
@@ -77,12 +89,18 @@ def test_parties_and_whom_they_settle_with() -> None:
     load=st.floats(1, 500),
     price=st.tuples(st.floats(-100, 5000), st.floats(-100, 5000)),
     shed=st.floats(0, 1),
+    limits=st.tuples(st.floats(-100, 10_000), st.floats(-100, 10_000)),
 )
 def test_all_payments_sum_to_zero(
-    power: list[float], load: float, price: tuple[float, float], shed: float
+    power: list[float],
+    load: float,
+    price: tuple[float, float],
+    shed: float,
+    limits: tuple[float, float],
 ) -> None:
     vehicle_zone = np.array([0, 1, 1, 0])
-    bill = settle(np.array(power), vehicle_zone, np.array(price))
+    held = np.array(limits)
+    bill = settle(np.array(power), vehicle_zone, np.array(price) + held, held)
     # All load is in the south, half of it comes over the line.
     served = load * (1 - shed)
     cleared = Clearing(
@@ -96,7 +114,11 @@ def test_all_payments_sum_to_zero(
     )
     booking = book(LAYOUT, cleared, bill, vehicle_zone)
     total = bill.cost_usd.sum() + booking.paid_usd.sum()
-    assert total == pytest.approx(0, abs=1e-9 * max(1.0, load * max(map(abs, price))))
+    assert total == pytest.approx(0, abs=1e-9 * max(1.0, load * max(map(abs, price + limits))))
+    paid = dict(zip(account_ids(LAYOUT), booking.paid_usd, strict=True))
+    expected = power @ held[vehicle_zone] * TICK_HOURS / 1000
+    assert paid["limits"] == pytest.approx(-expected, abs=1e-9)
+    assert paid["feeders"] == pytest.approx(0, abs=1e-9 * max(map(abs, price + limits)))
     drawn = bill.billed_kwh.sum() + booking.energy_kwh.sum()
     assert drawn == pytest.approx(0, abs=1e-9 * load * 1000)
 

@@ -26,6 +26,14 @@ CONSUMERS: dict[str, Any] = {
     "fleet": {"vehicles": 12, "segments": {"consumer": 1}, "stations": {"count": 2}},
 }
 SCENARIO = Scenario.model_validate(PLAIN)
+NO_BIDS: dict[str, Any] = {
+    "vehicle_offer_kw": np.zeros(12),
+    "vehicle_offer_usd_per_mwh": np.zeros(12),
+    "feeder_lmp_usd_per_mwh": np.zeros(1),
+    "plug_most_kw": np.zeros(12),
+    "plug_least_kw": np.zeros(12),
+    "vehicle_reserve_usd_per_mw_h": np.full(12, -1.0),
+}
 
 
 def started(cls: type[Grid] | type[Market]) -> tuple[Any, dict[str, list[str]]]:
@@ -40,6 +48,7 @@ def started(cls: type[Grid] | type[Market]) -> tuple[Any, dict[str, list[str]]]:
 
 
 def stepped(simulator: Any, tick: int, given: dict[str, Any]) -> dict[str, Any]:
+    given = {**NO_BIDS, **given}
     wanted = [signal.name for signal in read_by(simulator.role)]
     assert simulator.step(tick, {EID: {name: {"x": given[name]} for name in wanted}}, 10) == (
         tick + 1
@@ -163,6 +172,103 @@ def test_volt_var_and_volt_watt_answer_low_voltage(cls: type[Grid]) -> None:
     assert (held == (on["station_voltage_pu"] < 0.94)).all()
     assert held.any()
     assert not on["station_feed_withheld"].any()
+
+
+BIDDING: dict[str, Any] = {
+    **CONSUMERS,
+    "fleet": {"vehicles": 40, "segments": {"consumer": 1}, "stations": {"count": 2}},
+    "duration": "10min",
+    "market": {"bids": "on"},
+}
+
+
+def bidding_grid(**grid: Any) -> tuple[Grid, dict[str, Any], Any]:
+    """Return a grid, inputs in which everybody at home offers 7 kW, and who feeds each home."""
+    scenario = Scenario.model_validate(BIDDING | {"grid": {"feeder": "suburb"} | grid})
+    simulator, assets = Grid(), Assets.of(scenario)
+    simulator.prepare(scenario, assets)
+    station = assets.vehicles.private_station.max(axis=1)
+    names = np.array(simulator.facts()["station_transformer"][1])
+    given = {
+        "vehicle_power_kw": np.zeros(40),
+        "vehicle_station": station,
+        "vehicle_offer_kw": np.where(station >= 0, 7.0, 0.0),
+        "vehicle_offer_usd_per_mwh": np.where(station >= 0, 100.0, 0.0) + np.arange(40),
+        "feeder_lmp_usd_per_mwh": np.array([50.0]),
+    }
+    return simulator, given, np.where(station >= 0, names[station], "")
+
+
+def test_offers_are_cleared_for_the_next_tick_and_priced_in_it() -> None:
+    grid, given, fed_by = bidding_grid()
+    first = grid.advance(0, given)
+    assert not first["station_transformer_usd_per_mwh"].any()
+    cleared_kw, offer_kw = first["vehicle_cleared_kw"], given["vehicle_offer_kw"]
+    assert ((cleared_kw >= 0) & (cleared_kw <= offer_kw)).all()
+    cut = cleared_kw < offer_kw - 1e-3
+    assert cut.any()
+    assert (cleared_kw[~cut] == offer_kw[~cut]).all()
+    (event, *_) = [e for e in first["grid_events"] if e["kind"] == "limit_binding"]
+    assert (event["time_s"], event["limit"]) == (300.0, pytest.approx(50.0, rel=2e-4))
+    assert event["place"] in fed_by[cut]
+    # What was cleared is drawn: nobody is above the rating, and those who were cut are at it.
+    second = grid.advance(
+        1, given | {"vehicle_power_kw": cleared_kw, "vehicle_offer_kw": np.zeros(40)}
+    )
+    loading = dict(
+        zip(grid.dimensions()["transformer"], second["transformer_loading_pct"], strict=True)
+    )
+    assert max(loading.values()) <= 100.0
+    assert all(loading[name] == pytest.approx(100.0, abs=0.02) for name in fed_by[cut])
+    # Behind one transformer those with the lower bids are cut, and the price is theirs.
+    price = second["station_transformer_usd_per_mwh"][given["vehicle_station"]]
+    bid = given["vehicle_offer_usd_per_mwh"]
+    for name in np.unique(fed_by[cut]):
+        mine = fed_by == name
+        assert bid[mine & cut].max() < bid[mine & ~cut].min(initial=np.inf)
+        assert np.ptp(price[mine]) < 0.1 * price[mine].max()
+    assert (price[cut] > 0).all()
+    assert not price[(fed_by != "") & ~np.isin(fed_by, fed_by[cut])].any()
+    assert second["dlmp_transformer_usd_per_mwh"].max() > 0
+    # At the last tick all that binds has an end.
+    assert any("end after 300 s" in e["detail"] for e in second["grid_events"])
+    grid.close()
+
+
+def test_a_scenario_sets_the_limits() -> None:
+    grid, given, _ = bidding_grid(limits={"transformer_pct": 150})
+    assert (grid.advance(0, given)["vehicle_cleared_kw"] == given["vehicle_offer_kw"]).all()
+    grid.close()
+    grid, given, _ = bidding_grid(limits={"transformer_pct": 150, "voltage_low_pu": 1.01})
+    found = grid.advance(0, given)
+    grid.close()
+    assert (found["vehicle_cleared_kw"] < given["vehicle_offer_kw"]).any()
+    binding = [e for e in found["grid_events"] if e["kind"] == "limit_binding"]
+    assert binding
+    assert all("voltage" in e["detail"] for e in binding)
+
+
+def test_offers_that_are_all_taken_change_nothing_else() -> None:
+    """Taps, voltages and losses are as without bids, to the last bit."""
+    found: list[dict[str, Any]] = []
+    for bids in ("on", "off"):
+        wide = {"limits": {"voltage_high_pu": 1.1, "voltage_low_pu": 0.9}}
+        scenario = Scenario.model_validate(PLAIN | {"market": {"bids": bids}, "grid": wide})
+        grid = Grid()
+        grid.prepare(scenario, Assets.of(scenario))
+        rng, out = np.random.default_rng(0), dict[str, Any]()
+        for tick in range(4):
+            station = rng.integers(0, 8, 12).astype(np.int32)
+            offer_kw = rng.uniform(-3, 3, 12)
+            given = {"vehicle_power_kw": rng.uniform(-3, 3, 12), "vehicle_station": station}
+            given |= {"vehicle_offer_kw": offer_kw, "feeder_lmp_usd_per_mwh": np.array([50.0])}
+            given["vehicle_offer_usd_per_mwh"] = np.where(offer_kw > 0, 900.0, -900.0)
+            out = grid.advance(tick, given)
+            assert bids == "off" or (out.pop("vehicle_cleared_kw") == offer_kw).all()
+        found.append(out)
+        grid.close()
+    for name, values in found[0].items():
+        assert np.array_equal(values, found[1][name]), name
 
 
 @pytest.mark.parametrize("cls", [Grid, LinearGrid])
