@@ -159,6 +159,8 @@ class Flows:
             Derivatives of their magnitudes by the real, then the imaginary parts, shape
             (figure, 2 node) [A/V].
         """
+        if not len(conductors):
+            return np.zeros((0, 2 * self._ground))
         y = self._y[conductors]
         return self._parts(sp.diags_array(_turned(y @ np.append(v, 0))) @ y)
 
@@ -168,6 +170,8 @@ class Flows:
         With the power s = sum of V conj(I) over its conductors and a = conj(s) / abs(s), the change
         of abs(s) is the real part of the sum of a conj(I) dV + conj(a V) dI.
         """
+        if not len(windings):
+            return np.zeros((0, 2 * self._ground))
         whole = np.append(v, 0)
         current, power = self.conductors(v)
         turn = _turned(self.winding_power(power))
@@ -198,6 +202,8 @@ class Flows:
 
     def power_changes(self, v: Complex, moved: Complex, windings: NDArray[np.int64]) -> Complex:
         """How powers of windings move with the voltages, as `current_changes` [kVA]."""
+        if not len(windings):
+            return np.zeros((0, moved.shape[1]), np.complex128)
         whole = np.append(v, 0)
         current = self._y @ whole
         inside = np.flatnonzero(np.isin(self._winding, windings))

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from adapters.opendss.circuit import Circuit, layout_of
+from adapters.opendss.cleared import Cleared
+from adapters.opendss.clearing import Clearing
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.layout import Outlet
+from adapters.opendss.limits import limits_of
 from adapters.opendss.linear import LinearFeeder
+from adapters.opendss.offers import Offers
 from adapters.opendss.service import Connections, connect_stations
 
 # As in published circuits of homes: a pole's transformer with two halves, triplex to each home.
@@ -118,3 +122,34 @@ def test_the_linear_kind_follows(master: Path) -> None:
         assert other.transformer_ev_kw == pytest.approx(one.transformer_ev_kw, abs=1e-3)
     exact.close()
     linear.close()
+
+
+def test_clearing_knows_chargers_between_the_legs(master: Path) -> None:
+    """The pole's transformer binds: prices at the homes are what 20 W more there cost."""
+    feeder, clearing_kw = at_homes(master), np.full(3, 7.0)
+    feeder.solve(1.0, clearing_kw)
+    limits = limits_of(feeder, transformer_pct=50)
+    clearing = Clearing(feeder, limits)
+
+    def cleared(power_kw: np.ndarray) -> Cleared:
+        at = np.append(np.arange(3), np.arange(3))
+        worth = np.append(np.array([150.0, 90.0, 120.0]), np.full(3, 2e3))
+        return clearing.clear(1.0, Offers(at, np.append(clearing_kw, power_kw), worth), 40.0)
+
+    fixed_kw, step_kw = np.ones(3), 0.02
+    found = cleared(fixed_kw)
+    assert [row.id for row in found.binding] == ["pole"]
+    assert found.connection_kw.max() > 1.5
+    price = found.price_usd_per_mwh
+    assert np.ptp(price) > 20
+    for i in range(3):
+        more = np.where(np.arange(3) == i, step_kw, 0)
+        up, down = cleared(fixed_kw + more), cleared(fixed_kw - more)
+        # What is always in is worth 2 USD/kWh.
+        cost = up.cost_usd_per_h - down.cost_usd_per_h + 2 * 2 * step_kw
+        assert 1e3 * cost / (2 * step_kw) == pytest.approx(price[i], rel=1e-3)
+    feeder.lock_taps()
+    used = feeder.solve(1.0, found.connection_kw)
+    pole = feeder.transformer_ids.index("pole")
+    assert used.transformer_loading_pct[pole] == pytest.approx(50, rel=1e-5)
+    feeder.close()
