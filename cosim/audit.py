@@ -1,6 +1,6 @@
 """The audit of every tick: energy, power limits, state of charge, money.
 
-`cosim.laws` holds the laws, `cosim.checking` how figures are compared.
+`cosim.laws` and `cosim.service_laws` hold the laws, `cosim.checking` how figures are compared.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cosim import laws
+from cosim import laws, service_laws
 from cosim.assets import Assets
 from cosim.checking import Breach, Checker
 from cosim.scenario import Scenario
@@ -49,6 +49,7 @@ class Audit:
         self._stop = scenario.run.audit == "stop"
         self._note = note
         self._plates = laws.Plates(assets, ids, facts)
+        self._terms = service_laws.Terms.of(scenario)
         start = assets.vehicles.initial_soc
         # Before the first tick nobody has plugged in, and nothing is cleared.
         nothing = np.zeros(len(start)) if self._bids else None
@@ -84,6 +85,9 @@ class Audit:
             feed_withheld=signals["station_feed_withheld"],
             head_kw=signals["feeder_head_kw"],
             bus_load_mw=signals["bus_load_mw"],
+            response_open_kwh=signals["response_open_kwh"],
+            called=signals["vehicle_called"],
+            call_kw=signals["vehicle_call_kw"],
             station=signals["vehicle_station"],
             cleared_kw=signals["vehicle_cleared_kw"] if self._bids else None,
         )
@@ -98,3 +102,5 @@ class Audit:
         yield from laws.state_of_charge(check, signals, plates, before)
         yield from laws.feeder(check, signals, plates)
         yield from laws.money(check, signals, plates, before)
+        yield from service_laws.response(check, signals, plates, before)
+        yield from service_laws.reserve(check, signals, plates, before, self._terms)

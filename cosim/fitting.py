@@ -31,6 +31,7 @@ def scenario_checks() -> Sequence[Callable[[Scenario], Sequence[Problem]]]:
     return (
         _prices_cover_the_run,
         _market_fits_together,
+        _services_fit,
         _weather_fits,
         _batteries_fit,
         _replay_fits,
@@ -85,6 +86,13 @@ def _market_fits_together(scenario: Scenario) -> Sequence[Problem]:
         reason = f"picks one of the prices of a file; {market.prices} is none"
         problems.append(Problem("market.prices_zone", market.prices_zone, reason))
     return problems
+
+
+def _services_fit(scenario: Scenario) -> Sequence[Problem]:
+    if kind_of("market", scenario) not in BUILT_IN["market"]:
+        return []
+    check = resolve("adapters.market.checks:service_problems")
+    return cast(Sequence[Problem], check(scenario))
 
 
 def _weather_fits(scenario: Scenario) -> Sequence[Problem]:

@@ -113,12 +113,36 @@ def _cost_high(run: RunData) -> float:
     return _cost_percentile(run, 95)
 
 
-@of_vehicles("v2g_revenue_usd_per_vehicle_month", "USD", "pay for energy fed back, likewise")
+@of_vehicles(
+    "v2g_revenue_usd_per_vehicle_month",
+    "USD",
+    "pay for energy fed back and for reserve held, likewise",
+)
 def _v2g(run: RunData) -> float:
     cost = run.array("vehicle_cost_usd")
     fed = run.array("vehicle_billed_kwh") < 0
     # Adding 0 turns a negative zero into zero.
-    return -float(cost[fed].sum()) / run.vehicles / run.days * DAYS_PER_MONTH + 0.0
+    energy = -float(cost[fed].sum()) / run.vehicles / run.days * DAYS_PER_MONTH + 0.0
+    return energy + _reserve(run)
+
+
+@of_vehicles("reserve_usd_per_vehicle_month", "USD", "pay for reserve held, likewise")
+def _reserve(run: RunData) -> float:
+    return run.total("vehicle_reserve_usd") / run.vehicles / run.days * DAYS_PER_MONTH
+
+
+@of_vehicles("demand_response_usd_per_vehicle_month", "USD", "pay for demand response, likewise")
+def _response(run: RunData) -> float:
+    return run.total("vehicle_response_usd") / run.vehicles / run.days * DAYS_PER_MONTH
+
+
+@figure(
+    "demand_response_kwh",
+    "kWh",
+    "energy that was paid as demand response: below the baseline, over each event and feeder",
+)
+def _answered(run: RunData) -> float:
+    return float(np.maximum(run.array("response_settled_kwh"), 0.0).sum())
 
 
 @of_vehicles(

@@ -67,6 +67,12 @@ class Before:
     """Power at the head of each feeder in the tick before."""
     bus_load_mw: Floats | None = None
     """Load at each bus of the market in the tick before."""
+    response_open_kwh: Floats | None = None
+    """Demand response of each feeder that was delivered and not settled."""
+    called: NDArray[np.bool_] | None = None
+    """Vehicles whose reserve was called for this tick."""
+    call_kw: Floats | None = None
+    """Most that they are to draw in it."""
     station: NDArray[np.int32] | None = None
     """Station whose port each vehicle held in the tick before."""
     cleared_kw: Floats | None = None

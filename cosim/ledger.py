@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         pa.field("vehicle", pa.int32(), metadata={"meaning": "where the account is a vehicle"}),
         pa.field("station", pa.int32(), metadata={"meaning": "where a vehicle stood"}),
         pa.field("counterparty", _NAMES, metadata={"meaning": "with whom the account settles"}),
+        pa.field("component", _NAMES, metadata={"meaning": "what is paid for"}),
         pa.field("energy_kwh", pa.float64(), metadata={"meaning": "drawn; negative if fed in"}),
         pa.field("price_usd_per_mwh", pa.float64(), metadata={"meaning": "none for a rent"}),
         pa.field(
@@ -48,7 +49,14 @@ SCHEMA = pa.schema(
         pa.field("amount_usd", pa.float64(), metadata={"meaning": "paid; negative if received"}),
     ]
 )
-"""Columns of ``ledger.parquet``: a row for each party and tick that drew, fed or was paid."""
+"""Columns of ``ledger.parquet``: a row for each party and tick that drew, fed or was paid, and for
+each component of what is paid for."""
+_KEEPS = {"operator": "congestion rent", "feeders": "losses", "limits": "limits"}
+"""What accounts that draw nothing are paid for; all others are for energy."""
+SERVICES = {"response": "demand response", "reserve": "reserve"}
+"""What vehicles are paid for beside energy: as signals and components call it."""
+POOL = "market"
+"""With whom all settle for these."""
 
 
 def write(folder: Path, data: xr.Dataset) -> None:
@@ -78,12 +86,13 @@ def rows(data: xr.Dataset) -> pa.Table:
     tick, vehicle = np.nonzero(billed)
     station = at[tick, vehicle]
     price = _array(data, "station_price_usd_per_mwh")[tick, station]
-    names = _array(data, "vehicle").astype(str)
+    names = np.array([f"vehicle {name}" for name in _array(data, "vehicle").astype(str)])
     fleet = _table(
         data,
         tick,
-        account=(np.array([f"vehicle {name}" for name in names]), vehicle),
+        account=(names, vehicle),
         counterparty=(_array(data, "station_billed_by").astype(str), station),
+        component=_all("energy", len(tick)),
         vehicle=vehicle,
         station=station,
         energy_kwh=billed[tick, vehicle],
@@ -100,28 +109,55 @@ def rows(data: xr.Dataset) -> pa.Table:
     drawn = energy[tick, account]
     none = np.zeros(len(drawn), dtype=bool) | (drawn == 0)
     price = np.divide(1000 * paid[tick, account], drawn, where=~none, out=np.zeros(len(drawn)))
+    parties = _array(data, "account").astype(str)
+    components = np.array([_KEEPS.get(name, "energy") for name in parties.tolist()])
     others = _table(
         data,
         tick,
-        account=(_array(data, "account").astype(str), account),
+        account=(parties, account),
+        component=(components, account),
         counterparty=(_array(data, "account_counterparty").astype(str), account),
         energy_kwh=drawn,
         price_usd_per_mwh=pa.array(price, mask=none),
         amount_usd=paid[tick, account],
     )
-    joined = pa.concat_tables([fleet, others]).unify_dictionaries()
+    joined = pa.concat_tables([fleet, others, *_services(data, names, parties)])
+    joined = joined.unify_dictionaries()
     order = np.argsort(joined["tick"].to_numpy(), kind="stable")
     return joined.take(pa.array(order))
+
+
+def _services(data: xr.Dataset, vehicles: NDArray[Any], parties: NDArray[Any]) -> list[pa.Table]:
+    """Return what vehicles are paid for beside energy, and who pays it."""
+    tables: list[pa.Table] = []
+    for name, component in SERVICES.items():
+        for dim, names, sign in (("vehicle", vehicles, -1), ("account", parties, 1)):
+            usd = _array(data, f"{dim}_{name}_usd")
+            tick, who = np.nonzero(usd)
+            tables.append(
+                _table(
+                    data,
+                    tick,
+                    account=(names, who),
+                    counterparty=_all(POOL, len(tick)),
+                    component=_all(component, len(tick)),
+                    vehicle=who if dim == "vehicle" else None,
+                    amount_usd=sign * usd[tick, who],
+                )
+            )
+    return tables
 
 
 def monthly(data: xr.Dataset) -> pa.Table:
     """Return energy and money of every vehicle in every calendar month of the run."""
     months = _array(data, "time").astype("datetime64[M]")
     billed, cost = _array(data, "vehicle_billed_kwh"), _array(data, "vehicle_cost_usd")
+    services = {name: _array(data, f"vehicle_{name}_usd") for name in SERVICES}
     limits = _array(data, "vehicle_limits_usd")
     parts: list[pa.Table] = []
     for month in np.unique(months):
         energy, money = billed[months == month], cost[months == month]
+        paid = {name: usd[months == month].sum(axis=0) for name, usd in services.items()}
         fed = energy < 0
         parts.append(
             pa.table(
@@ -133,11 +169,17 @@ def monthly(data: xr.Dataset) -> pa.Table:
                     "charged_usd": np.where(fed, 0.0, money).sum(axis=0),
                     "fed_back_usd": -np.where(fed, money, 0.0).sum(axis=0) + 0.0,
                     "limits_usd": limits[months == month].sum(axis=0),
-                    "total_usd": money.sum(axis=0),
+                    **{f"{name}_usd": usd for name, usd in paid.items()},
+                    "total_usd": money.sum(axis=0) - sum(paid.values()),
                 }
             )
         )
     return pa.concat_tables(parts)
+
+
+def _all(name: str, count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return one name for every row."""
+    return np.array([name]), np.zeros(count, dtype=np.int32)
 
 
 def _array(data: xr.Dataset, name: str) -> NDArray[Any]:

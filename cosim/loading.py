@@ -28,9 +28,10 @@ _WITH_DATA = (
     "fleet", "demand", "traffic.roads", "traffic.energy", "traffic.incidents", "traffic.background",
     "traffic.replay",
     "grid.kind", "grid.feeder", "grid.feeders", "grid.service_transformers", "grid.volt_var",
-    "market.feeder_multiplier", "market.feeder_bus",
+    "market.bids", "market.feeder_multiplier", "market.feeder_bus",
     "market.prices_zone", "market.prices_time_zone", "market.periods", "market.holidays",
-    "market.real_time", "market.bids",
+    "market.real_time", "market.demand_response", "market.demand_response_baseline",
+    "market.demand_response_calls", "market.scarce_below_mw", "market.reserve",
 )  # fmt: skip
 _ABSENT = object()
 _REPR = reprlib.Repr()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cosim.response_section import Baseline, Reserve, ResponseCalls, ResponseEvent
 from cosim.section import OneOrMore, OnOff, Section
 from networks.prices.holidays import Holidays
 from networks.prices.real_time import RealTime
@@ -95,6 +96,28 @@ class Market(Section):
     value_of_lost_load_usd_per_mwh: Annotated[float, Field(gt=0, le=100_000)] = Field(
         default=5000.0,
         description="five_bus: price of load that cannot be served [USD/MWh]",
+    )
+    demand_response: tuple[ResponseEvent, ...] = Field(
+        default=(),
+        strict=False,  # files have lists, not tuples
+        description="scheduled events in which vehicles are paid for charging less: start, end or "
+        "minutes, pay_usd_per_mwh, notice_minutes, feeders",
+    )
+    demand_response_baseline: Baseline = Field(
+        default="before",
+        description="what charging would have been: that of the hour before the notice, or of the "
+        "same time on up to ten earlier days of the run (days)",
+    )
+    scarce_below_mw: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        default=0.0,
+        description="five_bus: reserve of the system, capacity less load, below which it is scarce "
+        "[MW]; 0: never",
+    )
+    demand_response_calls: ResponseCalls = Field(
+        default_factory=ResponseCalls, description="events that are called while it is scarce"
+    )
+    reserve: Reserve = Field(
+        default_factory=Reserve, description="five_bus: reserve that vehicles are paid to hold"
     )
 
     @property

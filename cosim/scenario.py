@@ -200,6 +200,11 @@ class Rules(Section):
     feed_back_to_soc: Share = Field(
         default=0.6, description="feeding back ends here, or where the next trip needs the charge"
     )
+    respond_above_usd_per_mwh: Annotated[float, Field(ge=0, le=100_000)] | None = Field(
+        default=0.0,
+        description="pay of demand response from which charging that can wait does [USD/MWh]; "
+        "null: never",
+    )
 
     @classmethod
     def _clash(cls, numbers: Mapping[str, float]) -> str:

@@ -118,6 +118,8 @@ vehicle_offer_usd_per_mwh  | USD/MWh       | vehicle     | f8 | -100000..100000 
 plug_efficiency            | 1             | vehicle     | f8 | 0.5..1          | fleet   | battery             | start | unrecorded | DC over AC energy of the charger in use while it charges
 plug_limit_kw              | kW            | vehicle     | f8 | 0..1000         | fleet   | -                   | start | -          | most the vehicle may draw at its port: the lesser of port and vehicle
 plug_floor_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | -                   | start | -          | most the vehicle may feed back at its port, negative; 0 without V2G
+plug_most_kw               | kW            | vehicle     | f8 | 0..1000         | fleet   | market              | mean  | unrecorded | most that could have been asked for within every limit and the vehicle's target
+plug_least_kw              | kW            | vehicle     | f8 | -1000..0        | fleet   | market              | mean  | unrecorded | least that could have been asked for, as far as it can be sustained for a call of reserve
 request_status             | 1             | request     | i1 | 0..7            | fleet   | agents              | end   | unrecorded | 0 not known yet, 1 open, 2 assigned, 3 picked up, 4 served, 5 expired, 6 failed, 7 a vehicle's own and not begun
 request_origin_edge        | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request waits; -1 while it is not known yet
 request_destination_edge   | index:edge    | request     | i4 | -               | fleet   | agents              | end   | unrecorded | where the request wants to go; -1 while it is not known yet
@@ -216,12 +218,31 @@ dlmp_loss_usd_per_mwh      | USD/MWh       | bus         | f8 | -10000..100000  
 dlmp_congestion_usd_per_mwh | USD/MWh      | bus         | f8 | -1e+07..1e+07   | market  | -                   | mean  | -          | part of it for limits of transformers and lines
 account_kwh                | kWh           | account     | f8 | -               | market  | -                   | sum   | -          | energy that each party beside the vehicles drew; negative if it fed in
 account_usd                | USD           | account     | f8 | -               | market  | -                   | sum   | -          | what that party pays; negative if it is paid
+reserve_mw                 | MW            | -           | f8 | -               | market  | -                   | mean  | -          | capacity of all generators less the load; 0 with a tariff
+response_pay_usd_per_mwh   | USD/MWh       | feeder      | f8 | 0..             | market  | -                   | mean  | -          | demand response: pay for what is drawn less than the baseline; 0 without an event
+response_baseline_kw       | kW            | feeder      | f8 | -               | market  | -                   | mean  | -          | what the vehicles at the feeder are taken to draw without the event
+response_delivered_kwh     | kWh           | feeder      | f8 | -               | market  | -                   | sum   | -          | what they drew less, no more than those plugged in held back; negative if they drew more
+response_open_kwh          | kWh           | feeder      | f8 | -               | market  | -                   | end   | -          | delivered over the event under way
+response_settled_kwh       | kWh           | feeder      | f8 | -               | market  | -                   | sum   | -          | delivered over the event that ends with the tick; paid if positive
+response_begin_s           | s             | feeder      | f8 | -1..            | market  | agents              | end   | unrecorded | begin of the event under way or of the next that is known, in simulation time; -1 for none
+response_end_s             | s             | feeder      | f8 | -1..            | market  | agents              | end   | unrecorded | its end
+response_offer_usd_per_mwh | USD/MWh       | feeder      | f8 | 0..             | market  | agents              | end   | unrecorded | its pay
+vehicle_response_usd       | USD           | vehicle     | f8 | 0..             | market  | agents              | sum   | -          | what the vehicle is paid for demand response
+account_response_usd       | USD           | account     | f8 | 0..             | market  | -                   | sum   | -          | what each party pays for it
+reserve_price_usd_per_mw_h | USD/MW/h      | -           | f8 | 0..             | market  | agents              | mean  | -          | price of the reserve that vehicles hold
+vehicle_reserve_kw         | kW            | vehicle     | f8 | 0..2000         | market  | agents              | mean  | -          | by how much the vehicle's power could fall, as it is paid to keep it so, or is called to fall
+vehicle_reserve_delivered_kw | kW          | vehicle     | f8 | 0..2000         | market  | -                   | mean  | -          | by how much a called vehicle's power fell below that before the call
+vehicle_reserve_usd        | USD           | vehicle     | f8 | 0..             | market  | agents              | sum   | -          | what the vehicle is paid for its reserve
+account_reserve_usd        | USD           | account     | f8 | 0..             | market  | -                   | sum   | -          | what each party pays for it
+vehicle_called             | 1             | vehicle     | ?  | -               | market  | agents fleet+1      | end   | -          | the vehicle's reserve is called for the next tick
+vehicle_call_kw            | kW            | vehicle     | f8 | -1000..1000     | market  | fleet+1             | end   | unrecorded | most that a called vehicle is to draw then; negative feeds back
 # --- agents
 request_vehicle            | index:vehicle | request     | i4 | -               | agents  | fleet+1             | end   | unrecorded | vehicle assigned to the request by this decision; -1 for none
 vehicle_goto_station       | index:station | vehicle     | i4 | -               | agents  | fleet+1             | end   | unrecorded | order to drive to the station and plug in; -1 for none
 vehicle_via_edge           | index:edge    | vehicle via | i4 | -               | agents  | fleet+1             | end   | unrecorded | edges to pass on the way to the destination of a trip that begins now, in order; -1 none
 vehicle_charge_kw          | kW            | vehicle     | f8 | -1000..1000     | agents  | fleet+1             | end   | unrecorded | set point at the plug while plugged in; negative feeds back
 vehicle_target_soc         | 1             | vehicle     | f8 | 0..1            | agents  | fleet+1             | end   | unrecorded | state of charge at which the vehicle unplugs
+vehicle_reserve_usd_per_mw_h | USD/MW/h    | vehicle     | f8 | -1..            | agents  | market+1            | end   | unrecorded | price at which the vehicle offers to hold reserve; -1 for no offer
 vehicle_bid_usd_per_mwh    | USD/MWh       | vehicle     | f8 | -100000..100000 | agents  | fleet+1             | end   | unrecorded | most that the vehicle pays for what it draws, with market.bids
 vehicle_ask_usd_per_mwh    | USD/MWh       | vehicle     | f8 | -100000..100000 | agents  | fleet+1             | end   | unrecorded | least that the vehicle wants for what it feeds back, with market.bids
 decision_latency_ms        | ms            | -           | f8 | 0..             | agents  | -                   | end   | volatile   | wall time that the team took for this tick's decisions

@@ -2,10 +2,10 @@
 
 A team is a tuple of agents. Every tick the agents that are due act in their order; each writes
 its own part of the plan and sees what those before it wrote. What nobody touches keeps its
-meaning: orders (``request_vehicle``, ``vehicle_goto_station``) start empty at every tick, set
-points (``vehicle_charge_kw``, ``vehicle_target_soc``) and bids (``vehicle_bid_usd_per_mwh``,
-``vehicle_ask_usd_per_mwh``) stand until they are changed. Vehicles of a team that never bids draw
-up to the value of lost load and feed back at any price.
+meaning: orders (``request_vehicle``, ``vehicle_goto_station``, offers of reserve) start empty at
+every tick, set points (``vehicle_charge_kw``, ``vehicle_target_soc``) and bids
+(``vehicle_bid_usd_per_mwh``, ``vehicle_ask_usd_per_mwh``) stand until they are changed. Vehicles of
+a team that never bids draw up to the value of lost load and feed back at any price.
 """
 
 from __future__ import annotations
@@ -89,6 +89,14 @@ class Observation:
     station_voltage_usd_per_mwh: Floats
     station_price_usd_per_mwh: Floats
     vehicle_cost_usd: Floats
+    response_begin_s: Floats
+    response_end_s: Floats
+    response_offer_usd_per_mwh: Floats
+    vehicle_response_usd: Floats
+    reserve_price_usd_per_mw_h: Floats
+    vehicle_reserve_kw: Floats
+    vehicle_reserve_usd: Floats
+    vehicle_called: Flags
 
     @classmethod
     def of(cls, tick: int, given: Mapping[str, Any]) -> Self:
@@ -149,6 +157,7 @@ class Plan:
     vehicle_bid_usd_per_mwh: Floats
     vehicle_ask_usd_per_mwh: Floats
     vehicle_via_edge: Ints
+    vehicle_reserve_usd_per_mw_h: Floats
 
     @property
     def taken(self) -> Flags:

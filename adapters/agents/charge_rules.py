@@ -31,15 +31,16 @@ class ChargeWhenLow(Agent):
     takes the nearest. Vehicles with trips of their own go only if there is time, or if the next
     trip already waits for the battery. Where the scenario says so, plugged-in vehicles feed back at
     prices that are high beyond what it wears their batteries, down to what they need for their next
-    trip.
+    trip. There, or where reserve is bought (`stays_full`), full vehicles stay at their own ports.
     """
 
     name: ClassVar[str] = "charging_scheduler"
     every_ticks: ClassVar[int] = 3
 
-    def __init__(self, around: Surroundings, rules: Rules) -> None:
+    def __init__(self, around: Surroundings, rules: Rules, stays_full: bool = False) -> None:
         vehicles, stations = around.vehicles, around.stations
         self._roads, self._rules = around.roads, rules
+        self._stays_full = stays_full or rules.feed_back_above_usd_per_mwh is not None
         self._stations, self._needs = stations, Needs(around, rules)
         self._public = np.flatnonzero(stations.public)
         self._plugs = Plugs(vehicles, stations)
@@ -139,15 +140,16 @@ class ChargeWhenLow(Agent):
         station = seen.vehicle_station[due]
         both_ways = (station >= 0) & self._stations.bidirectional[np.maximum(station, 0)]
         who = due[both_ways]
-        if above is None or not who.size:
+        if not self._stays_full or not who.size:
             return
         keep = np.maximum(self._rules.feed_back_to_soc, self._needs.soc(seen)[who])
         price = seen.station_price_usd_per_mwh[station[both_ways]]
         gain = price - self._needs.wear_usd_per_mwh(seen, who)
-        feeds = (seen.vehicle_soc[who] > keep) & (gain >= above)
+        feeds = (seen.vehicle_soc[who] > keep) & (gain >= (np.inf if above is None else above))
         plan.vehicle_charge_kw[who[feeds]] = -self._stations.port_kw[station[both_ways][feeds]]
         who = who[~feeds]
-        # A full one stays at a port of its own that nobody waits for, for the next high price.
+        # A full one stays at a port of its own that nobody waits for, for the next high price or
+        # to hold reserve.
         port = seen.vehicle_station[who]
         who = who[~self._stations.public[port] & (seen.station_queue[port] == 0)]
         full = seen.vehicle_soc[who] >= self._rules.charge_to_soc - HYSTERESIS_SOC

@@ -9,6 +9,7 @@ import numpy as np
 from adapters.agents.bid_rules import BidByUrgency
 from adapters.agents.charge_rules import ChargeWhenLow
 from adapters.agents.route_rules import LeastEnergyWay
+from adapters.agents.service_rules import AnswerEvents, OfferReserve
 from cosim.assets import Surroundings
 from cosim.scenario import Rules, Scenario
 from cosim.team import Agent, Ints, Observation, Plan, RequestStatus, Team
@@ -68,9 +69,15 @@ class NearestVehicle(Agent):
 def team(scenario: Scenario, around: Surroundings) -> Team:
     """Return the rule-based team of `scenario`."""
     rules = scenario.rules
-    seats: list[Agent] = [ChargeWhenLow(around, rules)]
-    if scenario.market.bids == "on":
-        seats.append(BidByUrgency(around, rules, scenario.market.value_of_lost_load_usd_per_mwh))
+    market = scenario.market
+    reserve = market.reserve.requirement_kw + market.reserve.extended_kw > 0
+    seats: list[Agent] = [ChargeWhenLow(around, rules, stays_full=reserve)]
+    if market.demand_response or market.demand_response_calls.per_day:
+        seats.append(AnswerEvents(around, rules))
+    if reserve:
+        seats.append(OfferReserve(around, rules))
+    if market.bids == "on":
+        seats.append(BidByUrgency(around, rules, market.value_of_lost_load_usd_per_mwh))
     seats.append(NearestVehicle(around, rules))
     if rules.route == "least_energy":
         seats.append(LeastEnergyWay(scenario, around))

@@ -45,6 +45,7 @@ class Agents(Simulator):
             request_vehicle=blank("request_vehicle", self._ids, -1),
             vehicle_goto_station=blank("vehicle_goto_station", self._ids, -1),
             vehicle_via_edge=blank("vehicle_via_edge", self._ids, -1),
+            vehicle_reserve_usd_per_mw_h=blank("vehicle_reserve_usd_per_mw_h", self._ids, -1),
             **{name: values.copy() for name, values in self._standing.items()},
         )
         start = perf_counter()

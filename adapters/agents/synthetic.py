@@ -22,6 +22,7 @@ def observation(around: Surroundings, requests: int, rng: np.random.Generator) -
         Random generator.
     """
     vehicles, stations = len(around.vehicles.ids), len(around.stations.ids)
+    feeders = int(around.stations.feeder.max()) + 1
     zones = around.roads.zone_edge
     status = rng.choice([Status.IDLE, Status.SERVING, Status.PLUGGED], vehicles, p=[0.6, 0.3, 0.1])
     plugged = status == Status.PLUGGED
@@ -60,6 +61,14 @@ def observation(around: Surroundings, requests: int, rng: np.random.Generator) -
         station_voltage_usd_per_mwh=np.zeros(stations),
         station_price_usd_per_mwh=np.full(stations, 30.0),
         vehicle_cost_usd=np.zeros(vehicles),
+        response_begin_s=np.full(feeders, -1.0),
+        response_end_s=np.full(feeders, -1.0),
+        response_offer_usd_per_mwh=np.zeros(feeders),
+        vehicle_response_usd=np.zeros(vehicles),
+        reserve_price_usd_per_mw_h=np.zeros(()),
+        vehicle_reserve_kw=np.zeros(vehicles),
+        vehicle_reserve_usd=np.zeros(vehicles),
+        vehicle_called=np.zeros(vehicles, dtype=np.bool_),
     )
 
 
@@ -74,4 +83,5 @@ def empty_plan(seen: Observation) -> Plan:
         vehicle_bid_usd_per_mwh=np.full(vehicles, 5000.0),
         vehicle_ask_usd_per_mwh=np.full(vehicles, -5000.0),
         vehicle_via_edge=np.full((vehicles, VIA), -1, dtype=np.int32),
+        vehicle_reserve_usd_per_mw_h=np.full(vehicles, -1.0),
     )

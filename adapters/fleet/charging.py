@@ -79,13 +79,30 @@ class Chargers:
         The set point, held within the port's limits, what the battery can sustain through the
         tick, the energy that is missing to the target, and the energy above the reserve.
         """
+        limits = at_port, target_soc, soc, charge_limit_kw, discharge_limit_kw
+        return np.clip(set_point_kw, *self.reach(*limits))
+
+    def reach(
+        self,
+        at_port: PortLimits,
+        target_soc: Floats,
+        soc: Floats,
+        charge_limit_kw: Floats,
+        discharge_limit_kw: Floats,
+        times_an_hour: float = TICKS_PER_HOUR,
+    ) -> tuple[Floats, Floats]:
+        """Return the least and the most power to ask for, grid side [kW], shape (vehicle,).
+
+        What is fed back is so little that the energy above the reserve lasts for an hour over
+        `times_an_hour`.
+        """
         efficiency = at_port.efficiency
         missing_kwh = np.maximum(target_soc - soc, 0.0) * self._battery_kwh
         most_kw = np.minimum(charge_limit_kw, missing_kwh * TICKS_PER_HOUR) / efficiency
         spare_kwh = RESERVE_SHARE * np.maximum(soc - self._reserve_soc, 0.0) * self._battery_kwh
-        least_kw = -np.minimum(discharge_limit_kw, spare_kwh * TICKS_PER_HOUR) * efficiency
-        asked = np.clip(set_point_kw, at_port.floor_kw, at_port.limit_kw)
-        return np.clip(asked, np.minimum(least_kw, 0.0), np.maximum(most_kw, 0.0))
+        least_kw = -np.minimum(discharge_limit_kw, spare_kwh * times_an_hour) * efficiency
+        least_kw = np.maximum(at_port.floor_kw, np.minimum(least_kw, 0.0))
+        return least_kw, np.minimum(at_port.limit_kw, np.maximum(most_kw, 0.0))
 
     def share(
         self,

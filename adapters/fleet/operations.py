@@ -39,6 +39,7 @@ class Operations:
             self._journal,
             scenario.fleet.patience,
         )
+        self._calls_an_hour = 60 / scenario.market.reserve.sustained_minutes
         self._offers = Offers(assets, self.chargers) if scenario.market.bids == "on" else None
         self._last_tick = scenario.ticks - 1
 
@@ -78,26 +79,29 @@ class Operations:
     def _charging(self, back: Feedback, orders: Orders) -> dict[str, Any]:
         holds = self.state.holds
         at_port = self.chargers.limits(holds)
-        asked = self.chargers.ask(
-            at_port,
-            orders.vehicle_charge_kw,
+        battery = (
             orders.vehicle_target_soc,
             back.vehicle_soc,
             back.vehicle_charge_limit_kw,
             back.vehicle_discharge_limit_kw,
         )
-        asked = np.where(holds >= 0, asked, 0.0)
+        withheld = back.station_draw_withheld, back.station_feed_withheld
+        wanted_kw = orders.vehicle_charge_kw
+        called_kw = np.minimum(wanted_kw, back.vehicle_call_kw)
+        wanted_kw = np.where(back.vehicle_called, called_kw, wanted_kw)
+        asked = np.where(holds >= 0, self.chargers.ask(at_port, wanted_kw, *battery), 0.0)
         if self._offers:
             asked = self._offers.within_cleared(holds, asked, back.vehicle_cleared_kw)
-        power_kw = self.chargers.share(
-            holds, asked, back.station_draw_withheld, back.station_feed_withheld
-        )
+        power_kw = self.chargers.share(holds, asked, *withheld)
         offer_kw, usd_per_mwh = np.zeros(len(holds)), np.zeros(len(holds))
         if self._offers:
             offer_kw, usd_per_mwh = self._offers.made(holds, at_port, power_kw, back, orders)
+        least_kw, most_kw = self.chargers.reach(at_port, *battery, self._calls_an_hour)
         return {
             "vehicle_station": holds,
             "plug_power_kw": power_kw,
+            "plug_most_kw": self.chargers.share(holds, most_kw, *withheld),
+            "plug_least_kw": self.chargers.share(holds, least_kw, *withheld),
             "vehicle_offer_kw": offer_kw,
             "vehicle_offer_usd_per_mwh": usd_per_mwh,
             "plug_efficiency": at_port.efficiency,

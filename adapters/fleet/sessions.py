@@ -69,7 +69,7 @@ class Sessions:
         full = back.vehicle_soc >= orders.vehicle_target_soc - FULL_SOC_MARGIN
         # A full battery that is to feed back has work left at its port.
         floor_kw = self._chargers.limits(state.holds).floor_kw
-        giving = (orders.vehicle_charge_kw < 0) & (floor_kw < 0)
+        giving = ((orders.vehicle_charge_kw < 0) | back.vehicle_called) & (floor_kw < 0)
         self.end(np.flatnonzero(plugged & full & ~giving), back, now_s)
 
     def end(self, vehicles: Rows, back: Feedback, now_s: float) -> None:

@@ -30,6 +30,8 @@ class Feedback:
     vehicle_discharge_limit_kw: Floats
     station_draw_withheld: Floats
     station_feed_withheld: Floats
+    vehicle_called: Flags
+    vehicle_call_kw: Floats
     vehicle_cleared_kw: Floats
 
 

@@ -34,6 +34,8 @@ class Layout:
     """Change of the zone's load over that of each feeder's head, shape (feeder,) [1]."""
     billed_by: tuple[str, ...]
     """Who bills the energy of each zone."""
+    capacity_mw: float = 0.0
+    """What all sellers together can give; 0: there is no limit [MW]."""
     prices_losses: bool = False
     """Whether energy costs the price of its zone and what it makes the feeder lose, or the price
     of its zone alone, as with a tariff."""

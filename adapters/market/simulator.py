@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adapters.market.pricing import Clearing, Pricing
 from adapters.market.retail import quadratic, series, time_of_use
+from adapters.market.services import Services
 from adapters.market.settlement import account_ids, book, counterparties, settle
 from adapters.market.wholesale import Wholesale
 from cosim.assets import Assets
@@ -38,6 +39,7 @@ class Market(Simulator):
         self._pricing = KINDS[scenario.market.kind](scenario)
         self._layout = self._pricing.layout
         self._station_zone = self._layout.feeder_zone[assets.stations.feeder]
+        self._services = Services(scenario, assets, self._layout)
 
     def dimensions(self) -> dict[str, list[str]]:
         """Zones, sellers, lines and parties of the market."""
@@ -94,7 +96,8 @@ class Market(Simulator):
         congestion = _sum_of(given, "dlmp", ("transformer", "line"))
         bus_limits = congestion + given["dlmp_voltage_usd_per_mwh"]
         booking = book(self._layout, cleared, bill, vehicle_zone)
-        return {
+        services = self._services.step(tick, given, cleared)
+        return services | {
             "lmp_usd_per_mwh": cleared.lmp_usd_per_mwh,
             "feeder_lmp_usd_per_mwh": cleared.lmp_usd_per_mwh[self._layout.feeder_zone],
             "station_price_usd_per_mwh": price,
@@ -119,7 +122,7 @@ class Market(Simulator):
             "vehicle_limits_usd": bill.limits_usd,
             "account_kwh": booking.energy_kwh,
             "account_usd": booking.paid_usd,
-            "market_events": self._shedding(tick, cleared),
+            "market_events": self._shedding(tick, cleared) + services["market_events"],
         }
 
     def close(self) -> None:

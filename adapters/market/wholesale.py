@@ -53,6 +53,7 @@ class Wholesale:
             feeder_zone=self._attachment.bus,
             feeder_weight=self._attachment.weight,
             billed_by=(OPERATOR,) * len(market.data.bus_ids),
+            capacity_mw=float(market.data.generator_limit_mw.sum()),
             prices_losses=True,
             opening_usd_per_mwh=float(prices.usd_per_mwh[0]),
             about=prices.about,

@@ -35,10 +35,10 @@ def problems(scenario: Scenario) -> Sequence[Problem]:
         why = _uncleared(source, layout) if scenario.market.bids == "on" else ""
     except (PowerFlowError, UserError) as error:
         return [Problem("grid.feeder", name, f"is no circuit that can be used: {error}")]
-    return [
-        *([Problem("market.bids", "on", f"must be off with {name}: {why}", "off")] if why else []),
-        *(_service_problems(scenario, layout) if scenario.grid.service_transformers else []),
-    ]
+    found = list(_service_problems(scenario, layout)) if scenario.grid.service_transformers else []
+    if why:
+        found.append(Problem("market.bids", "on", f"must be off with {name}: {why}", "off"))
+    return found
 
 
 def _uncleared(source: FeederData | Path, layout: Layout) -> str:

@@ -207,7 +207,7 @@ class Closures:
                 reason = f"led around from {there}, SUMO has it on {stands}"
                 raise TrafficError(reason, where=f"vehicle {vehicle}", tick=now.tick)
             self._state.before[vehicle] = at - index
-        self._drives.begin(vehicle, way)
+        self._drives.begin([vehicle], [way])
 
 
 def _ahead(via: Sequence[int], driven: Sequence[int]) -> list[int]:

@@ -27,6 +27,9 @@ OPTIONS: dict[Engine, tuple[str, ...]] = {
     "micro": ("--step-length", "1"),
 }
 """What makes them so, for the ``sumo`` program."""
+_LOOK_AT_SIGNALS = ("meso-junction-control", "meso-junction-control.limited")
+"""Options with which mesoscopic vehicles see whether it is green."""
+_NEVER_S = 1e9
 BACKGROUND = "background"
 """SUMO vehicle type of other people's traffic, and the beginning of their ids."""
 _TELEPORT = re.compile(
@@ -115,7 +118,7 @@ class Sumo:
         command += [*OPTIONS[engine], "--seed", str(seed), "--save-state.rng", "true"]
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
         self._command = [*command, "--duration-log.disable", "true", *options]
-        self._net_file = net_file
+        self._net_file, self._engine = net_file, engine
         try:
             self._start()
         except TrafficError:
@@ -130,6 +133,19 @@ class Sumo:
             said = " ".join(self._ear.lines()) or str(error)
             raise TrafficError(f"SUMO did not start: {said}", where=str(self._net_file)) from error
         self._open = True
+        self._rest_signals()
+
+    def _rest_signals(self) -> None:
+        """Leave signals in their phase where nobody looks at it.
+
+        Mesoscopic vehicles wait for the mean red time of a signal's program, which SUMO works out
+        once; to switch hundreds of signals all the same is a good part of a step.
+        """
+        if self._engine == "meso":
+            option, signals = self.api.simulation.getOption, self.api.trafficlight
+            if not any(option(name) == "true" for name in _LOOK_AT_SIGNALS):
+                for signal in signals.getIDList():
+                    signals.setPhaseDuration(signal, _NEVER_S)
 
     def __enter__(self) -> Sumo:
         return self
@@ -208,6 +224,7 @@ class Sumo:
         self._start()
         with self.calling(str(file), -1) as api, self._ear.listening():
             api.simulation.loadState(str(file))
+        self._rest_signals()
 
     def close(self) -> None:
         """End the simulation; harmless when it has ended."""

@@ -71,6 +71,22 @@ class Legs:
             if leg not in there and not self._sumo.knows(leg):
                 where = f"vehicle {vehicle}"
                 raise TrafficError("not in SUMO's saved state", where=where, tick=tick)
+        self._list_routes(tick, listed=False)
+
+    def before_save(self, tick: int) -> None:
+        """Let SUMO list the routes that its saved state refers to; `recover` undoes it."""
+        self._list_routes(tick, listed=True)
+
+    def _list_routes(self, tick: int, *, listed: bool) -> None:
+        for leg, vehicle in self.on_road.items():
+            with self.told(vehicle, tick) as api:
+                # Routes of vehicles that were led another way SUMO lists and forgets by itself.
+                if api.vehicle.getRouteID(leg) != leg:
+                    continue
+                if listed:
+                    api.route.add(leg, api.vehicle.getRoute(leg))
+                else:
+                    api.route.remove(leg)
 
     def take_off(self, vehicle: int, tick: int) -> None:
         """Take a vehicle off the road and drop its itinerary; it stays where it is."""
@@ -119,8 +135,8 @@ class Legs:
         state.phase[vehicle] = INSERTING
         state.asked_s[vehicle] = now.begin_s
         state.still_s[vehicle], state.warned[vehicle] = 0.0, False
-        self._set_out(now, vehicle, now.begin_s, way)
-        self._drives.begin(vehicle, driven + way)
+        self._set_out(now, [vehicle], [now.begin_s], [way])
+        self._drives.begin([vehicle], [driven + way])
 
     def drive(self, now: Work, end: float) -> None:
         """Step SUMO to `end`, starting each leg in the second in which it is due."""
@@ -128,6 +144,8 @@ class Legs:
         self._depart(now, np.flatnonzero((state.phase == DUE) & (state.due_s < end)), end)
         time = now.begin_s
         on_road, step = self.on_road, self._sumo.step
+        has_more = ((state.itinerary >= 0).sum(axis=1) > state.done + 1).tolist()
+        due_s = np.inf
         with self._sumo.listening(), self._sumo.calling("stepping", now.tick) as api:
             departed = api.simulation.getDepartedIDList
             while time < end:
@@ -140,9 +158,12 @@ class Legs:
                     if leg in on_road:
                         vehicle = on_road.pop(leg)
                         self._arrived.append((vehicle, time, *self._last_reading(leg, vehicle)))
+                        if has_more[vehicle]:
+                            due_s = min(due_s, time + self._dwell_s)
                 # Taken in many at a time, but before the first of them is due again.
-                if self._arrived and (not on_road or self._arrived[0][1] + self._dwell_s <= until):
+                if due_s <= until or not on_road:
                     self._take_in(now, end)
+                    due_s = np.inf
                 time = until
             self._take_in(now, end)
 
@@ -183,16 +204,18 @@ class Legs:
         state.earlier_m[gone] = state.earlier_s[gone] = 0.0
         state.position[gone] = state.before[gone] = 0
         state.warned[gone] = False
-        moving = vehicles[~blocked & ~empty]
+        drives = ~blocked & ~empty
+        moving = vehicles[drives]
         state.number[moving] += 1
         state.phase[moving] = INSERTING
-        for vehicle, moment, way in zip(vehicles.tolist(), moment_s.tolist(), ways, strict=True):
-            if isinstance(way, str):
-                # A road may open again: the vehicle stays and asks anew.
-                if not state.warned[vehicle]:
-                    now.stranded.append((moment, vehicle, int(state.edge[vehicle]), way))
-            elif way:
-                self._set_out(now, vehicle, moment, way)
+        found = [way for way in ways if way and not isinstance(way, str)]
+        self._set_out(now, moving.tolist(), moment_s[drives].tolist(), found)
+        for row in np.flatnonzero(blocked).tolist():
+            # A road may open again: the vehicle stays and asks anew.
+            vehicle = int(vehicles[row])
+            if not state.warned[vehicle]:
+                place = int(state.edge[vehicle])
+                now.stranded.append((float(moment_s[row]), vehicle, place, str(ways[row])))
         state.warned[vehicles[blocked]] = True
         state.due_s[vehicles[blocked]] = end
         there = vehicles[empty]
@@ -204,23 +227,31 @@ class Legs:
         via = self._state.via[vehicles, leg]
         return via.tolist() if (via >= 0).any() else None
 
-    def _set_out(self, now: Work, vehicle: int, moment: float, way: Turns) -> None:
-        name = self._state.leg_id(vehicle)
+    def _set_out(
+        self, now: Work, vehicles: list[int], moment_s: list[float], ways: list[Turns]
+    ) -> None:
+        """Bring SUMO vehicles on their ways, one after the other."""
+        names = self._drives.begin(vehicles, ways)
+        number = self._state.number[vehicles].tolist()
+        legs = [f"{v}#{n}" for v, n in zip(vehicles, number, strict=True)]
+        vehicle = -1
         try:
-            self._add(name, vehicle, way, f"{moment:.0f}")
+            for vehicle, leg, moment, edges in zip(vehicles, legs, moment_s, names, strict=True):
+                self._add(leg, vehicle, edges, f"{moment:.0f}")
+                self.on_road[leg] = vehicle
         except self._sumo.refusals as error:
             where = f"vehicle {vehicle}"
             raise TrafficError(str(error).strip(), where=where, tick=now.tick) from error
-        self._drives.begin(vehicle, way)
-        self.on_road[name] = vehicle
 
-    def _add(self, leg: str, vehicle: int, way: Turns, moment: str) -> None:
+    def _add(self, leg: str, vehicle: int, edges: list[str], moment: str) -> None:
         """Bring a SUMO vehicle on its way."""
-        api = self._sumo.api.vehicle
-        # A route that is added by itself would stay in SUMO for good.
-        api.add(leg, "", self._types[vehicle], moment, departPos="0", departSpeed="max")
-        api.setRoute(leg, self._drives.names(way))
-        api.setSpeedFactor(leg, self._pace[vehicle])
+        api = self._sumo.api
+        # Listed for good, the routes would pile up; the vehicle keeps its own. To add a vehicle
+        # without a route and to set one takes longer.
+        api.route.add(leg, edges)
+        api.vehicle.add(leg, leg, self._types[vehicle], moment, "first", "0", "max")
+        api.route.remove(leg)
+        api.vehicle.setSpeedFactor(leg, self._pace[vehicle])
 
     def _ended(self, api: Any) -> Sequence[str]:
         """Return the SUMO vehicles that reached their end in this second."""

@@ -144,6 +144,7 @@ class MesoTraffic:
         SUMO does not resume exactly where it was: a run that was saved and one that is restored
         follow the same path only because both load the file.
         """
+        self._legs.before_save(self._now.tick)
         self._sumo.save(folder / _SUMO_FILE)
         arrays = self.state.arrays() | self.drives.arrays()
         if self.edge_times:

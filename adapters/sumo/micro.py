@@ -16,7 +16,7 @@ from adapters.sumo.legs import Legs
 from adapters.sumo.meso import MesoTraffic
 from adapters.sumo.state import DRIVING, State
 from adapters.sumo.tick import Floats, Trips, Work, joined
-from networks.roads.routing import Router, Turns
+from networks.roads.routing import Router
 from networks.vehicles.micro import battery_wh
 
 FOREVER_S = 1e6
@@ -101,12 +101,12 @@ class MicroLegs(Legs):
         del self._meter_kwh[self._state.leg_id(vehicle)]
         super().recall(vehicle, tick)
 
-    def _add(self, leg: str, vehicle: int, way: Turns, moment: str) -> None:
-        api, names = self._sumo.api, self._drives.names(way)
-        api.vehicle.add(leg, "", self._types[vehicle], moment, departLane="best", departSpeed="0")
-        api.vehicle.setRoute(leg, names)
-        api.vehicle.setSpeedFactor(leg, self._pace[vehicle])
-        self.park_at_end(leg, names[-1])
+    def _add(self, leg: str, vehicle: int, edges: list[str], moment: str) -> None:
+        api = self._sumo.api.vehicle
+        api.add(leg, "", self._types[vehicle], moment, departLane="best", departSpeed="0")
+        api.setRoute(leg, edges)
+        api.setSpeedFactor(leg, self._pace[vehicle])
+        self.park_at_end(leg, edges[-1])
         self._meter_kwh[leg] = 0.0
 
     def park_at_end(self, leg: str, edge_id: str, for_s: float = FOREVER_S) -> None:

@@ -35,15 +35,17 @@ def trips(now: Work, ids: Sequence[str], ended: Trips, now_kwh: Floats) -> None:
         ended.vehicle,
         ended.origin,
         ended.edge,
-        ended.via,
         ended.start_s,
         ended.end_s,
         ended.driving_s,
         ended.total_m / 1000.0,
         ended.before_kwh + now_kwh,
     )
-    for vehicle, origin, edge, via, start_s, end_s, driving_s, km, kwh in zip(
-        *(column[drove].tolist() for column in columns), strict=True
+    via = ended.via[drove]
+    # Few legs are to pass edges.
+    details = [detail_of(row, ids) for row in via.tolist()] if (via >= 0).any() else [{}] * len(via)
+    for vehicle, origin, edge, start_s, end_s, driving_s, km, kwh, detail in zip(
+        *(column[drove].tolist() for column in columns), details, strict=True
     ):
         now.events.append(
             {
@@ -56,7 +58,7 @@ def trips(now: Work, ids: Sequence[str], ended: Trips, now_kwh: Floats) -> None:
                 "driving_s": driving_s,
                 "distance_km": km,
                 "energy_kwh": kwh,
-                **detail_of(via, ids),
+                **detail,
             }
         )
 

@@ -88,6 +88,26 @@ CHARGED = {
             },
             0.1 * MONTHS,
         ),
+        (
+            "v2g_revenue_usd_per_vehicle_month",
+            {
+                "vehicle_cost_usd": (np.s_[5, :], [0.3, 0.6, -0.3]),
+                "vehicle_billed_kwh": (np.s_[5, :], [3.0, 6.0, -3.0]),
+                "vehicle_reserve_usd": (np.s_[6, 1], 0.6),
+            },
+            0.3 * MONTHS,
+        ),
+        (
+            "reserve_usd_per_vehicle_month",
+            {"vehicle_reserve_usd": (np.s_[5:7, 1], 0.3)},
+            0.2 * MONTHS,
+        ),
+        (
+            "demand_response_usd_per_vehicle_month",
+            {"vehicle_response_usd": (np.s_[5:7, 1], 0.3)},
+            0.2 * MONTHS,
+        ),
+        ("demand_response_kwh", {"response_settled_kwh": (np.s_[5:7, 0], [4.0, -3.0])}, 4.0),
         *(
             (
                 f"energy_cost_{part}_usd_per_vehicle_month",

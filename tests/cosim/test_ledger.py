@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from cosim import ledger
+from cosim.ledger import SERVICES
 from tests.fakes import FACTS, IDS
 
 
@@ -39,6 +40,11 @@ def tiny(ticks: int = 3, start: str = "2022-09-30T23:50") -> xr.Dataset:
         "station_voltage_usd_per_mwh": (("tick", "station"), np.zeros((ticks, 2))),
         "account_kwh": (("tick", "account"), kwh),
         "account_usd": (("tick", "account"), usd),
+        **{f"vehicle_{name}_usd": (("tick", "vehicle"), np.zeros((ticks, 3))) for name in SERVICES},
+        **{
+            f"account_{name}_usd": (("tick", "account"), np.zeros((ticks, len(IDS["account"]))))
+            for name in SERVICES
+        },
     }
     coords: dict[str, Any] = {
         "tick": np.arange(ticks),
@@ -61,6 +67,8 @@ def test_a_row_for_everyone_who_drew_fed_or_was_paid() -> None:
         (0, "operator", "market"),
         (1, "vehicle 9", "operator"),
     ]
+    components = [row["component"] for row in rows]
+    assert components == ["energy", "energy", "energy", "congestion rent", "energy"]
     first, load, _, rent, fed = rows
     assert (first["vehicle"], first["station"], first["energy_kwh"]) == (1, 0, 2.0)
     assert (first["price_usd_per_mwh"], first["amount_usd"]) == (40.0, 0.08)
@@ -87,12 +95,34 @@ def test_months_of_the_calendar() -> None:
         "fed_back_kwh": 0.0,
         "charged_usd": 0.08,
         "fed_back_usd": 0.0,
+        "response_usd": 0.0,
+        "reserve_usd": 0.0,
         "limits_usd": 0.01,
         "total_usd": 0.08,
     }
     assert (bills[2]["fed_back_kwh"], bills[2]["fed_back_usd"]) == (1.0, 0.04)
     assert (bills[2]["drawn_kwh"], bills[2]["total_usd"]) == (0.0, -0.04)
     assert all(b["total_usd"] == 0 for b in bills[3:])
+
+
+def test_what_is_paid_beside_energy_has_rows_of_its_own() -> None:
+    data = tiny()
+    data["vehicle_response_usd"][2, 1], data["account_response_usd"][2, 3] = 3.0, 3.0
+    data["vehicle_reserve_usd"][2, 0] = 0.5
+    data["account_reserve_usd"][2, [1, 3]] = np.array([0.2, 0.3])
+    paid = [row for row in ledger.rows(data).to_pylist() if row["tick"] == 2]
+    assert [(r["component"], r["account"], r["vehicle"], r["amount_usd"]) for r in paid] == [
+        ("demand response", "vehicle 8", 1, -3.0),
+        ("demand response", "load D", None, 3.0),
+        ("reserve", "vehicle 7", 0, -0.5),
+        ("reserve", "load B", None, 0.2),
+        ("reserve", "load D", None, 0.3),
+    ]
+    assert {row["counterparty"] for row in paid} == {"market"}
+    assert {row["energy_kwh"] for row in paid} == {None}
+    bill = ledger.monthly(data).to_pylist()[4]
+    assert (bill["month"], bill["vehicle"]) == ("2022-10", 1)
+    assert (bill["response_usd"], bill["reserve_usd"], bill["total_usd"]) == (3.0, 0.0, -3.0)
 
 
 def test_blocks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

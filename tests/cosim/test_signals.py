@@ -65,7 +65,7 @@ def test_meta_lists_what_the_role_reads_and_writes(role: Role) -> None:
 def test_teams_see_and_decide_what_the_table_says() -> None:
     seen = {f.name for f in fields(Observation)} - {"tick"}
     assert seen == {s.name for s in read_by("agents")}
-    decided = {s.name for s in SIGNALS.values() if s.producer == "agents" and "fleet" in s.shifted}
+    decided = {s.name for s in SIGNALS.values() if s.producer == "agents" and s.shifted}
     assert {f.name for f in fields(Plan)} == decided
 
 

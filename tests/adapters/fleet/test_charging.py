@@ -166,3 +166,25 @@ def test_volt_watt_takes_its_share_of_a_station_in_one_direction() -> None:
     assert found.share(holds, -asked_kw, nothing, half) == pytest.approx([-11.5 / 2])
     assert found.share(holds, -asked_kw, nothing, np.ones(3)) == pytest.approx([0.0])
     assert found.share(holds, np.array([5.0]), half, nothing) == pytest.approx([5.0])
+
+
+@pytest.mark.parametrize(
+    ("station", "soc", "times_an_hour", "expected"),
+    [
+        # 8 kW at the plug, for as long as half of the energy above 10 % lasts.
+        (V2G, 0.9, 2, (-8.0, 0.0)),
+        (V2G, 0.3, 2, (-8.0, 11.5)),
+        (V2G, 0.2, 1, (-0.5 * 0.1 * 60 * DC, 11.5)),
+        (V2G, 0.2, 12, (-8.0, 11.5)),
+        # A tick of missing energy, whatever the time.
+        (LEVEL_2, 0.895, 1, (0.0, 0.005 * 60 * 12 / AC)),
+        (-1, 0.5, 1, (0.0, 0.0)),
+    ],
+)
+def test_what_could_be_asked_for(
+    station: int, soc: float, times_an_hour: float, expected: tuple[float, float]
+) -> None:
+    found = chargers()
+    limits = np.array([0.9]), np.array([soc]), np.array([100.0]), np.array([100.0])
+    least, most = found.reach(found.limits(at(station)), *limits, times_an_hour)
+    assert (least[0], most[0]) == pytest.approx(expected)

@@ -40,6 +40,8 @@ class Parked:
             "station_draw_withheld": np.zeros(len(stations.ids)),
             "station_feed_withheld": np.zeros(len(stations.ids)),
             "vehicle_cleared_kw": np.zeros(self.count),
+            "vehicle_called": np.zeros(self.count, bool),
+            "vehicle_call_kw": np.zeros(self.count),
         }
         self.ordered: dict[str, Any] = {
             "request_vehicle": np.full(len(self.operations.requests.asked_s), -1, np.int32),

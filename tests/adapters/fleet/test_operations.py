@@ -89,6 +89,8 @@ class ToyCity:
             vehicle_discharge_limit_kw=np.full(COUNT, 60.0),
             station_draw_withheld=np.zeros(len(self.assets.stations.ids)),
             station_feed_withheld=np.zeros(len(self.assets.stations.ids)),
+            vehicle_called=np.zeros(COUNT, dtype=bool),
+            vehicle_call_kw=np.zeros(COUNT),
             vehicle_cleared_kw=np.zeros(COUNT),
         )
 

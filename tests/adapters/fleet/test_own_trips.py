@@ -60,6 +60,8 @@ class Scene:
             "vehicle_discharge_limit_kw": np.full(COUNT, 60.0),
             "station_draw_withheld": np.zeros(len(DRAWN.stations.ids)),
             "station_feed_withheld": np.zeros(len(DRAWN.stations.ids)),
+            "vehicle_called": np.zeros(len(DRAWN.vehicles.ids), dtype=bool),
+            "vehicle_call_kw": np.zeros(len(DRAWN.vehicles.ids)),
             "vehicle_cleared_kw": np.zeros(COUNT),
         }
 

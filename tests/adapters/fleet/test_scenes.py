@@ -55,6 +55,8 @@ class Scene:
             "vehicle_discharge_limit_kw": np.full(COUNT, 60.0),
             "station_draw_withheld": np.zeros(len(ASSETS.stations.ids)),
             "station_feed_withheld": np.zeros(len(ASSETS.stations.ids)),
+            "vehicle_called": np.zeros(COUNT, dtype=bool),
+            "vehicle_call_kw": np.zeros(COUNT),
             "vehicle_cleared_kw": np.zeros(COUNT),
         }
         self.charge_kw, self.target_soc = np.zeros(COUNT), np.full(COUNT, 0.9)
@@ -347,3 +349,34 @@ def test_nothing_is_said_of_a_session_that_begins_with_the_last_tick() -> None:
     while scene.tick < SCENARIO.ticks - 2:
         scene.step()
     assert not of_kind(scene.plug_in(LEVEL_2), "charging_session")
+
+
+# --- reserve
+
+
+def test_a_called_vehicle_comes_down_whatever_its_set_point() -> None:
+    scene = Scene()
+    scene.charge_kw[CAR] = 9.0
+    out = scene.plug_in(V2G)
+    usual_kw, least_kw = out["plug_power_kw"][CAR], out["plug_least_kw"][CAR]
+    assert usual_kw == 9.0
+    assert out["plug_most_kw"][CAR] > usual_kw
+    assert least_kw < 0
+    for call_kw, expected_kw in ((4.0, 4.0), (-3.0, -3.0), (12.0, 9.0), (-500.0, least_kw)):
+        scene.hear(vehicle_called=True, vehicle_call_kw=call_kw)
+        assert scene.step()["plug_power_kw"][CAR] == pytest.approx(expected_kw)
+    scene.hear(vehicle_called=False, vehicle_call_kw=0.0)
+    assert scene.step()["plug_power_kw"][CAR] == usual_kw
+    # Nobody else is called.
+    assert (np.delete(out["plug_least_kw"], CAR) == 0).all()
+
+
+@pytest.mark.parametrize(("station", "stays"), [(V2G, True), (LEVEL_2, False)])
+def test_a_full_vehicle_stays_to_give_what_is_called(station: int, stays: bool) -> None:
+    scene = Scene()
+    scene.charge_kw[CAR] = 9.0
+    scene.plug_in(station)
+    scene.hear(vehicle_soc=0.9, vehicle_called=True, vehicle_call_kw=-3.0)
+    assert (scene.step()["vehicle_status"][CAR] == Status.PLUGGED) == stays
+    scene.hear(vehicle_called=False)
+    assert scene.step()["vehicle_status"][CAR] == Status.IDLE

@@ -44,6 +44,9 @@ def given(
         **{f"dlmp_{kind}_usd_per_mwh": np.array([0.0, limits]) for kind in LIMIT_KINDS},
         "bus_marginal_loss": np.array([0.0, loss]),
         "bus_feeder": np.zeros(2, dtype=np.int32),
+        "plug_most_kw": np.maximum(power_kw, 20.0),
+        "plug_least_kw": np.minimum(power_kw, 0.0),
+        "vehicle_reserve_usd_per_mw_h": np.full(len(power_kw), -1.0),
     }
 
 

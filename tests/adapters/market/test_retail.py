@@ -46,6 +46,9 @@ def given(
         "station_marginal_loss": np.full(STATIONS, loss),
         "bus_marginal_loss": np.array([0.0, loss]),
         "bus_feeder": np.zeros(2, dtype=np.int32),
+        "plug_most_kw": np.maximum(np.array(power_kw, dtype=float), 0.0),
+        "plug_least_kw": np.minimum(np.array(power_kw, dtype=float), 0.0),
+        "vehicle_reserve_usd_per_mw_h": np.full(len(power_kw), -1.0),
         **{f"station_{kind}_usd_per_mwh": np.zeros(STATIONS) for kind in LIMIT_KINDS},
         **{f"dlmp_{kind}_usd_per_mwh": np.zeros(2) for kind in LIMIT_KINDS},
     }

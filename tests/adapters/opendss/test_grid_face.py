@@ -30,6 +30,9 @@ NO_BIDS: dict[str, Any] = {
     "vehicle_offer_kw": np.zeros(12),
     "vehicle_offer_usd_per_mwh": np.zeros(12),
     "feeder_lmp_usd_per_mwh": np.zeros(1),
+    "plug_most_kw": np.zeros(12),
+    "plug_least_kw": np.zeros(12),
+    "vehicle_reserve_usd_per_mw_h": np.full(12, -1.0),
 }
 
 

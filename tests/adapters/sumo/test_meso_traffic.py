@@ -389,6 +389,19 @@ def test_restored_run_follows_the_saved_one(
         assert one.events == other.events
 
 
+def test_routes_do_not_pile_up(start: Any, siouxfalls: RoadNetwork, tmp_path: Path) -> None:
+    zones = siouxfalls.zone_edge
+    traffic = start(siouxfalls, zones)
+    routes = libsumo().route
+    for tick in range(24):
+        go(traffic, tick, {i: [int(zones[(i + tick) % 24])] for i in range(24)})
+        if tick == 6:
+            assert (traffic.state.phase > 1).any()
+            traffic.save(tmp_path)
+    assert traffic.state.number.sum() > 100
+    assert routes.getIDCount() <= 1
+
+
 def test_state_that_cannot_be_read_is_an_error(
     start: Any, siouxfalls: RoadNetwork, tmp_path: Path
 ) -> None:

@@ -37,7 +37,7 @@ def test_times_are_those_that_vehicles_needed_and_ease_back(siouxfalls: RoadNetw
     a, b = siouxfalls.zone_edge[[0, 19]].tolist()
     way = router.turns(a, b)
     assert way is not None
-    drives.begin(0, way)
+    assert drives.begin([0], [way]) == [[siouxfalls.edge_ids[e] for e in router.edges(way)]]
     drives.settle()
     edges = router.edges(way)
     assert drives.length_m[0] == pytest.approx(siouxfalls.length_m[edges].sum())
