@@ -335,10 +335,8 @@ class Clearing:
         of_kind = np.where(kind == np.arange(len(KINDS))[:, None], answer.worth, 0)
         per_charger = of_kind @ answer.changes.leaning(answer.lean)
         head, at_buses = task.points.at_buses(point, of_kind, entered, answer.lean)
-        energy, loss = (
-            np.full(len(point.power_kw), price),
-            price * (point.head.leaning(answer.lean) - 1),
-        )
+        energy = np.full(len(point.power_kw), price)
+        loss = price * (point.head.leaning(answer.lean) - 1)
         worth_usd_per_h = answer.worth / 1e3
         binding = tuple(
             Binding(

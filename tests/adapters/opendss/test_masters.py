@@ -164,7 +164,7 @@ def test_the_published_13_node_circuit_solves_as_published() -> None:
             assert voltage_pu[node] == pytest.approx(float(row["voltage_pu"]), abs=0.002), node
 
 
-def test_bids_need_a_circuit_whose_equations_are_known(master: Path) -> None:
+def test_bids_need_generators_that_hold_no_voltage(master: Path) -> None:
     settings = [f"grid.feeder={master}", "market.bids=on"]
     assert loading.load(settings=settings).market.bids == "on"
     master.write_text(re.sub("(new generator.sun.*)", r"\1 model=3", MASTER))
