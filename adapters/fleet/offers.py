@@ -29,7 +29,9 @@ class Offers:
     def __init__(self, assets: Assets, chargers: Chargers) -> None:
         self._chargers = chargers
         self._battery_kwh = assets.vehicles.per_vehicle("battery_kwh")
-        self._offered_at = np.full(len(assets.vehicles.ids), -1, dtype=np.int32)
+        self.offered_at: Ints = np.full(len(assets.vehicles.ids), -1, dtype=np.int32)
+        """Station at which each vehicle offered in the tick before, -1 for none; the state of a
+        checkpoint."""
 
     def within_cleared(self, holds: Ints, asked_kw: Floats, cleared_kw: Floats) -> Floats:
         """Return the power within what was cleared where the vehicle offered it [kW].
@@ -43,7 +45,7 @@ class Offers:
         cleared_kw
             What was cleared of the offers of the tick before, shape (vehicle,) [kW].
         """
-        bound_kw = np.where(holds == self._offered_at, cleared_kw, 0.0)
+        bound_kw = np.where(holds == self.offered_at, cleared_kw, 0.0)
         return np.clip(asked_kw, np.minimum(bound_kw, 0.0), np.maximum(bound_kw, 0.0))
 
     def made(
@@ -73,7 +75,7 @@ class Offers:
             Most that the vehicle pays where it draws, least that it wants where it feeds back, 0
             without an offer, shape (vehicle,).
         """
-        self._offered_at = holds.copy()
+        self.offered_at = holds.copy()
         efficiency = at_port.efficiency
         into_pack_kw = np.where(power_kw >= 0, power_kw * efficiency, power_kw / efficiency)
         asked = self._chargers.ask(

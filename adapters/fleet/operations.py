@@ -20,7 +20,7 @@ from cosim.signals import TICK_S
 from cosim.team import Status
 
 __all__ = ["Feedback", "Operations", "Orders"]
-_REQUEST, _POSITION = "request.", "schedule_position"
+_REQUEST, _POSITION, _OFFERED_AT = "request.", "schedule_position", "offered_at"
 
 
 class Operations:
@@ -85,6 +85,7 @@ class Operations:
             **self.state.arrays(),
             **{_REQUEST + name: value for name, value in self.requests.arrays().items()},
             _POSITION: self._service.schedule.position.copy(),
+            **({_OFFERED_AT: self._offers.offered_at} if self._offers else {}),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -94,6 +95,8 @@ class Operations:
             {k.removeprefix(_REQUEST): v for k, v in state.items() if k.startswith(_REQUEST)}
         )
         self._service.schedule.position[...] = state[_POSITION]
+        if self._offers:
+            self._offers.offered_at = state[_OFFERED_AT].astype(np.int32)
 
     def _charging(self, back: Feedback, orders: Orders) -> dict[str, Any]:
         holds = self.state.holds

@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from xml.sax.saxutils import quoteattr
 
+from adapters.sumo import rng_counts
 from adapters.sumo.ear import Ear
 from cosim.errors import TrafficError
 from networks.roads.programs import libsumo
@@ -89,6 +90,9 @@ class Sumo:
         If this process already runs a simulation, or SUMO refuses to start.
     """
 
+    _others: ClassVar[bool] = False
+    """Whether this process has run a simulation before."""
+
     def __init__(
         self,
         net_file: Path,
@@ -119,8 +123,10 @@ class Sumo:
         command += ["--time-to-teleport", f"{teleport_s:g}", "--no-step-log", "true"]
         self._command = [*command, "--duration-log.disable", "true", *options]
         self._net_file, self._engine = net_file, engine
+        self._drawn_before: dict[bytes, int] = {}
         try:
             self._start()
+            self._note_drawn()
         except TrafficError:
             self.close()
             raise
@@ -146,6 +152,14 @@ class Sumo:
             if not any(option(name) == "true" for name in _LOOK_AT_SIGNALS):
                 for signal in signals.getIDList():
                     signals.setPhaseDuration(signal, _NEVER_S)
+
+    def _note_drawn(self) -> None:
+        """Note what earlier simulations of this process have drawn of random numbers."""
+        if Sumo._others:
+            file = Path(self._folder.name) / "begin.xml.gz"
+            self.save(file)
+            self._drawn_before = rng_counts.read(file)
+        Sumo._others = True
 
     def __enter__(self) -> Sumo:
         return self
@@ -212,6 +226,8 @@ class Sumo:
         """Write SUMO's state to `file`."""
         with self.calling(str(file), -1) as api, self._ear.listening():
             api.simulation.saveState(str(file))
+        if self._drawn_before:
+            rng_counts.reduce(file, self._drawn_before)
 
     def load(self, file: Path) -> None:
         """Start anew from the state in `file`; TrafficError if SUMO cannot read it.
@@ -224,6 +240,8 @@ class Sumo:
         self._start()
         with self.calling(str(file), -1) as api, self._ear.listening():
             api.simulation.loadState(str(file))
+        # The counts of what was drawn are those of the state from here on.
+        self._drawn_before = {}
         self._rest_signals()
 
     def close(self) -> None:
