@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from adapters.market.simulator import Market
+from adapters.opendss import clearing
 from adapters.opendss.simulator import Grid, LinearGrid
 from cosim.assets import Assets
 from cosim.errors import MarketError, PowerFlowError
@@ -177,14 +179,15 @@ def test_volt_var_and_volt_watt_answer_low_voltage(cls: type[Grid]) -> None:
 BIDDING: dict[str, Any] = {
     **CONSUMERS,
     "fleet": {"vehicles": 40, "segments": {"consumer": 1}, "stations": {"count": 2}},
-    "duration": "10min",
     "market": {"bids": "on"},
 }
 
 
-def bidding_grid(**grid: Any) -> tuple[Grid, dict[str, Any], Any]:
+def bidding_grid(duration: str = "10min", **grid: Any) -> tuple[Grid, dict[str, Any], Any]:
     """Return a grid, inputs in which everybody at home offers 7 kW, and who feeds each home."""
-    scenario = Scenario.model_validate(BIDDING | {"grid": {"feeder": "suburb"} | grid})
+    scenario = Scenario.model_validate(
+        BIDDING | {"duration": duration, "grid": {"feeder": "suburb"} | grid}
+    )
     simulator, assets = Grid(), Assets.of(scenario)
     simulator.prepare(scenario, assets)
     station = assets.vehicles.private_station.max(axis=1)
@@ -232,6 +235,29 @@ def test_offers_are_cleared_for_the_next_tick_and_priced_in_it() -> None:
     assert second["dlmp_transformer_usd_per_mwh"].max() > 0
     # At the last tick all that binds has an end.
     assert any("end after 300 s" in e["detail"] for e in second["grid_events"])
+    grid.close()
+
+
+def test_a_clearing_without_an_answer_leaves_power_and_prices_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grid, given, _ = bidding_grid(duration="15min")
+    first = grid.advance(0, given)
+    now_kw = first["vehicle_cleared_kw"]
+    monkeypatch.setattr(clearing, "MOST_ITERATIONS", 1)
+    second = grid.advance(1, given | {"vehicle_power_kw": now_kw})
+    (event,) = [e for e in second["grid_events"] if e["kind"] == "clearing_failed"]
+    assert (event["time_s"], event["place"]) == (600.0, "f00")
+    assert re.match(r"Clarabel \(connection \w+\): no answer after 1", event["detail"])
+    np.testing.assert_array_equal(second["vehicle_cleared_kw"], now_kw)
+    third = grid.advance(2, given | {"vehicle_power_kw": now_kw})
+    for name in ("station_transformer_usd_per_mwh", "dlmp_transformer_usd_per_mwh"):
+        assert second[name].any()
+        np.testing.assert_array_equal(third[name], second[name])
+    # What bound goes on until the run ends; nothing follows the last tick.
+    bound = [e for e in third["grid_events"] if e["kind"] == "limit_binding"]
+    assert {e["detail"][:15] for e in bound} == {"end after 600 s"}
+    assert not [e for e in third["grid_events"] if e["kind"] == "clearing_failed"]
     grid.close()
 
 
