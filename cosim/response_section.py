@@ -98,5 +98,5 @@ class Reserve(Section):
     @classmethod
     def _clash(cls, numbers: Mapping[str, float]) -> str:
         short, extended = numbers.values()
-        falls = extended <= short
-        return "" if falls else "needs extended_usd_per_mw_h <= short_usd_per_mw_h"
+        needs = "needs extended_usd_per_mw_h <= short_usd_per_mw_h"
+        return "" if extended <= short else f"{needs}, not {extended:g} and {short:g}"

@@ -110,7 +110,8 @@ class Limits(Section):
     @classmethod
     def _clash(cls, numbers: Mapping[str, float]) -> str:
         low, high = numbers.values()
-        return "" if low < high else "needs voltage_low_pu < voltage_high_pu"
+        needs = f"needs voltage_low_pu < voltage_high_pu, not {low:g} and {high:g}"
+        return "" if low < high else needs
 
 
 VoltVar = Annotated[Literal["off", "category_a", "category_b"], BeforeValidator(words)]
