@@ -124,8 +124,8 @@ def test_all_payments_sum_to_zero(
 
 
 def test_at_the_price_of_the_zone_feeders_keep_nothing_to_the_last_bit() -> None:
-    power_kw = np.random.default_rng(3).uniform(-7, 11, 50)
-    vehicle_zone, price, held = np.arange(50) % 2, np.array([180.3, 97.1]), np.zeros(2)
+    power_kw = np.random.default_rng(3).uniform(-7, 11, 500)
+    vehicle_zone, price, held = np.arange(500) % 2, np.array([180.3, 97.1]), np.zeros(2)
     bill = settle(power_kw, vehicle_zone, price, held)
     cleared = Clearing(
         lmp_usd_per_mwh=price,
