@@ -14,7 +14,7 @@ from adapters.opendss.simulator import Grid, LinearGrid
 from cosim.assets import Assets
 from cosim.errors import MarketError, PowerFlowError
 from cosim.scenario import Scenario
-from cosim.signals import read_by
+from cosim.signals import SIGNALS, read_by
 from cosim.simulator import EID
 
 PLAIN: dict[str, Any] = {
@@ -179,15 +179,15 @@ def test_volt_var_and_volt_watt_answer_low_voltage(cls: type[Grid]) -> None:
 BIDDING: dict[str, Any] = {
     **CONSUMERS,
     "fleet": {"vehicles": 40, "segments": {"consumer": 1}, "stations": {"count": 2}},
+    "duration": "10min",
+    "grid": {"feeder": "suburb"},
     "market": {"bids": "on"},
 }
 
 
-def bidding_grid(duration: str = "10min", **grid: Any) -> tuple[Grid, dict[str, Any], Any]:
+def bidding_grid(**changes: Any) -> tuple[Grid, dict[str, Any], Any]:
     """Return a grid, inputs in which everybody at home offers 7 kW, and who feeds each home."""
-    scenario = Scenario.model_validate(
-        BIDDING | {"duration": duration, "grid": {"feeder": "suburb"} | grid}
-    )
+    scenario = Scenario.model_validate(BIDDING | changes)
     simulator, assets = Grid(), Assets.of(scenario)
     simulator.prepare(scenario, assets)
     station = assets.vehicles.private_station.max(axis=1)
@@ -261,11 +261,27 @@ def test_a_clearing_without_an_answer_leaves_power_and_prices_as_they_are(
     grid.close()
 
 
+def test_the_highest_penalty_is_a_price_that_signals_carry() -> None:
+    """A voltage that nothing can reach, at the highest value of lost load that a scenario has."""
+    market = {"bids": "on", "value_of_lost_load_usd_per_mwh": 100_000.0}
+    limits = {"feeder": "suburb", "limits": {"voltage_low_pu": 1.04}}
+    grid, given, _ = bidding_grid(market=market, grid=limits)
+    grid.advance(0, given)
+    out = grid.advance(1, given | {"vehicle_offer_kw": np.zeros(40)})
+    grid.close()
+    for name in ("station_voltage_usd_per_mwh", "dlmp_voltage_usd_per_mwh"):
+        assert out[name].max() > 1e7
+        assert SIGNALS[name].low <= out[name].min()
+        assert out[name].max() <= SIGNALS[name].high
+    assert SIGNALS["station_price_usd_per_mwh"].high >= out["station_voltage_usd_per_mwh"].max()
+
+
 def test_a_scenario_sets_the_limits() -> None:
-    grid, given, _ = bidding_grid(limits={"transformer_pct": 150})
+    grid, given, _ = bidding_grid(grid={"feeder": "suburb", "limits": {"transformer_pct": 150}})
     assert (grid.advance(0, given)["vehicle_cleared_kw"] == given["vehicle_offer_kw"]).all()
     grid.close()
-    grid, given, _ = bidding_grid(limits={"transformer_pct": 150, "voltage_low_pu": 1.01})
+    limits = {"transformer_pct": 150, "voltage_low_pu": 1.01}
+    grid, given, _ = bidding_grid(grid={"feeder": "suburb", "limits": limits})
     found = grid.advance(0, given)
     grid.close()
     assert (found["vehicle_cleared_kw"] < given["vehicle_offer_kw"]).any()
