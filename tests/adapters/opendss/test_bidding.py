@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.opendss.bidding import Bidding, BindingWatch
+from adapters.opendss.bidding import HAIR, Bidding, BindingWatch
 from adapters.opendss.cleared import Binding, Failure, FeedersCleared
 from adapters.opendss.offers import Offers
 from adapters.opendss.simulator import Grid
 from cosim.assets import Assets
-from cosim.scenario import Scenario
+from cosim.scenario import LEAST_BAND_PU, Scenario
 
 AT = np.array([2, 0, 2])
 """Connection of each of three stations."""
@@ -149,6 +149,11 @@ def test_the_end_tells_the_highest_worth(worse_first: bool) -> None:
         watch.update(time_s, [bound(worth)])
     (end,) = watch.update(900.0, [])
     assert end["value"] == 0.9
+
+
+@pytest.mark.parametrize("low_pu", [0.5, 1.0, 1.499])
+def test_the_narrowest_band_of_a_scenario_can_be_held(low_pu: float) -> None:
+    assert low_pu * (1 + HAIR) < (low_pu + LEAST_BAND_PU) * (1 - HAIR)
 
 
 @pytest.mark.parametrize("lost_load_usd_per_mwh", [1000.0, 5000.0, 100_000.0])
