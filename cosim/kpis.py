@@ -303,6 +303,11 @@ def _binding(run: RunData) -> float:
     return float(lasted_s.sum()) / 3600
 
 
+@figure("clearings_failed", "1", "clearings of bids at a feeder without an answer")
+def _unanswered(run: RunData) -> float:
+    return run.count("clearing_failed")
+
+
 @figure(
     "transformer_life_lost_pct",
     "%",

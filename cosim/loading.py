@@ -201,6 +201,7 @@ _PHRASES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
+    "multiple_of": "must be a multiple of {multiple_of}",
     "literal_error": "must be {expected}",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -245,6 +246,8 @@ def _problem(details: ErrorDetails) -> Problem:
         allowed = "must be a finite number"
     else:
         phrase = _PHRASES.get(details["type"])
+        if details["type"] == "tuple_type" and _of_any_length(location):
+            phrase = "must be a list"
         allowed = phrase.format(**context) if phrase else details["msg"]
     if details["type"] in ("int_type", "float_type") and isinstance(value, str):
         allowed += ", not text"
@@ -304,7 +307,20 @@ def _at(data: Mapping[str, Any], field: str) -> Any:
     return node
 
 
+def _of_any_length(location: Sequence[int | str]) -> bool:
+    """Whether a field is a list with any number of entries."""
+    *parents, last = location
+    model = _section_at(parents)
+    info = model.model_fields.get(str(last)) if model else None
+    return info is not None and Ellipsis in get_args(info.annotation)
+
+
 def _fields_at(location: Iterable[int | str]) -> list[str]:
+    model = _section_at(location)
+    return [info.alias or name for name, info in model.model_fields.items()] if model else []
+
+
+def _section_at(location: Iterable[int | str]) -> type[BaseModel] | None:
     model: type[BaseModel] = Scenario
     for part in location:
         if isinstance(part, int):
@@ -313,9 +329,9 @@ def _fields_at(location: Iterable[int | str]) -> list[str]:
         entries = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type)]
         sections = [a for a in entries if issubclass(a, BaseModel)]
         if not sections:
-            return []
+            return None
         model = sections[0]
-    return [info.alias or name for name, info in model.model_fields.items()]
+    return model
 
 
 def _quoted(expected: str) -> list[str]:

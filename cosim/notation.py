@@ -174,3 +174,8 @@ MomentOrTime = Annotated[
     ),
 ]
 """Local date and time, or a time of every day, as ISO text."""
+
+
+def of_every_day(text: str) -> bool:
+    """Return whether a `MomentOrTime` is a time of every day."""
+    return len(text) == len("08:00")

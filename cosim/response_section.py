@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cosim.notation import MomentOrTime
+from cosim.notation import MomentOrTime, of_every_day
 from cosim.section import Section
 
 Pay = Annotated[float, Field(gt=0, le=100_000)]
@@ -43,7 +43,7 @@ class ResponseEvent(Section):
         if (self.end is None) == (self.minutes is None):
             raise ValueError("needs end or minutes, one of them")
         if self.end is not None:
-            daily = [len(text) == len("08:00") for text in (self.start, self.end)]
+            daily = [of_every_day(text) for text in (self.start, self.end)]
             if daily[0] != daily[1]:
                 raise ValueError("start and end must both be moments, or both times of day")
             if self.start == self.end or (not daily[0] and self.start > self.end):
@@ -98,5 +98,5 @@ class Reserve(Section):
     @classmethod
     def _clash(cls, numbers: Mapping[str, float]) -> str:
         short, extended = numbers.values()
-        falls = extended <= short
-        return "" if falls else "needs extended_usd_per_mw_h <= short_usd_per_mw_h"
+        needs = "needs extended_usd_per_mw_h <= short_usd_per_mw_h"
+        return "" if extended <= short else f"{needs}, not {extended:g} and {short:g}"

@@ -86,6 +86,8 @@ class Ageing(Section):
     )
 
 
+LEAST_BAND_PU = 0.001
+"""Least width of a band of voltages: clearings hold a hair less than what they are asked for."""
 LimitPct = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -110,7 +112,8 @@ class Limits(Section):
     @classmethod
     def _clash(cls, numbers: Mapping[str, float]) -> str:
         low, high = numbers.values()
-        return "" if low < high else "needs voltage_low_pu < voltage_high_pu"
+        needs = f"needs voltage_low_pu at least {LEAST_BAND_PU:g} below voltage_high_pu"
+        return "" if low + LEAST_BAND_PU <= high else f"{needs}, not {low:g} and {high:g}"
 
 
 VoltVar = Annotated[Literal["off", "category_a", "category_b"], BeforeValidator(words)]

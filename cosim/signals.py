@@ -179,12 +179,12 @@ bus_marginal_loss          | 1             | bus         | f8 | -10..100        
 station_marginal_loss      | 1             | station     | f8 | -10..100        | grid    | market              | mean  | unrecorded | losses per power drawn more by the station; 0 where no price has them
 line_loading_pct           | %             | line        | f8 | 0..10000        | grid    | -                   | mean  | -          | current over rating, worst phase
 vehicle_cleared_kw         | kW            | vehicle     | f8 | -1000..1000     | grid    | agents fleet+1      | end   | -          | what the limits of the feeder leave the vehicle of its offer for the next tick, at its station; 0 without market.bids
-station_transformer_usd_per_mwh | USD/MWh  | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of the station's price for limits of transformers, cleared in the tick before; 0 without market.bids
-station_line_usd_per_mwh   | USD/MWh       | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of it for limits of lines, likewise
-station_voltage_usd_per_mwh | USD/MWh      | station     | f8 | -1e+07..1e+07   | grid    | market agents       | mean  | -          | part of it for limits of voltages, likewise
-dlmp_transformer_usd_per_mwh | USD/MWh     | bus         | f8 | -1e+07..1e+07   | grid    | market              | mean  | -          | part of dlmp_usd_per_mwh for limits of transformers, cleared in the tick before; 0 without market.bids
-dlmp_line_usd_per_mwh      | USD/MWh       | bus         | f8 | -1e+07..1e+07   | grid    | market              | mean  | -          | part of it for limits of lines, likewise
-dlmp_voltage_usd_per_mwh   | USD/MWh       | bus         | f8 | -1e+07..1e+07   | grid    | market              | mean  | -          | part of it for limits of voltages, likewise
+station_transformer_usd_per_mwh | USD/MWh  | station     | f8 | -1e+09..1e+09   | grid    | market agents       | mean  | -          | part of the station's price for limits of transformers, cleared in the tick before; 0 without market.bids
+station_line_usd_per_mwh   | USD/MWh       | station     | f8 | -1e+09..1e+09   | grid    | market agents       | mean  | -          | part of it for limits of lines, likewise
+station_voltage_usd_per_mwh | USD/MWh      | station     | f8 | -1e+09..1e+09   | grid    | market agents       | mean  | -          | part of it for limits of voltages, likewise
+dlmp_transformer_usd_per_mwh | USD/MWh     | bus         | f8 | -1e+09..1e+09   | grid    | market              | mean  | -          | part of dlmp_usd_per_mwh for limits of transformers, cleared in the tick before; 0 without market.bids
+dlmp_line_usd_per_mwh      | USD/MWh       | bus         | f8 | -1e+09..1e+09   | grid    | market              | mean  | -          | part of it for limits of lines, likewise
+dlmp_voltage_usd_per_mwh   | USD/MWh       | bus         | f8 | -1e+09..1e+09   | grid    | market              | mean  | -          | part of it for limits of voltages, likewise
 feeder_power_kw            | kW            | -           | f8 | -1e+06..1e+06   | grid    | agents              | mean  | -          | active power at the feeders' heads, all together
 feeder_reactive_kvar       | kvar          | -           | f8 | -1e+06..1e+06   | grid    | -                   | mean  | -          | reactive power at the feeders' heads, all together
 feeder_losses_kw           | kW            | -           | f8 | 0..1e+06        | grid    | -                   | mean  | -          | losses in lines and transformers of all feeders
@@ -196,7 +196,7 @@ feeder_own_losses_kw       | kW            | feeder      | f8 | 0..1e+06        
 # --- market
 lmp_usd_per_mwh            | USD/MWh       | zone        | f8 | -10000..100000  | market  | -                   | mean  | -          | price of the market's bus or zone: the locational marginal price, or what stands for it
 feeder_lmp_usd_per_mwh     | USD/MWh       | feeder      | f8 | -10000..100000  | market  | grid+1              | mean  | unrecorded | price at the head of each feeder, that of its bus or zone
-station_price_usd_per_mwh  | USD/MWh       | station     | f8 | -1e+07..1e+07   | market  | agents              | mean  | -          | price that energy at the station is billed at
+station_price_usd_per_mwh  | USD/MWh       | station     | f8 | -1e+09..1e+09   | market  | agents              | mean  | -          | price that energy at the station is billed at
 bus_load_mw                | MW            | zone        | f8 | -               | market  | -                   | mean  | -          | load at the market's bus or zone
 load_shed_mw               | MW            | zone        | f8 | 0..             | market  | -                   | mean  | -          | load that could not be served
 generator_mw               | MW            | generator   | f8 | -               | market  | -                   | mean  | -          | dispatch of the generator
@@ -212,10 +212,10 @@ vehicle_billed_kwh         | kWh           | vehicle     | f8 | -100..100       
 vehicle_cost_usd           | USD           | vehicle     | f8 | -               | market  | agents              | sum   | -          | what the vehicle pays for its energy
 vehicle_limits_usd         | USD           | vehicle     | f8 | -               | market  | -                   | sum   | -          | part of that for limits of the feeder
 station_loss_usd_per_mwh   | USD/MWh       | station     | f8 | -10000..100000  | market  | -                   | mean  | -          | part of the station's price for marginal losses; 0 with a tariff
-dlmp_usd_per_mwh           | USD/MWh       | bus         | f8 | -1e+07..1e+07    | market  | -                   | mean  | -          | distribution locational marginal price: what one more unit drawn at the bus's phase costs
+dlmp_usd_per_mwh           | USD/MWh       | bus         | f8 | -1e+09..1e+09   | market  | -                   | mean  | -          | distribution locational marginal price: what one more unit drawn at the bus's phase costs
 dlmp_energy_usd_per_mwh    | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | part of it for energy: the price of the market's bus that the feeder hangs at
 dlmp_loss_usd_per_mwh      | USD/MWh       | bus         | f8 | -10000..100000  | market  | -                   | mean  | -          | part of it for marginal losses in the feeder
-dlmp_congestion_usd_per_mwh | USD/MWh      | bus         | f8 | -1e+07..1e+07   | market  | -                   | mean  | -          | part of it for limits of transformers and lines
+dlmp_congestion_usd_per_mwh | USD/MWh      | bus         | f8 | -1e+09..1e+09   | market  | -                   | mean  | -          | part of it for limits of transformers and lines
 account_kwh                | kWh           | account     | f8 | -               | market  | -                   | sum   | -          | energy that each party beside the vehicles drew; negative if it fed in
 account_usd                | USD           | account     | f8 | -               | market  | -                   | sum   | -          | what that party pays; negative if it is paid
 reserve_mw                 | MW            | -           | f8 | -               | market  | -                   | mean  | -          | capacity of all generators less the load; 0 with a tariff

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from cosim.notation import MomentOrTime
+from cosim.notation import MomentOrTime, of_every_day
 from cosim.section import Section, Share
 
 
@@ -23,7 +23,7 @@ class Incident(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        daily = [len(text) == len("08:00") for text in (self.begin, self.end)]
+        daily = [of_every_day(text) for text in (self.begin, self.end)]
         if daily[0] != daily[1]:
             raise ValueError("from and to must both be moments, or both times of day")
         if self.begin == self.end or (not daily[0] and self.begin > self.end):

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.agents.needs import LEAST_KW, Needs
+from adapters.agents.needs import Needs
 from cosim.assets import Surroundings
-from cosim.plugs import Plugs
 from cosim.scenario import Rules
 from cosim.signals import TICK_S
 from cosim.team import Agent, Floats, Ints, Observation, Plan, Status
@@ -43,8 +42,7 @@ class BidByUrgency(Agent):
     def __init__(self, around: Surroundings, rules: Rules, lost_load_usd_per_mwh: float) -> None:
         vehicles, stations = around.vehicles, around.stations
         self._rules, self._lost_load = rules, lost_load_usd_per_mwh
-        self._needs, self._plugs = Needs(around, rules), Plugs(vehicles, stations)
-        self._public, self._battery_kwh = stations.public, vehicles.per_vehicle("battery_kwh")
+        self._needs, self._public = Needs(around, rules), stations.public
         self._every = np.arange(len(vehicles.ids), dtype=np.int32)
         self._usual = np.zeros(len(stations.ids))
         self._seen_ticks = 0
@@ -86,17 +84,10 @@ class BidByUrgency(Agent):
         waits = np.minimum(rules.can_wait_over_usual * np.maximum(usual, 0.0), self._lost_load)
         trip_soc = self._needs.soc(seen)
         lacks = seen.vehicle_soc < trip_soc
-        slack_s = self._needs.leaves_in_s(seen) - self._charging_s(seen, trip_soc, at)
+        missing_soc = np.maximum(trip_soc - seen.vehicle_soc, 0.0)
+        slack_s = self._needs.leaves_in_s(seen) - self._needs.charging_s(seen, missing_soc, at)
         needed = lacks | (seen.vehicle_soc < rules.plug_in_below_soc)
         needed |= plugged & self._public[at]
         needed_usd = np.maximum(min(rules.needed_usd_per_mwh, self._lost_load), waits)
         bid = np.where(needed, needed_usd, waits)
         return np.where(lacks & (slack_s < LEAST_SLACK_S), self._lost_load, bid)
-
-    def _charging_s(self, seen: Observation, to_soc: Floats, at: Ints) -> Floats:
-        """Return how long charging at full power takes, shape (vehicle,) [s]."""
-        port_kw, efficiency = self._plugs.limits(self._every, at)
-        into_pack_kw = np.minimum(port_kw * efficiency, seen.vehicle_charge_limit_kw)
-        missing_soc = np.maximum(to_soc - seen.vehicle_soc, 0.0)
-        missing_kwh = missing_soc * self._battery_kwh * seen.vehicle_soh
-        return 3600 * missing_kwh / np.maximum(into_pack_kw, LEAST_KW)

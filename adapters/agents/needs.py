@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.assets import Surroundings
+from cosim.plugs import Plugs
 from cosim.scenario import Rules
 from cosim.team import Floats, Ints, Observation
 
@@ -26,6 +27,7 @@ class Needs:
     def __init__(self, around: Surroundings, rules: Rules) -> None:
         vehicles, stations = around.vehicles, around.stations
         self._vehicles, self._stations, self._rules = vehicles, stations, rules
+        self._plugs, self._every = Plugs(vehicles, stations), np.arange(len(vehicles.ids))
         self._battery_kwh = vehicles.per_vehicle("battery_kwh")
         self._v2g_kw = vehicles.per_vehicle("v2g_discharge_kw")
         # Two-way ports give direct current.
@@ -38,10 +40,26 @@ class Needs:
 
     def soc(self, seen: Observation) -> Floats:
         """Return the state of charge that the next trip, or the rest of the tour, takes."""
-        every = np.arange(len(seen.vehicle_soc))
         air_c = float(seen.ambient_c)
-        kwh = self._vehicles.trip_kwh(every, seen.vehicle_next_km, air_c)
+        kwh = self._vehicles.trip_kwh(self._every, seen.vehicle_next_km, air_c)
         return self._rules.reserve_soc + kwh / (self._battery_kwh * seen.vehicle_soh)
+
+    def charging_s(self, seen: Observation, missing_soc: Floats, station: Ints) -> Floats:
+        """Return how long charging at full power takes, shape (vehicle,) [s].
+
+        Parameters
+        ----------
+        seen
+            What the team sees.
+        missing_soc
+            What is to be charged, shape (vehicle,).
+        station
+            Where, shape (vehicle,).
+        """
+        port_kw, efficiency = self._plugs.limits(self._every, station)
+        into_pack_kw = np.minimum(port_kw * efficiency, seen.vehicle_charge_limit_kw)
+        missing_kwh = missing_soc * self._battery_kwh * seen.vehicle_soh
+        return 3600 * missing_kwh / np.maximum(into_pack_kw, LEAST_KW)
 
     def wear_usd_per_mwh(self, seen: Observation, who: Ints) -> Floats:
         """Return what a megawatt-hour fed back at the plug, and charged again, wears the packs.

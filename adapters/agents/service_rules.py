@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.agents.needs import LEAST_KW, Needs
+from adapters.agents.needs import Needs
 from cosim.assets import Surroundings
-from cosim.plugs import Plugs
 from cosim.scenario import Rules
-from cosim.team import Agent, Flags, Floats, Ints, Observation, Plan, Status
+from cosim.team import Agent, Flags, Ints, Observation, Plan, Status
 
 _REMEMBERED = ("mine", "bound_for", "written_kw", "others_kw")
 
@@ -32,9 +31,8 @@ class AnswerEvents(Agent):
 
     def __init__(self, around: Surroundings, rules: Rules) -> None:
         self._rules = rules
-        self._needs, self._plugs = Needs(around, rules), Plugs(around.vehicles, around.stations)
+        self._needs = Needs(around, rules)
         self._stations, self._feeder = around.stations, around.stations.feeder
-        self._battery_kwh = around.vehicles.per_vehicle("battery_kwh")
         count = len(around.vehicles.ids)
         self._every = np.arange(count, dtype=np.int32)
         # Whose set points are this agent's, what it wrote, and what stood there by others.
@@ -97,16 +95,11 @@ class AnswerEvents(Agent):
 
     def _can_wait(self, seen: Observation) -> Flags:
         lacks_soc = np.maximum(self._needs.soc(seen) - seen.vehicle_soc, 0.0)
-        end_s = seen.response_end_s[self._feeder[self._at(seen)]]
-        left_s = self._needs.leaves_in_s(seen) - (end_s - seen.time_s)
-        return (lacks_soc == 0) | (left_s >= self._charging_s(seen, lacks_soc))
-
-    def _charging_s(self, seen: Observation, missing_soc: Floats) -> Floats:
-        """Return how long charging at full power takes, shape (vehicle,) [s]."""
-        port_kw, efficiency = self._plugs.limits(self._every, self._at(seen))
-        into_pack_kw = np.minimum(port_kw * efficiency, seen.vehicle_charge_limit_kw)
-        missing_kwh = missing_soc * self._battery_kwh * seen.vehicle_soh
-        return 3600 * missing_kwh / np.maximum(into_pack_kw, LEAST_KW)
+        at = self._at(seen)
+        left_s = self._needs.leaves_in_s(seen) - (
+            seen.response_end_s[self._feeder[at]] - seen.time_s
+        )
+        return (lacks_soc == 0) | (left_s >= self._needs.charging_s(seen, lacks_soc, at))
 
     def _at(self, seen: Observation) -> Ints:
         """Return the station that each vehicle is at, or was sent to last."""

@@ -11,7 +11,7 @@ The pay is shared by what each vehicle held back in the ticks that delivered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from adapters.market import baselines
 from adapters.market.baselines import TICKS_PER_DAY
 from cosim.areas import feeder_ids
 from cosim.checkpoints import as_array, from_array
+from cosim.notation import of_every_day
 from cosim.response_section import ResponseEvent
 from cosim.scenario import Scenario
 from cosim.signals import TICK_HOURS, TICK_S
@@ -88,10 +89,7 @@ class _Running:
     credit_kwh: Floats
     """What each vehicle held back, as far as it was delivered, shape (feeder of it, vehicle)."""
     net_kwh: Floats
-    asked_kwh: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.asked_kwh = self.baseline_kw.sum(axis=0) * TICK_HOURS
+    """Delivered so far, shape (feeder of it,)."""
 
 
 _METERED = ("baseline_kw", "credit_kwh", "net_kwh")
@@ -114,8 +112,7 @@ def scheduled(scenario: Scenario) -> list[tuple[int, Event]]:
         feeders = tuple(names.index(n) for n in dict.fromkeys(asked.feeders) if n in names)
         for start, end in _times(asked, scenario):
             notice = start - asked.notice_minutes // _TICK_MINUTES
-            daily = len(asked.start) == len("08:00")
-            if start >= scenario.ticks or (daily and notice < 1):
+            if start >= scenario.ticks or (of_every_day(asked.start) and notice < 1):
                 continue
             every = tuple(range(len(names)))
             found.append(
@@ -131,7 +128,7 @@ def _times(asked: ResponseEvent, scenario: Scenario) -> Iterable[tuple[int, int]
     def tick_of(moment: datetime) -> int:
         return round((moment - run_start).total_seconds() / TICK_S)
 
-    if len(asked.start) > len("08:00"):
+    if not of_every_day(asked.start):
         start = tick_of(datetime.fromisoformat(asked.start))
         if asked.minutes is not None:
             yield start, start + asked.minutes // _TICK_MINUTES
@@ -320,6 +317,8 @@ class DemandResponse:
 
     def _settle(self, running: _Running, tick: int, done: ResponseTick) -> None:
         event = running.event
+        # The run may end before the event does.
+        baseline_kwh = running.baseline_kw[: tick + 1 - event.start].sum(axis=0) * TICK_HOURS
         for row, at in enumerate(event.feeders):
             net_kwh, credit = float(running.net_kwh[row]), running.credit_kwh[row]
             if net_kwh > LEAST_KWH:
@@ -333,7 +332,7 @@ class DemandResponse:
                     "start_s": float(event.start * TICK_S),
                     "energy_kwh": net_kwh,
                     "value": float(done.paid_usd[at]),
-                    "limit": float(running.asked_kwh[row]),
+                    "limit": float(baseline_kwh[row]),
                     "detail": f"{event.why}; energy below the baseline, USD paid, the baseline",
                 }
             )

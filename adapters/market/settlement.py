@@ -129,11 +129,13 @@ def book(layout: Layout, cleared: Clearing, bill: Bill, vehicle_zone: Indices) -
     traded_kwh = np.concatenate([served_kwh - fleet_kwh, -sold_kwh])
     price = cleared.lmp_usd_per_mwh[np.append(np.arange(zones), layout.generator_zone)]
     limits_usd = float(bill.limits_usd.sum())
-    # What vehicles pay beyond the price of their zone is for losses and limits.
-    energy_usd = float((fleet_kwh * cleared.lmp_usd_per_mwh).sum()) / 1000
+    # What vehicles pay beyond the price of their zone is for losses and limits; by vehicle, so that
+    # it is nothing to the last bit where they pay that price.
+    of_zone = np.where(there, cleared.lmp_usd_per_mwh[vehicle_zone], 0.0)
+    energy_usd = bill.billed_kwh * of_zone / 1000
     kept_usd = {
         OPERATOR: cleared.congestion_rent_usd,
-        FEEDERS: float(bill.cost_usd.sum()) - energy_usd - limits_usd,
+        FEEDERS: float((bill.cost_usd - energy_usd - bill.limits_usd).sum()),
         LIMITS: limits_usd,
     }
     return Booking(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.opendss.cleared import Binding, FeedersCleared
+from adapters.opendss.cleared import Binding, Failure, FeedersCleared
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.limits import KINDS, Limits, limits_of
 from adapters.opendss.offers import Offers
@@ -39,6 +39,9 @@ class Clears(Protocol):
 class Bidding:
     """Clears each interval's offers and keeps the prices that they set for the next one.
 
+    At a feeder whose clearing has no answer, what was found last stands: vehicles exchange no more
+    than they do now, at prices that stay, and the limits that bound go on binding.
+
     Parameters
     ----------
     feeders
@@ -52,6 +55,7 @@ class Bidding:
     def __init__(self, feeders: Clears, connection_of_station: Indices, buses: int) -> None:
         self._feeders, self._at = feeders, connection_of_station
         self._prices = no_prices(len(connection_of_station), buses)
+        self._binding: tuple[Binding, ...] = ()
 
     @property
     def prices(self) -> dict[str, Floats]:
@@ -64,8 +68,9 @@ class Bidding:
         offer_kw: Floats,
         offer_usd_per_mwh: Floats,
         vehicle_station: Indices,
+        vehicle_power_kw: Floats,
         head_usd_per_mwh: Floats,
-    ) -> tuple[Floats, tuple[Binding, ...]]:
+    ) -> tuple[Floats, tuple[Binding, ...], tuple[Failure, ...]]:
         """Clear offers for the next interval, whose prices stand in `prices` from then on.
 
         Parameters
@@ -77,6 +82,8 @@ class Bidding:
             shape (vehicle,).
         vehicle_station
             Station of each vehicle, -1 for none, shape (vehicle,).
+        vehicle_power_kw
+            What it exchanges now, shape (vehicle,).
         head_usd_per_mwh
             Price at the head of each feeder, shape (feeder,) [USD/MWh].
 
@@ -86,10 +93,12 @@ class Bidding:
             What limits leave of each offer, shape (vehicle,) [kW].
         binding
             Limits that bind.
+        failed
+            Feeders without an answer.
 
         Raises
         ------
-        ClearingError, PowerFlowError
+        PowerFlowError
             Of a feeder, with its name if there are several.
         """
         who = np.flatnonzero(offer_kw)
@@ -99,7 +108,7 @@ class Bidding:
             usd_per_mwh=offer_usd_per_mwh[who],
         )
         found = self._feeders.clear(load_scale, offers, head_usd_per_mwh)
-        self._prices = {
+        prices = {
             f"{of}_{kind}_usd_per_mwh": values
             for kind in KINDS
             for of, values in (
@@ -107,9 +116,18 @@ class Bidding:
                 ("dlmp", getattr(found, f"bus_{kind}_usd_per_mwh")),
             )
         }
+        self._prices = {
+            name: np.where(np.isnan(values), self._prices[name], values)
+            for name, values in prices.items()
+        }
+        without = {one.feeder for one in found.failed}
+        stands = tuple(row for row in self._binding if row.feeder in without)
+        self._binding = (*found.binding, *stands)
+        now_kw = vehicle_power_kw[who]
+        held_kw = np.clip(offer_kw[who], np.minimum(now_kw, 0), np.maximum(now_kw, 0))
         cleared_kw = np.zeros(len(offer_kw))
-        cleared_kw[who] = found.power_kw
-        return cleared_kw, found.binding
+        cleared_kw[who] = np.where(np.isnan(found.power_kw), held_kw, found.power_kw)
+        return cleared_kw, self._binding, found.failed
 
     def arrays(self) -> dict[str, Floats]:
         """Return the prices that stand, by name, for a checkpoint."""

@@ -55,7 +55,7 @@ def _service_problems(scenario: Scenario, layout: Layout) -> Sequence[Problem]:
     except ScenarioError as error:
         found = error.problems
     except UserError as error:
-        return [Problem("grid.service_transformers", file, f"is no such file: {error}")]
+        return [Problem("grid.service_transformers", file, f"must be a CSV file: {error}")]
     else:
         # Those of homes, depots and work come with the fleet, when the run is built.
         found = [

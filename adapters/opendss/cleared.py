@@ -27,6 +27,18 @@ class Binding:
     """How far it is passed, at its penalty; 0 where it holds [kVA, A, pu]."""
     worth_usd_per_h: float
     """What one more unit of it would save."""
+    feeder: int = 0
+    """Which of several feeders it is at."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A feeder of several whose clearing has no answer."""
+
+    feeder: int
+    id: str
+    reason: str
+    """Where on it and why."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,30 @@ class Cleared:
     binding: tuple[Binding, ...]
     """Limits that bind, by kind and then in the order of the feeder."""
     iterations: int
-    """Quadratic programmes."""
+    """Quadratic programmes; 0 where none gave an answer."""
     cost_usd_per_h: float
     """Cost of the power at the head and of limits passed, less what the offers are worth.
 
     To feed back is worth nothing, and not to what was wanted for it. Where the answer misses a
     limit by a hair, that counts at the limit's worth, so that the cost is right to second order.
     """
+
+    @classmethod
+    def unknown(cls, offers: int, connections: int, nodes: int) -> Cleared:
+        """Return what is known where a clearing has no answer: NaN for every figure."""
+        kinds = len(KINDS)
+        return cls(
+            power_kw=np.full(offers, np.nan),
+            connection_kw=np.full(connections, np.nan),
+            energy_usd_per_mwh=np.full(connections, np.nan),
+            loss_usd_per_mwh=np.full(connections, np.nan),
+            limits_usd_per_mwh=np.full((kinds, connections), np.nan),
+            bus_loss_usd_per_mwh=np.full(nodes, np.nan),
+            bus_limits_usd_per_mwh=np.full((kinds, nodes), np.nan),
+            binding=(),
+            iterations=0,
+            cost_usd_per_h=np.nan,
+        )
 
     @property
     def price_usd_per_mwh(self) -> Floats:
@@ -66,7 +95,7 @@ class Cleared:
 
 @dataclass(frozen=True)
 class FeedersCleared:
-    """Several cleared feeders, one after the other; arrays are fresh.
+    """Several cleared feeders, one after the other; arrays are fresh, and NaN where one failed.
 
     Each price is a part of what one more kilowatt-hour costs [USD/MWh], at connections or at nodes
     in the order of the feeders' `bus_ids`, for the power factor of the chargers there.
@@ -87,10 +116,16 @@ class FeedersCleared:
     bus_voltage_usd_per_mwh: Floats
     binding: tuple[Binding, ...]
     """Limits that bind, their names as those of the feeders' transformers, lines and buses."""
+    failed: tuple[Failure, ...] = ()
+    """Feeders without an answer."""
 
     @classmethod
     def joined(
-        cls, power_kw: Floats, each: Sequence[Cleared], named: Callable[[int, str], str]
+        cls,
+        power_kw: Floats,
+        each: Sequence[Cleared],
+        named: Callable[[int, str], str],
+        failed: Sequence[Failure] = (),
     ) -> FeedersCleared:
         """Return the feeders one after the other.
 
@@ -102,6 +137,8 @@ class FeedersCleared:
             The feeders.
         named
             Name of something among all feeders, from the feeder's position and its name there.
+        failed
+            Which of them have no answer.
         """
         chargers = np.hstack([one.limits_usd_per_mwh for one in each])
         buses = np.hstack([one.bus_limits_usd_per_mwh for one in each])
@@ -118,8 +155,9 @@ class FeedersCleared:
             bus_line_usd_per_mwh=buses[line],
             bus_voltage_usd_per_mwh=buses[voltage],
             binding=tuple(
-                replace(row, id=named(i, row.id))
+                replace(row, id=named(i, row.id), feeder=i)
                 for i, one in enumerate(each)
                 for row in one.binding
             ),
+            failed=tuple(failed),
         )

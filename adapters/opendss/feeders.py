@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.opendss.circuit import Circuit
-from adapters.opendss.cleared import Cleared, FeedersCleared
+from adapters.opendss.cleared import Cleared, Failure, FeedersCleared
 from adapters.opendss.clearing import Clearing, problems, require
 from adapters.opendss.feeder import Feeder
 from adapters.opendss.limits import Limits, limits_of
@@ -175,6 +175,7 @@ class Feeders:
 
         Without `hold_to` before, each feeder is held to its ratings and to the usual voltages; see
         `limits_of`. What the feeders remember stays as it was, and so does what `solve` finds next.
+        A feeder that has no answer leaves the others theirs.
 
         Parameters
         ----------
@@ -191,22 +192,26 @@ class Feeders:
             The input does not fit; all that is wrong.
         PowerFlowError
             A feeder cannot be cleared, or has not been solved.
-        ClearingError
-            A feeder has no answer; with its name if there are several.
         """
         if not self._clearings:
             self.hold_to([limits_of(feeder) for feeder in self.each])
         head_usd_per_mwh = np.asarray(head_usd_per_mwh, float)
         wrong = problems(offers, self.connection_count, load_scale, head_usd_per_mwh, len(self.ids))
         require("clearing", wrong)
-        power_kw, each = np.zeros(len(offers.power_kw)), list[Cleared]()
+        power_kw, each, failed = np.zeros(len(offers.power_kw)), list[Cleared](), list[Failure]()
         first = [0, *self._split.tolist()]
         for index, clearing in enumerate(self._clearings):
-            here, own = offers.at(first[index], len(self.each[index].service))
-            with self._telling(index):
-                each.append(clearing.clear(load_scale, own, float(head_usd_per_mwh[index])))
-            power_kw[here] = each[-1].power_kw
-        return FeedersCleared.joined(power_kw, each, self._name)
+            feeder = self.each[index]
+            here, own = offers.at(first[index], len(feeder.service))
+            try:
+                with self._telling(index):
+                    found = clearing.clear(load_scale, own, float(head_usd_per_mwh[index]))
+            except ClearingError as error:
+                found = Cleared.unknown(len(here), len(feeder.service), len(feeder.bus_ids))
+                failed.append(Failure(index, self.ids[index], str(error)))
+            power_kw[here] = found.power_kw
+            each.append(found)
+        return FeedersCleared.joined(power_kw, each, self._name, failed)
 
     def state(self) -> tuple[FeederState, ...]:
         """Return what every feeder remembers between settlement intervals."""

@@ -28,7 +28,7 @@ from adapters.opendss.violations import (
     Watch,
 )
 from cosim.assets import Assets
-from cosim.errors import ClearingError, PowerFlowError
+from cosim.errors import PowerFlowError
 from cosim.scenario import Scenario
 from cosim.signals import TICK_HOURS, TICK_S, Role
 from cosim.simulator import Simulator
@@ -138,8 +138,8 @@ class Grid(Simulator):
                 solved.transformer_loading_pct / 100, float(self._ambient_c[tick]), TICK_HOURS
             )
             cleared, bidding_events = self._cleared(tick, given)
-        except (PowerFlowError, ClearingError) as error:
-            raise type(error)(error.reason, where=error.where, tick=tick) from error
+        except PowerFlowError as error:
+            raise PowerFlowError(error.reason, where=error.where, tick=tick) from error
         if self._volt_watt:
             voltage_pu = solved.charger_voltage_pu
             self._draw_withheld = withheld(self._draw_withheld, voltage_pu, DRAW_WITHHELD)
@@ -196,17 +196,23 @@ class Grid(Simulator):
             prices = no_prices(self._stations, len(self._feeders.bus_ids))
             return {"vehicle_cleared_kw": nothing, **prices}, []
         prices = self._bidding.prices
-        cleared_kw, binding = self._bidding.clear(
+        cleared_kw, binding, failed = self._bidding.clear(
             self._load_scale_at(tick + 1),
             given["vehicle_offer_kw"],
             given["vehicle_offer_usd_per_mwh"],
             given["vehicle_station"],
+            given["vehicle_power_kw"],
             given["feeder_lmp_usd_per_mwh"],
         )
         ends_s = float((tick + 1) * TICK_S)
-        last = tick == self._last_tick
-        events = self._binding.finish(ends_s) if last else self._binding.update(ends_s, binding)
-        return {"vehicle_cleared_kw": cleared_kw, **prices}, events
+        found = {"vehicle_cleared_kw": cleared_kw, **prices}
+        if tick == self._last_tick:
+            return found, self._binding.finish(ends_s)
+        unanswered = [
+            {"time_s": ends_s, "kind": "clearing_failed", "place": one.id, "detail": one.reason}
+            for one in failed
+        ]
+        return found, [*self._binding.update(ends_s, binding), *unanswered]
 
     def close(self) -> None:
         """Empty the engines, if they were built."""

@@ -100,7 +100,9 @@ def read_service(
         for name in NEEDED
         if name not in header
     ]
-    for name in header:
+    for name in dict.fromkeys(header):
+        if header.count(name) > 1:
+            problems.append(Problem(f"row 1, column {name}", "", "must be there once"))
         if name not in COLUMNS:
             allowed = f"columns are {', '.join(COLUMNS)}"
             problems.append(Problem("row 1", name, allowed, nearest(name, COLUMNS)))

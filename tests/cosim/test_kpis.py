@@ -200,6 +200,7 @@ def test_figures_from_events() -> None:
         {"kind": "limit_binding", "time_s": 600.0, "start_s": 600.0},
         {"kind": "limit_binding", "time_s": 1500.0, "start_s": 600.0},
         {"kind": "limit_binding", "time_s": 1800.0, "start_s": 900.0},
+        {"kind": "clearing_failed", "time_s": 1200.0},
     ]
     run = replace(tiny_run(**DRIVEN), events=pa.Table.from_pylist(rows, SCHEMA))
     found = kpis.compute(run)
@@ -207,6 +208,7 @@ def test_figures_from_events() -> None:
     assert found["deadhead_pct"].value == pytest.approx(100 * (1 - 8.0 / 16.09344))
     assert (found["vehicles_towed"].value, found["trips_refused"].value) == (1.0, 0.0)
     assert found["limit_binding_h"].value == 0.5
+    assert found["clearings_failed"].value == 1.0
 
 
 SUMMED = {

@@ -146,7 +146,10 @@ def test_limits_of_the_feeders(tmp_path: Path) -> None:
     text = "grid: {limits: {transformer_pct: 0, voltage_low_pu: 1.1, line_pct: 90}}"
     found = problems(tmp_path, text)
     assert found[0].startswith("grid.limits.transformer_pct is 0: must be more than 0")
-    assert "needs voltage_low_pu < voltage_high_pu" in found[1]
+    assert "needs voltage_low_pu at least 0.001 below voltage_high_pu" in found[1]
+    # A band that clearings, which hold a hair less, would find empty.
+    text = "grid: {limits: {voltage_low_pu: 1.0, voltage_high_pu: 1.0001}}"
+    assert "not 1 and 1.0001" in problems(tmp_path, text)[0]
     assert loading.load(settings=["grid.limits.line_pct=90"]).grid.limits.line_pct == 90
 
 

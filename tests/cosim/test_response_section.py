@@ -29,7 +29,7 @@ def test_an_event_has_one_end_and_lies_in_the_run(tmp_path: Path) -> None:
             "needs end or minutes, one of them",
             "must both be moments, or both times of day",
             "start must be before end",
-            "5",
+            "must be a multiple of 5",
             "must be more than 0",
         )
     ):
@@ -51,6 +51,12 @@ def test_an_event_has_one_end_and_lies_in_the_run(tmp_path: Path) -> None:
         "not at 2022-09-13 23:30: the run begins at 2022-09-14 00:00.",
         "market.demand_response.2.start is 00:30: must lie in the run with its notice: "
         "the run begins at 2022-09-14 00:00 and ends at 2022-09-15 00:00.",
+    ]
+
+
+def test_a_list_of_events_is_of_any_length(tmp_path: Path) -> None:
+    assert problems(tmp_path, "market: {demand_response: 5}") == [
+        "market.demand_response is 5: must be a list."
     ]
 
 
@@ -114,4 +120,4 @@ def test_calls_need_a_margin_and_the_second_step_is_the_cheaper(tmp_path: Path) 
     (wrong,) = problems(tmp_path, "market: {demand_response_calls: {per_day: 1}}")
     assert "needs market.scarce_below_mw above 0" in wrong
     (wrong,) = problems(tmp_path, "market: {reserve: {extended_usd_per_mw_h: 900}}")
-    assert "needs extended_usd_per_mw_h <= short_usd_per_mw_h" in wrong
+    assert "extended_usd_per_mw_h <= short_usd_per_mw_h, not 900 and 850" in wrong

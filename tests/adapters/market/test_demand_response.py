@@ -159,6 +159,8 @@ def test_the_run_ends_within_an_event() -> None:
     last = fleet.steps(START, START + 3, 0.0, 0.0, 0.0, 0.0)[-1]
     assert last.settled_kwh == pytest.approx([2, 0])
     assert last.vehicle_usd.sum() == pytest.approx(2)
+    # So does what it is compared with.
+    assert [event["limit"] for event in last.happened] == pytest.approx([2, 0])
 
 
 def test_what_is_known_and_when() -> None:

@@ -123,6 +123,23 @@ def test_all_payments_sum_to_zero(
     assert drawn == pytest.approx(0, abs=1e-9 * load * 1000)
 
 
+def test_at_the_price_of_the_zone_feeders_keep_nothing_to_the_last_bit() -> None:
+    power_kw = np.random.default_rng(3).uniform(-7, 11, 500)
+    vehicle_zone, price, held = np.arange(500) % 2, np.array([180.3, 97.1]), np.zeros(2)
+    bill = settle(power_kw, vehicle_zone, price, held)
+    cleared = Clearing(
+        lmp_usd_per_mwh=price,
+        load_mw=np.array([0.0, 3.0]),
+        load_shed_mw=np.zeros(2),
+        generator_mw=np.array([1.0, 2.0]),
+        line_flow_mw=np.ones(1),
+        line_shadow_usd_per_mwh=np.zeros(1),
+        congestion_rent_usd=0.0,
+    )
+    booking = book(LAYOUT, cleared, bill, vehicle_zone)
+    assert dict(zip(account_ids(LAYOUT), booking.paid_usd, strict=True))["feeders"] == 0
+
+
 @pytest.mark.parametrize("slope", [0.0, 0.01])
 def test_published_loads_clear_at_the_day_ahead_price(slope: float) -> None:
     market = FiveBus(DATA, 5000.0, slope)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from adapters.opendss.bidding import Bidding, BindingWatch
-from adapters.opendss.cleared import Binding, FeedersCleared
+from adapters.opendss.bidding import HAIR, Bidding, BindingWatch
+from adapters.opendss.cleared import Binding, Failure, FeedersCleared
 from adapters.opendss.offers import Offers
 from adapters.opendss.simulator import Grid
 from cosim.assets import Assets
-from cosim.scenario import Scenario
+from cosim.scenario import LEAST_BAND_PU, Scenario
 
 AT = np.array([2, 0, 2])
 """Connection of each of three stations."""
@@ -50,7 +51,8 @@ def test_vehicles_get_their_own_offer_back_and_stations_the_price_of_their_conne
     offer_kw = np.array([0.0, 6.0, -4.0, 8.0, 0.0])
     usd = np.array([0.0, 100.0, 60.0, 50.0, 0.0])
     station = np.array([-1, 0, 1, 2, 0], dtype=np.int32)
-    cleared_kw, _ = bidding.clear(0.7, offer_kw, usd, station, np.array([45.0]))
+    now_kw = np.zeros(5)
+    cleared_kw, _, _ = bidding.clear(0.7, offer_kw, usd, station, now_kw, np.array([45.0]))
     assert cleared_kw.tolist() == [0.0, 3.0, -2.0, 4.0, 0.0]
     load_scale, offers, head = feeders.seen[0]
     assert (load_scale, head.tolist()) == (0.7, [45.0])
@@ -60,9 +62,63 @@ def test_vehicles_get_their_own_offer_back_and_stations_the_price_of_their_conne
     assert bidding.prices["station_line_usd_per_mwh"].tolist() == [22.0, 20.0, 22.0]
     assert bidding.prices["dlmp_voltage_usd_per_mwh"].tolist() == [30.0, 31.0]
     # With no offers there is a price all the same.
-    bidding.clear(0.7, np.zeros(5), np.zeros(5), station, np.array([45.0]))
+    bidding.clear(0.7, np.zeros(5), np.zeros(5), station, now_kw, np.array([45.0]))
     assert feeders.seen[1][1].power_kw.size == 0
     assert bidding.prices["station_transformer_usd_per_mwh"].tolist() == [22.0, 20.0, 22.0]
+
+
+class FirstFails(HalfTaken):
+    """The same, connections 0 and 1 and the first node at a feeder that fails the second time."""
+
+    def clear(self, load_scale: float, offers: Offers, head_usd_per_mwh: Any) -> FeedersCleared:
+        found = super().clear(load_scale, offers, head_usd_per_mwh)
+        time = len(self.seen)
+        rows = [replace(bound(float(time), f"t{i}"), feeder=i) for i in (0, 1)]
+        if time != 2:
+            return replace(found, binding=tuple(rows))
+        charger, node = np.array([True, True, False]), np.array([True, False])
+        unknown = {
+            name: np.where(charger if len(values) == 3 else node, np.nan, values)
+            for name, values in vars(found).items()
+            if name.endswith("_usd_per_mwh")
+        }
+        power_kw = np.where(charger[offers.connection], np.nan, found.power_kw)
+        failed = (Failure(0, "f00", "no answer"),)
+        return replace(found, power_kw=power_kw, **unknown, binding=(rows[1],), failed=failed)
+
+
+def test_without_an_answer_what_was_found_last_stands() -> None:
+    bidding = Bidding(FirstFails(), AT, 2)
+    station = np.array([1, 1, 1, 1, 1, 2], dtype=np.int32)
+    offer_kw = np.array([8.0, 8.0, 8.0, -6.0, -6.0, 8.0])
+    now_kw = np.array([0.0, 5.0, 9.0, -2.0, 3.0, 1.0])
+    given = (0.7, offer_kw, np.full(6, 50.0), station, now_kw, np.array([45.0, 45.0]))
+    bidding.clear(*given)
+    cleared_kw, binding, failed = bidding.clear(*given)
+    # No more than now, and of what is offered; at the other feeder what was found.
+    assert cleared_kw.tolist() == [0.0, 5.0, 8.0, -2.0, 0.0, 4.0]
+    assert [one.id for one in failed] == ["f00"]
+    assert bidding.prices["station_line_usd_per_mwh"].tolist() == [42.0, 20.0, 42.0]
+    assert bidding.prices["dlmp_line_usd_per_mwh"].tolist() == [20.0, 41.0]
+    assert {row.id: row.worth_usd_per_h for row in binding} == {"t0": 1.0, "t1": 2.0}
+    cleared_kw, binding, failed = bidding.clear(*given)
+    assert cleared_kw.tolist() == (offer_kw / 2).tolist()
+    assert {row.id: row.worth_usd_per_h for row in binding} == {"t0": 3.0, "t1": 3.0}
+    assert failed == ()
+
+
+def test_without_any_answer_nothing_is_priced() -> None:
+    feeders = FirstFails()
+    nothing = np.zeros(0)
+    feeders.seen = [(0.7, Offers(np.zeros(0, np.int64), nothing, nothing), None)]
+    bidding = Bidding(feeders, AT, 2)
+    one = np.array([1], dtype=np.int32)
+    cleared_kw, binding, _ = bidding.clear(
+        0.7, np.array([8.0]), np.array([50.0]), one, np.array([2.0]), np.array([45.0, 45.0])
+    )
+    assert cleared_kw.tolist() == [2.0]
+    assert [row.id for row in binding] == ["t1"]
+    assert bidding.prices["station_line_usd_per_mwh"].tolist() == [42.0, 0.0, 42.0]
 
 
 def bound(worth: float, name: str = "t11", kind: str = "transformer") -> Binding:
@@ -93,6 +149,11 @@ def test_the_end_tells_the_highest_worth(worse_first: bool) -> None:
         watch.update(time_s, [bound(worth)])
     (end,) = watch.update(900.0, [])
     assert end["value"] == 0.9
+
+
+@pytest.mark.parametrize("low_pu", [0.5, 1.0, 1.499])
+def test_the_narrowest_band_of_a_scenario_can_be_held(low_pu: float) -> None:
+    assert low_pu * (1 + HAIR) < (low_pu + LEAST_BAND_PU) * (1 - HAIR)
 
 
 @pytest.mark.parametrize("lost_load_usd_per_mwh", [1000.0, 5000.0, 100_000.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -215,14 +216,33 @@ def test_several_feeders_are_cleared_each_by_itself() -> None:
     grid.close()
 
 
-def test_a_failure_names_its_feeder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feeder_without_an_answer_leaves_the_others_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     grid, offers = several()
-    grid.hold_to([limits_of(one, transformer_pct=25) for one in grid.each])
+    # Only at the first one limits bind, for which more than two programmes are needed.
+    grid.hold_to(
+        [limits_of(one, transformer_pct=p) for one, p in zip(grid.each, (25, 500), strict=True)]
+    )
     with pytest.raises(ScenarioError, match=r"head_usd_per_mwh is of shape \(1,\): \(2,\)"):
         grid.clear(SCALE, offers, np.array([40.0]))
+    whole = grid.clear(SCALE, offers, np.array([40.0, 40.0]))
+    assert whole.failed == ()
     monkeypatch.setattr(module, "MOST_ITERATIONS", 2)
-    with pytest.raises(ClearingError, match=r"Clarabel \(feeder f00, connection st\w+\)"):
-        grid.clear(SCALE, offers, np.array([40.0, 40.0]))
+    found = grid.clear(SCALE, offers, np.array([40.0, 40.0]))
+    (failure,) = found.failed
+    assert (failure.feeder, failure.id) == (0, "f00")
+    assert re.match(r"Clarabel \(feeder f00, connection st\w+\): no answer", failure.reason)
+    assert {row.feeder for row in whole.binding} == {0}
+    assert found.binding == ()
+    first = offers.connection < len(grid.each[0].service)
+    assert np.isnan(found.power_kw[first]).all()
+    np.testing.assert_array_equal(found.power_kw[~first], whole.power_kw[~first])
+    connections = np.arange(grid.connection_count) < len(grid.each[0].service)
+    for name, there in (("charger", connections), ("bus", grid.feeder_of_bus == 0)):
+        prices = getattr(found, f"{name}_transformer_usd_per_mwh")
+        assert np.isnan(prices[there]).all()
+        assert not prices[~there].any()
     grid.close()
 
 

@@ -204,6 +204,7 @@ def test_every_problem_of_a_file_is_told_at_once(file: Path) -> None:
     [
         ("id,bus,phase,kva\nx,48,123,75\n", "column phases: this column is needed"),
         ("id,bus,phase,kva\nx,48,123,75\n", "phase: columns are .*Did you mean phases"),
+        ("id,bus,phases,kva,kva\nx,48,123,75,50\n", "column kva: must be there once"),
         ("id,bus,phases,kva\n", "needs a row for each"),
     ],
 )
@@ -247,5 +248,7 @@ def test_a_scenario_names_the_file_from_where_it_stands(file: Path) -> None:
     with pytest.raises(ScenarioError, match=r"csv, column kinds: no row .* of kind dc_fast"):
         loading.load(str(mine))
     file.unlink()
-    with pytest.raises(ScenarioError, match=r"grid\.service_transformers.*cannot be read"):
+    with pytest.raises(
+        ScenarioError, match=r"service_transformers is .*must be a CSV file: .*read"
+    ):
         loading.load(str(mine))

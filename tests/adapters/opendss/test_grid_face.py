@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from adapters.market.simulator import Market
+from adapters.opendss import clearing
 from adapters.opendss.simulator import Grid, LinearGrid
 from cosim.assets import Assets
 from cosim.errors import MarketError, PowerFlowError
 from cosim.scenario import Scenario
-from cosim.signals import read_by
+from cosim.signals import SIGNALS, read_by
 from cosim.simulator import EID
 
 PLAIN: dict[str, Any] = {
@@ -178,13 +180,14 @@ BIDDING: dict[str, Any] = {
     **CONSUMERS,
     "fleet": {"vehicles": 40, "segments": {"consumer": 1}, "stations": {"count": 2}},
     "duration": "10min",
+    "grid": {"feeder": "suburb"},
     "market": {"bids": "on"},
 }
 
 
-def bidding_grid(**grid: Any) -> tuple[Grid, dict[str, Any], Any]:
+def bidding_grid(**changes: Any) -> tuple[Grid, dict[str, Any], Any]:
     """Return a grid, inputs in which everybody at home offers 7 kW, and who feeds each home."""
-    scenario = Scenario.model_validate(BIDDING | {"grid": {"feeder": "suburb"} | grid})
+    scenario = Scenario.model_validate(BIDDING | changes)
     simulator, assets = Grid(), Assets.of(scenario)
     simulator.prepare(scenario, assets)
     station = assets.vehicles.private_station.max(axis=1)
@@ -235,11 +238,50 @@ def test_offers_are_cleared_for_the_next_tick_and_priced_in_it() -> None:
     grid.close()
 
 
+def test_a_clearing_without_an_answer_leaves_power_and_prices_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grid, given, _ = bidding_grid(duration="15min")
+    first = grid.advance(0, given)
+    now_kw = first["vehicle_cleared_kw"]
+    monkeypatch.setattr(clearing, "MOST_ITERATIONS", 1)
+    second = grid.advance(1, given | {"vehicle_power_kw": now_kw})
+    (event,) = [e for e in second["grid_events"] if e["kind"] == "clearing_failed"]
+    assert (event["time_s"], event["place"]) == (600.0, "f00")
+    assert re.match(r"Clarabel \(connection \w+\): no answer after 1", event["detail"])
+    np.testing.assert_array_equal(second["vehicle_cleared_kw"], now_kw)
+    third = grid.advance(2, given | {"vehicle_power_kw": now_kw})
+    for name in ("station_transformer_usd_per_mwh", "dlmp_transformer_usd_per_mwh"):
+        assert second[name].any()
+        np.testing.assert_array_equal(third[name], second[name])
+    # What bound goes on until the run ends; nothing follows the last tick.
+    bound = [e for e in third["grid_events"] if e["kind"] == "limit_binding"]
+    assert {e["detail"][:15] for e in bound} == {"end after 600 s"}
+    assert not [e for e in third["grid_events"] if e["kind"] == "clearing_failed"]
+    grid.close()
+
+
+def test_the_highest_penalty_is_a_price_that_signals_carry() -> None:
+    """A voltage that nothing can reach, at the highest value of lost load that a scenario has."""
+    market = {"bids": "on", "value_of_lost_load_usd_per_mwh": 100_000.0}
+    limits = {"feeder": "suburb", "limits": {"voltage_low_pu": 1.04}}
+    grid, given, _ = bidding_grid(market=market, grid=limits)
+    grid.advance(0, given)
+    out = grid.advance(1, given | {"vehicle_offer_kw": np.zeros(40)})
+    grid.close()
+    for name in ("station_voltage_usd_per_mwh", "dlmp_voltage_usd_per_mwh"):
+        assert out[name].max() > 1e7
+        assert SIGNALS[name].low <= out[name].min()
+        assert out[name].max() <= SIGNALS[name].high
+    assert SIGNALS["station_price_usd_per_mwh"].high >= out["station_voltage_usd_per_mwh"].max()
+
+
 def test_a_scenario_sets_the_limits() -> None:
-    grid, given, _ = bidding_grid(limits={"transformer_pct": 150})
+    grid, given, _ = bidding_grid(grid={"feeder": "suburb", "limits": {"transformer_pct": 150}})
     assert (grid.advance(0, given)["vehicle_cleared_kw"] == given["vehicle_offer_kw"]).all()
     grid.close()
-    grid, given, _ = bidding_grid(limits={"transformer_pct": 150, "voltage_low_pu": 1.01})
+    limits = {"transformer_pct": 150, "voltage_low_pu": 1.01}
+    grid, given, _ = bidding_grid(grid={"feeder": "suburb", "limits": limits})
     found = grid.advance(0, given)
     grid.close()
     assert (found["vehicle_cleared_kw"] < given["vehicle_offer_kw"]).any()
