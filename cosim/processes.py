@@ -113,7 +113,7 @@ class Processes:
             what = f"{what}; its process is stopped"
         return SimulatorLostError(role, tick, what, self._last_lines(role))
 
-    def _last_lines(self, role: Role) -> list[str]:
+    def _last_lines(self, role: str) -> list[str]:
         """Return the end of what a role's process logged; what was there before is not its."""
         try:
             logged = self.log(role).read_bytes()[self._log_begins[role] :]

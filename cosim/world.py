@@ -97,7 +97,7 @@ class World:
         entities: dict[Role, Any] = {}
         if self._scenario.processes == "separate":
             self._start_processes(cast)
-        starters = {
+        starters: dict[Role, Starter] = {
             role: self._starter(
                 role, Monitor(parts) if role == "monitor" else cast.classes[role], given
             )
