@@ -13,7 +13,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,24 @@ def latest(run: Path) -> tuple[Checkpoint | None, list[Checkpoint]]:
     return None, damaged
 
 
-def prune(run: Path, kept: int = KEPT) -> None:
-    """Remove all but the latest checkpoints, and what lies beyond the latest complete one."""
-    found = every(run)
-    complete = [c for c in found if (c.folder / _LIST).is_file()]
-    for checkpoint in found:
-        if checkpoint not in complete[:kept]:
-            shutil.rmtree(checkpoint.folder, ignore_errors=True)
+def prune(run: Path, ticks: int, kept: int = KEPT) -> None:
+    """Remove what lies before the checkpoint after some ticks, but for the latest complete ones.
+
+    Some simulators may be ahead: what they have written beyond stays.
+    """
+    before = [c for c in every(run) if c.ticks < ticks]
+    complete = [c for c in before if (c.folder / _LIST).is_file()]
+    _remove(c for c in before if c not in complete[: kept - 1])
+
+
+def remove_beyond(run: Path, ticks: int) -> None:
+    """Remove what lies beyond the checkpoint from which a run goes on: it is made anew."""
+    _remove(c for c in every(run) if c.ticks > ticks)
+
+
+def _remove(checkpoints: Iterable[Checkpoint]) -> None:
+    for checkpoint in checkpoints:
+        shutil.rmtree(checkpoint.folder, ignore_errors=True)
 
 
 def as_array(plain: Any) -> NDArray[Any]:

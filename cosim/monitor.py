@@ -98,6 +98,6 @@ class Monitor(Simulator):
             checkpoint = checkpoints.at(self._run, done)
             if checkpoint.folder.is_dir():
                 checkpoint.conclude()
-                checkpoints.prune(self._run)
+                checkpoints.prune(self._run, done)
         if wanted and done < self._ticks:
             raise StoppedRunError(tick, self._ticks)

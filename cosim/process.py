@@ -12,15 +12,16 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import mosaik_api_v3
 from mosaik_api_v3 import run_simulator
-from mosaik_api_v3.connection import Channel
+from mosaik_api_v3.connection import EndOfRequests
 
 from cosim import registry
-from cosim.packing import packed, unpacked
+from cosim.packing import BUFFER_BYTES, ArrayChannel
 
 TOKEN = "VOLTSTEP_RUN_TOKEN"  # noqa: S105 - the name of the variable, not a token
 """Environment variable with what a simulator shows to be let into a run."""
@@ -28,32 +29,52 @@ _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux."""
 
 
+@contextmanager
+def _logged() -> Generator[None]:
+    """Write the traceback of an error into this process's log before it is told to the run."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise
+
+
 class Remote(mosaik_api_v3.Simulator):
-    """A simulator behind messages: arrays are unpacked on their way in, packed on their way out."""
+    """A simulator whose errors stand in the log of its process."""
 
     def __init__(self, simulator: Any) -> None:
-        super().__init__(simulator.meta)
+        meta = dict(simulator.meta)
+        super().__init__(meta | {"extra_methods": [*meta["extra_methods"], "build"]})
         self._simulator = simulator
 
     def init(self, sid: str, time_resolution: float = 1.0, **sim_params: Any) -> Any:
-        """Build the engine."""
-        return self._simulator.init(sid, time_resolution, **sim_params)
+        """Do nothing: mosaik's loop does not tell the run what goes wrong in here."""
+        del sid, time_resolution, sim_params
+        return self.meta
 
+    @_logged()
+    def build(self, sid: str, **given: Any) -> Any:
+        """Build the engine; see `Simulator.init`."""
+        return self._simulator.init(sid, **given)
+
+    @_logged()
     def create(self, num: int, model: str, **model_params: Any) -> Any:
         """Create the one entity."""
-        return packed(self._simulator.create(num, model, **model_params))
+        return self._simulator.create(num, model, **model_params)
 
+    @_logged()
     def bind(self, ids: dict[str, list[str]], facts: dict[str, list[Any]]) -> None:
         """Hand on ids and facts."""
         self._simulator.bind(ids, facts)
 
+    @_logged()
     def step(self, time: int, inputs: Any, max_advance: int) -> int:
         """Step one tick."""
-        return self._simulator.step(time, unpacked(inputs), max_advance)
+        return self._simulator.step(time, inputs, max_advance)
 
     def get_data(self, outputs: Any) -> Any:
         """Return the arrays of the last step."""
-        return packed(self._simulator.get_data(outputs))
+        return self._simulator.get_data(outputs)
 
     def finalize(self) -> None:
         """Close the engine."""
@@ -68,21 +89,23 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
     try:
-        asyncio.run(_serve(host, int(port), role, registry.resolve(path)(), environment[TOKEN]))
-    except (ConnectionError, asyncio.IncompleteReadError):
-        print("the run closed the connection", file=sys.stderr)  # noqa: T201 - this is its log
+        asyncio.run(_serve(host, int(port), role, path, environment[TOKEN]))
+    except (ConnectionError, EndOfRequests):
+        pass  # The run is over.
     except Exception:
         traceback.print_exc()
         return 1
     return 0
 
 
-async def _serve(host: str, port: int, role: str, simulator: Any, token: str) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
+async def _serve(host: str, port: int, role: str, path: str, token: str) -> None:
+    reader, writer = await asyncio.open_connection(host, port, limit=BUFFER_BYTES)
     writer.write(f"{token} {role}\n".encode())
-    channel = Channel(reader, writer, name=role)
+    channel = ArrayChannel(reader, writer, name=role)
     try:
-        await run_simulator(channel, Remote(simulator), api_compliant=True)
+        # Importing an engine takes long: the run hears of the process before.
+        simulator = Remote(registry.resolve(path)())
+        await run_simulator(channel, simulator, api_compliant=True)
     finally:
         await channel.close()
 

@@ -210,6 +210,7 @@ class _Life:
             for checkpoint in damaged:
                 self.log.warning("%s is damaged and not used", checkpoint.folder)
             done = self.start.ticks if self.start else 0
+            checkpoints.remove_beyond(self.folder, done)
             self.log.info("resumed after %d of %d ticks", done, self.scenario.ticks)
             if not self.start:
                 shutil.rmtree(self.folder / "timeseries.zarr", ignore_errors=True)

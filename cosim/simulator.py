@@ -16,7 +16,6 @@ from cosim import checkpoints
 from cosim.assets import Assets
 from cosim.boundary import Boundary, checked
 from cosim.errors import SignalError
-from cosim.packing import unpacked
 from cosim.scenario import Scenario
 from cosim.signals import MODELS, RECORD, SIGNALS, Ids, Role, Signal, produced_by, read_by, shape_of
 
@@ -246,9 +245,6 @@ class Simulator(mosaik_api_v3.Simulator):
         return given
 
     def _trusted(self, signal: Signal, value: Any, tick: int) -> Any:
-        if isinstance(value, dict):
-            # It comes from another process.
-            value = unpacked(value)
         # An array was checked where it was produced; lists come from simulators that know no numpy.
         if isinstance(value, np.ndarray):
             return value

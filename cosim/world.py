@@ -97,9 +97,13 @@ class World:
         entities: dict[Role, Any] = {}
         if self._scenario.processes == "separate":
             self._start_processes(cast)
-        for role in ROLES:
-            simulator = Monitor(parts) if role == "monitor" else cast.classes[role]
-            starter = self._starter(role, simulator)
+        starters: dict[Role, Starter] = {
+            role: self._starter(
+                role, Monitor(parts) if role == "monitor" else cast.classes[role], given
+            )
+            for role in ROLES
+        }
+        for role, starter in starters.items():
             factories[role] = self._world.start(starter, sim_id=role, **given)
             entities[role] = getattr(factories[role], MODELS[role])()
         infos: dict[Role, Any] = {role: e.extra_info for role, e in entities.items()}
@@ -139,7 +143,7 @@ class World:
             path = f"{kind.__module__}:{kind.__qualname__}"
             self._world.loop.run_until_complete(self._processes.start(role, path))
 
-    def _starter(self, role: Role, simulator: Any) -> Starter:
+    def _starter(self, role: Role, simulator: Any, given: Mapping[str, Any]) -> Starter:
         def is_last(time: int) -> bool:
             return self._is_last(role, time)
 
@@ -147,8 +151,9 @@ class World:
             return _Starter(simulator if role == "monitor" else simulator(), is_last)
         if role == "monitor":
             return _Starter(simulator, is_last, beside=True)
-        first_tick = self._start.ticks if self._start else 0
-        return ProcessStarter(role, self._processes, first_tick, is_last)
+        starter = ProcessStarter(role, self._processes, given, is_last)
+        starter.build(self._world.loop)
+        return starter
 
     def _is_last(self, role: Role, time: int) -> bool:
         done = self._start.ticks if self._start else 0
@@ -191,10 +196,14 @@ class World:
             # A step that ended in an exit ends the loop once more; the others still wait then.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-        if self._processes is not None:
-            loop.run_until_complete(self._processes.close())
-        self._world.shutdown()
-        asyncio.set_event_loop(None)
+        try:
+            if self._processes is not None:
+                loop.run_until_complete(self._processes.close())
+        finally:
+            # The monitor's thread may be in the middle of a tick, which nothing can cancel.
+            loop.run_until_complete(loop.shutdown_default_executor())
+            self._world.shutdown()
+            asyncio.set_event_loop(None)
 
 
 class _Starter(Starter):

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from cosim.explain.record import Line, Record, kw, some, stretches
 from cosim.plugs import Plugs
-from cosim.signals import TICKS_PER_HOUR
+from cosim.signals import TICK_S, TICKS_PER_HOUR
 from cosim.team import Status
 
 NEAR_KW = 0.05
 """Powers nearer than this count as the same."""
 _TOLD = ("trip", "charging_session")
 """Events that the timeline tells by itself."""
+_AHEAD = "ahead "
+"""Beginning of the reasons that held an offer to the market, a tick ahead."""
 
 
 def vehicle(record: Record, index: int) -> list[Line]:
@@ -116,6 +118,9 @@ class _Plugged:
         self._battery_kwh = float(vehicles.per_vehicle("battery_kwh")[index])
         port = np.maximum(self.at, 0)
         _, self._efficiency = Plugs(vehicles, stations).limits(np.full(len(port), index), port)
+        called = record.knows("vehicle_called")
+        self._called = record.before("vehicle_called", index, False) if called else port < 0
+        self._response_pay = _at(record, "response_pay_usd_per_mwh", stations.feeder[port])
         self._offers: dict[str, NDArray[Any]] | None = None
         if record.scenario.market.model_dump().get("bids") == "on":
             names = ("vehicle_offer_kw", "vehicle_offer_usd_per_mwh", "vehicle_cleared_kw")
@@ -124,17 +129,41 @@ class _Plugged:
     def reason(self, tick: int) -> str:
         """Return what held the power of a tick: the least of all that it might have been."""
         asked, order = float(self._asked[tick]), float(self._order[tick])
+        if self._called[tick] and asked < order - NEAR_KW:
+            return "call"
         if abs(order) < NEAR_KW and abs(asked) < NEAR_KW:
-            return "order"
-        limits = self._drawing(tick) if order > 0 else self._feeding(tick)
+            return "response" if self._response_pay[tick] > 0 else "order"
+        limits = self._limits(tick, float(self._soc[tick]))
         if self._offers is not None:
             limits["cleared"] = abs(float(self._offers["vehicle_cleared_kw"][tick]))
         name = min(limits, key=lambda key: limits[key])
-        return name if abs(asked) > limits[name] - NEAR_KW else "place"
+        if abs(asked) <= limits[name] - NEAR_KW:
+            return "place"
+        return self._cleared_for(tick) if name == "cleared" else name
 
-    def _drawing(self, tick: int) -> dict[str, float]:
+    def _cleared_for(self, tick: int) -> str:
+        """Return what held the power that was cleared for a tick: the market, or the offer."""
+        before = tick - 1
+        if self._offers is None or before < 0 or self.at[before] != self.at[tick]:
+            return "new"
+        offered = abs(float(self._offers["vehicle_offer_kw"][tick]))
+        if abs(float(self._offers["vehicle_cleared_kw"][tick])) < offered - NEAR_KW:
+            return "cleared"
+        if abs(self._order[before]) < NEAR_KW:
+            return _AHEAD + ("response" if self._response_pay[before] > 0 else "order")
+        asked, efficiency = float(self._asked[before]), float(self._efficiency[before])
+        into_pack_kw = asked * efficiency if asked >= 0 else asked / efficiency
+        soc = float(self._soc[before]) + into_pack_kw / TICKS_PER_HOUR / self._battery_kwh
+        limits = self._limits(before, soc)
+        name = min(limits, key=lambda key: limits[key])
+        return _AHEAD + (name if offered > limits[name] - NEAR_KW else "place")
+
+    def _limits(self, tick: int, soc: float) -> dict[str, float]:
+        return self._drawing(tick, soc) if self._order[tick] > 0 else self._feeding(tick, soc)
+
+    def _drawing(self, tick: int, soc: float) -> dict[str, float]:
         efficiency = float(self._efficiency[tick])
-        missing = max(float(self._target[tick] - self._soc[tick]), 0.0) * self._battery_kwh
+        missing = max(float(self._target[tick]) - soc, 0.0) * self._battery_kwh
         return {
             "target": missing * TICKS_PER_HOUR / efficiency,
             "battery": float(self._takes[tick]) / efficiency,
@@ -142,10 +171,10 @@ class _Plugged:
             "order": float(self._order[tick]),
         }
 
-    def _feeding(self, tick: int) -> dict[str, float]:
+    def _feeding(self, tick: int, soc: float) -> dict[str, float]:
         reserve = self._record.scenario.rules.reserve_soc
         # Operations feed back at most half of what lies above the reserve in a tick.
-        spare = 0.5 * max(float(self._soc[tick]) - reserve, 0.0) * self._battery_kwh
+        spare = 0.5 * max(soc - reserve, 0.0) * self._battery_kwh
         efficiency = float(self._efficiency[tick])
         return {
             "reserve": spare * TICKS_PER_HOUR * efficiency,
@@ -167,10 +196,24 @@ class _Plugged:
 
     def why(self, first: int, end: int) -> str:
         """Return in words what held the power in a stretch of ticks with one reason."""
+        reason = self.reason(first)
+        if reason.startswith(_AHEAD):
+            earlier = self._why(reason.removeprefix(_AHEAD), first - 1, end - 1)
+            return f"{earlier}, when it offered for this time"
+        return self._why(reason, first, end)
+
+    def _why(self, reason: str, first: int, end: int) -> str:
         part = slice(first, end)
         at, stations = int(self.at[first]), self._stations
         order, target = self._order[part].mean(), self._target[part].mean()
-        reason = self.reason(first)
+        if reason == "new":
+            return "it had just come: what it may draw is cleared a tick later"
+        if reason == "call":
+            held = self._record.series("vehicle_reserve_kw", self._index)[part].mean()
+            return f"its reserve of {kw(held)} was called"
+        if reason == "response":
+            pay = self._response_pay[part].max()
+            return f"its team asked for no power: demand response pays {pay:.0f} USD/MWh"
         if reason == "order":
             return (
                 f"its team asked for {kw(order)}" if abs(order) >= NEAR_KW
@@ -191,35 +234,44 @@ class _Plugged:
             most = float(self._limit[first] if order > 0 else -self._floor[first])
             whose = "the port" if most > port - NEAR_KW else "its own charger"
             return f"{whose} carries {kw(most)}"
-        return self._cleared(part) if reason == "cleared" else self._place(first, end)
+        return self._cleared(first, end) if reason == "cleared" else self._place(first, end)
 
     def _reserve(self) -> str:
         return f"{100 * self._record.scenario.rules.reserve_soc:.0f} %"
 
-    def _cleared(self, part: slice) -> str:
+    def _cleared(self, first: int, end: int) -> str:
         if self._offers is None:
             return ""
+        part = slice(first, end)
         offered, bid, cleared = (values[part] for values in self._offers.values())
-        if not offered.any():
-            return "it had just come: what it may draw is cleared a tick later"
         price = self._at_station("station_price_usd_per_mwh", part)
+        bound = self._bound_transformer(first, end)
         parts = {
             kind: self._at_station(f"station_{kind}_usd_per_mwh", part)
             for kind in ("transformer", "line", "voltage")
         }
-        limits = ", ".join(f"{value:.1f} for {kind}s" for kind, value in parts.items() if value)
+        shown = {kind: f"{value:.1f}" for kind, value in parts.items()}
+        limits = ", ".join(f"{v} for {k}s" for k, v in shown.items() if float(v))
         return (
             f"{kw(cleared.mean())} of {kw(offered.mean())} offered at {bid.mean():.1f} USD/MWh "
             f"were cleared; the price was {price:.1f} USD/MWh"
             + (f", of it {limits}" if limits else "")
+            + (f"; transformer {bound} was at its limit" if bound else "")
         )
 
+    def _bound_transformer(self, first: int, end: int) -> str:
+        """Return the transformer that a vehicle is behind if it bound what was cleared."""
+        name = str(self._record.fact("station_transformer")[self.at[first]])
+        spans = {
+            row["start_s"]: row["time_s"] if row["time_s"] > row["start_s"] else np.inf
+            for row in self._record.events("place", name)
+            if row["kind"] == "limit_binding"
+        }
+        begin_s, end_s = first * TICK_S, end * TICK_S
+        return name if any(a < end_s and b > begin_s for a, b in spans.items()) else ""
+
     def _at_station(self, name: str, part: slice) -> float:
-        if not self._record.knows(name):
-            return 0.0
-        at = self.at[part]
-        values = self._record.series(name)[part]
-        return float(values[np.arange(len(at)), np.maximum(at, 0)].mean())
+        return float(_at(self._record, name, np.maximum(self.at, 0))[part].mean())
 
     def _place(self, first: int, end: int) -> str:
         """Return which of station and site could not carry what its vehicles asked for."""
@@ -242,3 +294,10 @@ class _Plugged:
         if there > most - NEAR_KW:
             return f"the site {stations.site_ids[site]} carries {kw(most)}, shared by all at it"
         return "operations held it, for no reason that is recorded"
+
+
+def _at(record: Record, name: str, index: NDArray[Any]) -> NDArray[Any]:
+    """Return a signal over the ticks, at an index of each; 0 where an earlier version lacks it."""
+    if not record.knows(name):
+        return np.zeros(len(index))
+    return record.series(name)[np.arange(len(index)), index]

@@ -217,6 +217,32 @@ def test_a_killed_run_loses_no_more_than_to_the_checkpoint(
     assert go_on(folder).output_digest == whole
 
 
+def test_what_lies_half_written_beyond_a_checkpoint_is_made_anew(
+    tmp_path: Path, whole: str
+) -> None:
+    def fail(role: Role, tick: int) -> None:
+        if (role, tick) == ("agents", 20):
+            raise PowerFlowError("did not converge", tick=tick)
+
+    folder = tmp_path / "run"
+    with pytest.raises(PowerFlowError):
+        go(folder, fail)
+    checkpoints.at(folder, 17).write("fleet", {"total": np.array(0.0)})
+    assert go_on(folder).output_digest == whole
+
+
+def test_a_checkpoint_that_is_under_way_is_not_pruned(tmp_path: Path) -> None:
+    for ticks in (12, 24, 36, 48):
+        for role in ROLES[: 3 if ticks == 48 else None]:
+            checkpoints.at(tmp_path, ticks).write(role, {"total": np.array(0.0)})
+        if ticks not in (24, 48):
+            checkpoints.at(tmp_path, ticks).conclude()
+    checkpoints.prune(tmp_path, 36)
+    # Of simulators in processes of their own some are ahead of the monitor.
+    assert [c.ticks for c in checkpoints.every(tmp_path)] == [48, 36, 12]
+    assert checkpoints.at(tmp_path, 12).sound
+
+
 def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     go(folder)

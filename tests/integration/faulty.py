@@ -11,7 +11,9 @@ from typing import Any
 
 from adapters.market.simulator import Market
 from adapters.opendss.simulator import Grid
-from cosim.errors import PowerFlowError
+from cosim.assets import Assets
+from cosim.errors import PowerFlowError, UserError
+from cosim.scenario import Scenario
 
 TICK = 15
 """Tick in which they fail."""
@@ -35,6 +37,14 @@ class Failing(Grid):
         if tick == TICK:
             raise PowerFlowError("the power flow did not converge", where="bus 48", tick=tick)
         return super().advance(tick, given)
+
+
+class Refusing(Market):
+    """Refuses what the user gave."""
+
+    def prepare(self, scenario: Scenario, assets: Assets) -> None:
+        """Refuse."""
+        raise UserError("prices.csv: has no column price")
 
 
 class Babbling(Market):

@@ -31,6 +31,32 @@ SETTINGS = (
 )
 
 
+SERVICES = {
+    "bids": (
+        "duration=3h",
+        "start=2022-09-14 17:00",
+        "grid.feeder=suburb",
+        "market.bids=on",
+        "fleet.segments={consumer: 1, commute: 1}",
+        "fleet.stations={count: 4}",
+        "fleet.initial_soc=[0.2, 0.5]",
+    ),
+    "demand response and reserve": (
+        "duration=3h",
+        "start=2022-09-14 09:00",
+        "fleet.segments={ride_share: 1, commute: 2}",
+        "fleet.initial_soc=[0.2, 0.9]",
+        "market.demand_response=[{start: '10:10', minutes: 60, notice_minutes: 20}]",
+        "market.reserve={requirement_kw: 40}",
+        "market.scarce_below_mw=700",
+        "rules.feed_back_above_usd_per_mwh=20",
+        "grid.volt_watt=on",
+        "grid.load_scale=1.3",
+    ),
+}
+"""Settings, with what is told beside the limits of ports and batteries."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     path = tmp_path_factory.mktemp("explain") / "run"
@@ -49,6 +75,25 @@ def test_every_charging_tick_has_a_reason(folder: RunFolder) -> None:
                     assert "no reason" not in line.why, line
     # By the first words: name plate, battery, site, target, team.
     assert {"the port", "the battery", "the site", "nearly at"} <= set(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bids", {"were cleared; the price was", "it had just come", "when it offered"}),
+        ("demand response and reserve", {"demand response pays 2000 USD/MWh", "was called"}),
+    ],
+)
+def test_what_the_market_did_is_told(tmp_path: Path, name: str, expected: set[str]) -> None:
+    settings = ["fleet.vehicles=60", "battery.kind=reservoir", *SERVICES[name]]
+    run(loading.load(settings=settings), tmp_path / "run", quiet=True)
+    with Record(RunFolder.find(str(tmp_path / "run"))) as record:
+        vehicles = range(len(record.names("vehicle")))
+        lines = [line for index in vehicles for line in vehicle(record, index)]
+    told = [line.why for line in lines if line.what.startswith("plugged in")]
+    assert all(told)
+    assert not [why for why in told if "no reason" in why]
+    assert [part for part in expected if not any(part in why for why in told)] == []
 
 
 def test_what_was_got_and_paid_is_what_was_recorded(folder: RunFolder) -> None:

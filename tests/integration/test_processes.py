@@ -13,17 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cosim import checkpoints, loading
 from cosim.differences import differences
-from cosim.errors import RunError
+from cosim.errors import RunError, UserError
 from cosim.processes import Processes
 from cosim.run import resume, run
 from cosim.run_folder import RunFolder
 from cosim.signals import ROLES, Role
 from cosim.world import Cast
-from tests.integration.faulty import Babbling, Dying, Failing, Shouting
+from tests.integration.faulty import Babbling, Dying, Failing, Refusing, Shouting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -61,7 +62,9 @@ def begin(folder: Path) -> subprocess.Popen[str]:
     command += ["--out", str(folder)]
     for setting in (*SETTINGS, *SEPARATE, "duration=2d", "run.checkpoint_every=1h"):
         command += ["--set", setting]
-    environment = {**os.environ, "RUN_OF_TEST": str(folder)}
+    spare = folder.with_name("spare")
+    spare.mkdir()
+    environment = {**os.environ, "RUN_OF_TEST": str(folder), "TMPDIR": str(spare)}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -93,6 +96,7 @@ def ending(process: subprocess.Popen[str], folder: Path) -> str:
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1, said
     assert children(folder) == {}
+    assert list(folder.with_name("spare").iterdir()) == []
     return said
 
 
@@ -111,7 +115,7 @@ def test_the_same_bytes_as_in_one_process(tmp_path: Path, whole: Path) -> None:
     digests = {RunFolder.find(str(f)).manifest["output_digest"] for f in (whole, folder)}
     assert len(digests) == 1
     for role in ROLES[:-1]:
-        assert (folder / "logs" / f"{role}.log").is_file()
+        assert (folder / "logs" / f"{role}.log").read_text() == ""
 
 
 @pytest.mark.parametrize("role", ["battery", *(slowly(r) for r in ROLES[:-1] if r != "battery")])
@@ -175,8 +179,35 @@ def test_a_run_that_lost_a_simulator_is_resumed(
     with pytest.raises(RunError, match=said):
         run(scenario, folder, quiet=True, cast=Cast({**Cast.of(scenario).classes, role: kind}))
     assert RunFolder.find(str(folder)).ticks_done == 15
+    if kind is Failing:
+        assert "in advance" in (folder / "logs" / "grid.log").read_text()
     again = resume(RunFolder.find(str(folder)), quiet=True)
     assert again.output_digest == RunFolder.find(str(whole)).manifest["output_digest"]
+
+
+def test_what_a_simulator_refuses_is_told_as_in_one_process(tmp_path: Path) -> None:
+    scenario = loading.load(settings=[*SETTINGS, *SEPARATE])
+    cast = Cast({**Cast.of(scenario).classes, "market": Refusing})
+    with pytest.raises(UserError) as refused:
+        run(scenario, tmp_path / "run", quiet=True, cast=cast)
+    assert str(refused.value) == "prices.csv: has no column price"
+    assert "in prepare" in (tmp_path / "run" / "logs" / "market.log").read_text()
+
+
+def test_one_that_takes_in_nothing_any_more_is_ended(tmp_path: Path) -> None:
+    async def stop() -> None:
+        processes = Processes(tmp_path, 4.0)
+        await processes.start("market", "adapters.market.simulator:Market")
+        channel = await processes.channel("market")
+        process = getattr(processes, "_running")["market"]  # noqa: B009 - nobody else needs it
+        process.send_signal(signal.SIGSTOP)
+        sending = asyncio.ensure_future(channel.send(["init", (np.zeros(1 << 23),), {}]))
+        await asyncio.sleep(0.2)
+        await asyncio.wait_for(processes.close(), 20)
+        assert process.returncode == -signal.SIGKILL
+        sending.cancel()
+
+    asyncio.run(stop())
 
 
 def test_only_those_with_the_token_are_let_in(tmp_path: Path) -> None:
