@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,8 @@ PU_PER_KW = 1e-4
 kilovolt-ampere of a transformer. On medium voltage it moves each less, but many of them. Ours."""
 _UNITS = {"transformer": "USD/kVAh", "line": "USD/Ah", "voltage": "USD/puh"}
 """Of what one more unit of a limit is worth, by kind."""
+
+_BINDING = "binding"
 
 
 class Clears(Protocol):
@@ -129,13 +131,15 @@ class Bidding:
         cleared_kw[who] = np.where(np.isnan(found.power_kw), held_kw, found.power_kw)
         return cleared_kw, self._binding, found.failed
 
-    def arrays(self) -> dict[str, Floats]:
-        """Return the prices that stand, by name, for a checkpoint."""
-        return dict(self._prices)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the prices that stand and the limits that bind, by name, for a checkpoint."""
+        binding = as_array([asdict(limit) for limit in self._binding])
+        return {**self._prices, _BINDING: binding}
 
-    def take(self, arrays: Mapping[str, Floats]) -> None:
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `arrays`; KeyError if one is missing."""
         self._prices = {name: arrays[name] for name in self._prices}
+        self._binding = tuple(Binding(**limit) for limit in from_array(arrays[_BINDING]))
 
 
 def limits_in_runs(feeder: Feeder, wanted: Settings, lost_load_usd_per_mwh: float) -> Limits:
