@@ -95,8 +95,12 @@ class ArrayChannel(Channel):
         number = next(self._msg_counter)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._outgoing_request_futures[number] = answer
-        await self._write(REQUEST, number, value)
-        return await answer
+        try:
+            await self._write(REQUEST, number, value)
+            return await answer
+        finally:
+            # Nobody waits for it any more, and nobody would hear of its failure.
+            answer.cancel()
 
     async def _write_success(self, msg_id: int, value: Any) -> None:
         await self._write(SUCCESS, msg_id, value)
@@ -124,12 +128,20 @@ class ArrayChannel(Channel):
                 if kind == REQUEST:
                     await self._incoming_requests.put(Request(self, number, content))
                 elif kind == SUCCESS:
-                    waiting.pop(number).set_result(content)
+                    _settle(waiting.pop(number), content)
                 elif kind == FAILURE:
-                    error = RemoteException(*content, source=self._name)
-                    waiting.pop(number).set_exception(error)
+                    _settle(waiting.pop(number), RemoteException(*content, source=self._name))
         except (EOFError, ConnectionError) as error:
-            for future in waiting.values():
-                if not future.done():
-                    future.set_exception(error)
+            for answer in waiting.values():
+                _settle(answer, error)
             self._incoming_requests.put_nowait(EndOfRequests())
+
+
+def _settle(answer: asyncio.Future[Any], found: Any) -> None:
+    """Give an answer to whoever waits for it."""
+    if answer.done():
+        return
+    if isinstance(found, Exception):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)

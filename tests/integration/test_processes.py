@@ -206,6 +206,7 @@ def test_one_that_takes_in_nothing_any_more_is_ended(tmp_path: Path) -> None:
         await asyncio.wait_for(processes.close(), 20)
         assert process.returncode == -signal.SIGKILL
         sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
 
     asyncio.run(stop())
 
