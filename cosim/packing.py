@@ -87,6 +87,13 @@ def _array(content: bytes, code: str, shape: list[int], begin: int) -> NDArray[A
     return np.frombuffer(content, dtype, count, begin).reshape(shape)
 
 
+class _Short(dict[str, Any]):
+    """Inputs whose text is short: mosaik writes that of every request, read or not."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} inputs>"
+
+
 class ArrayChannel(Channel):
     """A connection of mosaik's whose messages carry arrays."""
 
@@ -126,7 +133,10 @@ class ArrayChannel(Channel):
             while True:
                 kind, number, content = await self._read()
                 if kind == REQUEST:
-                    await self._incoming_requests.put(Request(self, number, content))
+                    name, arguments, named = content
+                    short = [_Short(a) if isinstance(a, dict) else a for a in arguments]
+                    request = Request(self, number, (name, short, named))
+                    await self._incoming_requests.put(request)
                 elif kind == SUCCESS:
                     _settle(waiting.pop(number), content)
                 elif kind == FAILURE:
