@@ -32,7 +32,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         duration: 24
         start: 2022-02-30
         seed: yes
-        processes: separate
+        processes: apart
         fleet:
           vehicels: 20
           vehicles: -1
@@ -56,7 +56,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "duration": "is 24: must be a duration with its unit, such as 24h, 90min",
         "start": "is '2022-02-30': must be a date such as 2022-07-14",
         "seed": "is 'yes': must be a whole number, not text",
-        "processes": "only one process is there yet",
+        "processes": "is 'apart': must be 'one' or 'separate'",
         "fleet.vehicels": "Did you mean vehicles?",
         "fleet.vehicles": "must be at least 1.",
         "fleet.1": "is not a field; known here are vehicles,",
@@ -147,8 +147,7 @@ def test_only_numbers_are_added_up(tmp_path: Path) -> None:
         (f"seed: {'1' * 4000}", "must be at most 2147483647"),
         (f"name: {'a' * 200}", "must be at most 100 characters"),
         ("{seed: 1, seed: 2}", "seed is given twice"),
-        ("processes: separate", "only one process is there yet"),
-        ("processes: two", "must be 'one'"),
+        ("processes: two", "must be 'one' or 'separate'"),
         ("weather: {ambient_c: .inf}", "must be a finite number"),
         ("weather: {ambient_c: -21}", "must be at least -20"),
         ("weather: {series: sioux_falls_januar}", "must be one of austin_january"),
