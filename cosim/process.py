@@ -92,9 +92,6 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         asyncio.run(_serve(host, int(port), role, path, environment[TOKEN]))
     except (ConnectionError, EndOfRequests):
         pass  # The run is over.
-    except Exception:
-        traceback.print_exc()
-        return 1
     return 0
 
 
