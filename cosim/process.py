@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import mosaik_api_v3
@@ -88,10 +88,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
-    try:
+    # They say that the run is over.
+    with suppress(ConnectionError, EndOfRequests):
         asyncio.run(_serve(host, int(port), role, path, environment[TOKEN]))
-    except (ConnectionError, EndOfRequests):
-        pass  # The run is over.
     return 0
 
 
